@@ -1,0 +1,48 @@
+# The doors. `make demo` and `make test` need Python 3.11, a C linker and Rust, and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+RUN := $(UV) run --frozen --no-sync
+export UV_PYTHON_DOWNLOADS := never
+export MATURIN_NO_INSTALL_RUST := 1
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint types fmt wheel ready
+
+help:  ## list the doors
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+test: ready  ## the whole suite, no root, no system package
+	cd native && cargo test --locked --quiet --workspace --lib --tests
+	$(RUN) pytest -q $(ARGS)
+
+lint: ready  ## format, lint, import contracts, clippy
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) lint-imports
+	cd native && cargo fmt --check && cargo clippy --locked --workspace --all-targets -- -D warnings
+
+types: ready  ## mypy strict, and the native stubs against the native module
+	$(RUN) mypy
+	$(RUN) stubtest sip._native media._native
+
+wheel: ready  ## both wheels and source archives into dist/, for machines without Rust
+	$(UV) build --all-packages --out-dir dist
+	@ls -1 dist
+
+fmt: ready  ## format everything
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+	cd native && cargo fmt
+
+ready: $(UV)
+	@command -v cargo >/dev/null || { echo "Lockgate builds a native part and found no Rust. Install Rust (cargo, 1.85 or newer), or take the wheels that 'make wheel' made elsewhere." >&2; exit 2; }
+	@$(UV) sync --frozen --all-packages
+
+$(UV):
+	@$(PYTHON) -m venv .tools || { echo "Lockgate needs $(PYTHON) with venv to bring its own tools. On Debian: apt-get install python3.11-venv." >&2; exit 2; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $@

@@ -1,0 +1,1 @@
+"""One file a claim; each writes results/NAME.json."""

@@ -1,0 +1,1 @@
+"""Who is who: certificates, trust, two-way authentication."""

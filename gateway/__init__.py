@@ -1,0 +1,1 @@
+"""Lockgate, the product: two sides, the lock between them, and what operators see."""

@@ -1,0 +1,1 @@
+"""Other ends of the wire: simulators, the demo, real programs."""

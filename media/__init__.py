@@ -1,0 +1,1 @@
+"""Relay control in Python; packets never become Python objects."""

@@ -1,0 +1,155 @@
+//! All rows of all peers, by (peer, id): applies answers, says what changed, keeps the branches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::fields::{FIELD_COUNT, STATUS};
+use crate::peer::Peer;
+use crate::rows::Rows;
+use crate::snapshot::{OFF, Part, Snapshot};
+
+/// What an application changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Ids that were not there.
+    pub added: usize,
+    /// Ids that were there with another row, and rows elsewhere whose branch is another now.
+    pub changed: usize,
+    pub removed: usize,
+    /// Ids of the batch whose row is as it was.
+    pub unchanged: usize,
+    /// Rows of the batch without a usable id, and above 2,000,000 of one peer.
+    pub dropped: usize,
+    /// The added and changed rows as they are now, with their branch.
+    pub present: Rows,
+    /// The removed rows as they were.
+    pub gone: Rows,
+}
+
+/// All rows of all peers. The key of a row is (peer, id): factory-set ids repeat (Q11).
+#[derive(Debug, Default)]
+pub struct Index {
+    peers: BTreeMap<Box<str>, Peer>,
+    snapshot: Option<Snapshot>,
+}
+
+impl Index {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn len(&self) -> usize {
+        self.peers.values().map(|peer| peer.family.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn count(&self, peer: &str) -> usize {
+        self.peers.get(peer).map_or(0, |peer| peer.family.len())
+    }
+
+    /// Peers that have rows, in order.
+    pub fn peers(&self) -> Vec<String> {
+        let with_rows = self.peers.iter().filter(|(_, peer)| peer.family.len() > 0);
+        with_rows.map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// The fields of one row; its status is OFF while the peer is offline.
+    pub fn find(&self, peer: &str, id: &str) -> Option<[&str; FIELD_COUNT]> {
+        let family = &self.peers.get(peer)?.family;
+        let mut row = family.row(family.find(id)?);
+        if !family.online {
+            row[STATUS] = OFF;
+        }
+        Some(row)
+    }
+
+    /// All rows of a peer, with the status that the peer gave.
+    pub fn rows(&self, peer: &str) -> Rows {
+        self.peers
+            .get(peer)
+            .map_or_else(Rows::default, |peer| peer.family.rows(peer.family.slots()))
+    }
+
+    /// Whether the peer is there. While it is not, the status of all its rows reads OFF. Returns
+    /// how many rows read another status now; may be told of a peer before its first row comes.
+    pub fn set_online(&mut self, peer: &str, online: bool) -> usize {
+        let family = &mut self.peer(peer).family;
+        if family.online == online {
+            return 0;
+        }
+        family.online = online;
+        let turned = family
+            .slots()
+            .filter(|&slot| family.get(slot, STATUS) != OFF)
+            .count();
+        self.snapshot = None;
+        turned
+    }
+
+    /// Take rows of a peer. `complete`: these are all it has, so that others are gone; otherwise
+    /// nothing is deleted. Of one id the last row counts. A row whose status is empty keeps the
+    /// one it had (Q29). What the rows say of their branch is not read: it is computed.
+    pub fn apply(&mut self, peer: &str, rows: &Rows, complete: bool) -> Delta {
+        let delta = self.peer(peer).apply(rows, complete);
+        self.forget_snapshot(&delta);
+        delta
+    }
+
+    /// Take rows away; ids that are not there are passed over. Rows below them stay, with another
+    /// branch.
+    pub fn remove<'a>(&mut self, peer: &str, ids: impl IntoIterator<Item = &'a str>) -> Delta {
+        let Some(peer) = self.peers.get_mut(peer) else {
+            return Delta::default();
+        };
+        let delta = peer.remove(ids);
+        self.forget_snapshot(&delta);
+        delta
+    }
+
+    /// All rows as they are now, in the order of sending.
+    pub fn snapshot(&mut self) -> Snapshot {
+        if let Some(snapshot) = &self.snapshot {
+            return snapshot.clone();
+        }
+        let mut parts = Vec::new();
+        let mut live = Vec::with_capacity(self.len());
+        for Peer { family, .. } in self.peers.values() {
+            for (rows, numbers) in family.batches() {
+                let part = u32::try_from(parts.len()).expect("fewer batches than rows");
+                live.extend(numbers.map(|row| (part, row)));
+                let peer = Arc::clone(&family.peer);
+                parts.push(Part {
+                    peer,
+                    online: family.online,
+                    rows: rows.clone(),
+                });
+            }
+        }
+        let snapshot = Snapshot::new(parts, live.into_iter());
+        self.snapshot = Some(snapshot.clone());
+        snapshot
+    }
+
+    #[cfg(test)]
+    pub(crate) fn batch_count(&self) -> usize {
+        self.peers
+            .values()
+            .map(|peer| peer.family.batches().count())
+            .sum()
+    }
+
+    fn peer(&mut self, peer: &str) -> &mut Peer {
+        self.peers
+            .entry(peer.into())
+            .or_insert_with(|| Peer::new(peer))
+    }
+
+    fn forget_snapshot(&mut self, delta: &Delta) {
+        if delta.added + delta.changed + delta.removed > 0 {
+            self.snapshot = None;
+        }
+    }
+}

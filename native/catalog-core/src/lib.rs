@@ -1,0 +1,36 @@
+//! Catalog rows in columns: batches, differences, ancestry, selectors, snapshots, shown ids.
+//!
+//! Knows neither XML nor SIP: `manscdp-core` makes rows and writes them, the gate judges them,
+//! this crate holds them. No socket, no clock, no thread of its own.
+#![forbid(unsafe_code)]
+
+mod ancestry;
+#[cfg(test)]
+mod branch_tests;
+mod builder;
+mod column;
+mod encoding;
+mod family;
+pub mod fields;
+mod ids;
+mod index;
+#[cfg(test)]
+mod index_tests;
+mod mapping;
+mod peer;
+mod row_set;
+mod rows;
+mod selector;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+
+pub use builder::RowsBuilder;
+pub use encoding::Corrupt;
+pub use fields::{FIELD_COUNT, FIELDS};
+pub use index::{Delta, Index};
+pub use mapping::{BadMapping, Mapping, NewPair};
+pub use row_set::RowSet;
+pub use rows::Rows;
+pub use selector::{BadSelector, RuleText, Selection, Selector};
+pub use snapshot::Snapshot;

@@ -1,0 +1,9 @@
+//! Sockets in batches: the only crate with unsafe code, each block with its reason.
+
+pub mod arena;
+pub mod media;
+pub mod poll;
+pub mod signalling;
+pub mod train;
+pub mod udp;
+pub mod wake;

@@ -1,0 +1,165 @@
+//! The SIP core over its socket: the only place where the core meets a clock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use sip_core::{Answer, Core, Event, Prepared, Settings, Time};
+
+use crate::udp::{BATCH, Inbox, Sent, Udp};
+use crate::wake::{Wake, monotonic};
+
+/// `fileno` is readable while datagrams, due timers or events wait.
+pub struct Signalling {
+    core: Core,
+    udp: Udp,
+    wake: Wake,
+    inbox: Inbox,
+    dropped: u64,
+    receive_errors: u64,
+}
+
+fn time(now: Duration) -> Time {
+    Time::from_micros(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
+}
+
+impl Signalling {
+    /// Bind the local address of the settings; port 0 takes any.
+    pub fn bind(mut settings: Settings, receive_buffer: usize) -> io::Result<Self> {
+        let udp = Udp::bind(settings.local, receive_buffer)?;
+        settings.local = udp.local()?;
+        let wake = Wake::new()?;
+        wake.watch(&udp)?;
+        Ok(Signalling {
+            core: Core::new(settings),
+            udp,
+            wake,
+            inbox: Inbox::new(),
+            dropped: 0,
+            receive_errors: 0,
+        })
+    }
+
+    pub fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    pub fn receive_buffer(&self) -> io::Result<usize> {
+        self.udp.receive_buffer()
+    }
+
+    /// Take what the socket has, do what is due, and give up to `limit` events.
+    pub fn poll(&mut self, limit: usize) -> Vec<Event> {
+        let mut now = monotonic();
+        // Bounded by datagrams too, as a storm of repeats makes no events.
+        for _ in 0..=limit / BATCH {
+            if self.core.waiting() >= limit {
+                break;
+            }
+            match self.udp.receive(&mut self.inbox) {
+                Ok(0) => break,
+                Ok(count) => {
+                    now = monotonic();
+                    for (bytes, source) in self.inbox.datagrams() {
+                        self.core.feed(bytes, source, time(now));
+                    }
+                    self.flush(now);
+                    if count < BATCH {
+                        break;
+                    }
+                }
+                Err(_) => {
+                    self.receive_errors += 1;
+                    break;
+                }
+            }
+        }
+        self.core.advance(time(now));
+        self.flush(now);
+        let events = self.core.take_events(limit).collect();
+        self.settle(now);
+        events
+    }
+
+    pub fn reply(&mut self, answers: &[Answer<'_>]) {
+        let now = monotonic();
+        for answer in answers {
+            self.core.reply(answer, time(now));
+        }
+        self.flush(now);
+        self.settle(now);
+    }
+
+    pub fn send(&mut self, prepared: Vec<Prepared>) -> Vec<u64> {
+        let now = monotonic();
+        let numbers = prepared
+            .into_iter()
+            .map(|one| self.core.send(one, time(now)))
+            .collect();
+        self.flush(now);
+        self.settle(now);
+        numbers
+    }
+
+    pub fn cancel(&mut self, transaction: u64) {
+        let now = monotonic();
+        self.core.cancel(transaction, time(now));
+        self.flush(now);
+        self.settle(now);
+    }
+
+    /// Totals of the core, and what only a socket can count.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let mut all = self.core.counters();
+        all.extend([
+            ("send_dropped", self.dropped),
+            ("receive_errors", self.receive_errors),
+        ]);
+        all
+    }
+
+    fn flush(&mut self, now: Duration) {
+        let outputs = self.core.take_outputs();
+        if outputs.is_empty() {
+            return;
+        }
+        let mut refused: Vec<(usize, String)> = Vec::new();
+        let dropped = &mut self.dropped;
+        let datagrams = outputs
+            .iter()
+            .map(|output| (&*output.bytes, output.destination));
+        self.udp.send(datagrams, |index, sent| match sent {
+            Sent::Yes => {}
+            Sent::Dropped => *dropped += 1,
+            Sent::Refused(error) => refused.push((index, error.to_string())),
+        });
+        for (index, reason) in refused {
+            self.dropped += 1;
+            self.core
+                .undelivered(outputs[index].transaction, &reason, time(now));
+        }
+    }
+
+    /// Keep `fileno` true to what waits.
+    fn settle(&mut self, now: Duration) {
+        self.wake.set_waiting(self.core.waiting() > 0);
+        let deadline = self
+            .core
+            .deadline()
+            .map(|time| Duration::from_micros(time.micros()));
+        if self.wake.set_deadline(deadline, now).is_err() {
+            self.receive_errors += 1; // timers stand still until the next datagram
+        }
+    }
+
+    pub fn local(&self) -> SocketAddr {
+        self.core.local()
+    }
+}
+
+impl AsRawFd for Signalling {
+    fn as_raw_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+}

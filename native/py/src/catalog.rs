@@ -1,0 +1,383 @@
+//! `lockgate_native.catalog`.
+//!
+//! The index, a row set and a mapping are behind locks, taken only while the GIL is released: a
+//! thread that waits for one never keeps the others from finishing.
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use catalog_core::{
+    FIELD_COUNT, FIELDS, Index, Mapping, RowSet, Rows, RowsBuilder, RuleText, Selector, Snapshot,
+    fields,
+};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyMapping as AnyMapping, PyString};
+
+#[pymodule]
+pub(crate) mod catalog {
+    use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+
+    #[pymodule_export]
+    use super::{PyDelta, PyIndex, PyMapping, PyRowSet, PyRows, PySelector, PySnapshot};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("FIELDS", PyTuple::new(module.py(), catalog_core::FIELDS)?)
+    }
+}
+
+/// An immutable batch of rows.
+#[pyclass(frozen, eq, name = "Rows", module = "lockgate_native.catalog")]
+#[derive(PartialEq)]
+pub struct PyRows(pub Rows);
+
+#[pymethods]
+impl PyRows {
+    #[staticmethod]
+    fn build(rows: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut builder = RowsBuilder::new();
+        for (number, row) in rows.try_iter()?.enumerate() {
+            push(&mut builder, number, row?.cast::<AnyMapping>()?)?;
+        }
+        Ok(Self(builder.finish()))
+    }
+
+    #[staticmethod]
+    fn decode(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        let rows = py.detach(|| Rows::decode(data));
+        rows.map(Self)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn encode<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.0.encode()))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Rows: {}>", self.0.len())
+    }
+
+    fn get<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyDict>> {
+        in_range(row, self.0.len())?;
+        dict(py, &self.0.row(row))
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        (0..self.0.len()).map(|row| self.0.id(row)).collect()
+    }
+
+    fn slice(&self, start: usize, stop: usize) -> Self {
+        Self(self.0.slice(start, stop))
+    }
+
+    fn select(&self, py: Python<'_>, selector: &PySelector) -> (Self, BTreeMap<String, usize>) {
+        let selection = py.detach(|| self.0.select(&selector.0));
+        (Self(selection.admitted), selection.refused)
+    }
+}
+
+fn push(builder: &mut RowsBuilder, number: usize, row: &Bound<'_, AnyMapping>) -> PyResult<()> {
+    let items = row.items()?;
+    let mut texts: Vec<(usize, Bound<'_, PyString>)> = Vec::with_capacity(items.len());
+    for item in &items {
+        let (name, text): (String, Bound<'_, PyString>) = item.extract()?;
+        let field = fields::number(&name)
+            .ok_or_else(|| PyValueError::new_err(format!("row {number}: no field {name:?}")))?;
+        texts.push((field, text));
+    }
+    let mut fields = [""; FIELD_COUNT];
+    let texts = texts
+        .iter()
+        .map(|(field, text)| Ok((*field, text.to_cow()?)));
+    let texts = texts.collect::<PyResult<Vec<_>>>()?;
+    for (field, text) in &texts {
+        fields[*field] = text;
+    }
+    if builder.push(&fields) {
+        Ok(())
+    } else {
+        Err(PyValueError::new_err(format!("more than {number} rows")))
+    }
+}
+
+/// The fields of a row that are there.
+fn dict<'py>(py: Python<'py>, row: &[&str; FIELD_COUNT]) -> PyResult<Bound<'py, PyDict>> {
+    static NAMES: PyOnceLock<Vec<Py<PyString>>> = PyOnceLock::new();
+    let names = NAMES.get_or_init(py, || {
+        FIELDS
+            .iter()
+            .map(|name| PyString::intern(py, name).unbind())
+            .collect()
+    });
+    let dict = PyDict::new(py);
+    for (name, text) in names.iter().zip(row).filter(|(_, text)| !text.is_empty()) {
+        dict.set_item(name, text)?;
+    }
+    Ok(dict)
+}
+
+fn in_range(number: usize, len: usize) -> PyResult<()> {
+    if number < len {
+        Ok(())
+    } else {
+        Err(PyIndexError::new_err(format!("row {number} of {len}")))
+    }
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Pages of one answer, gathered by id.
+#[pyclass(frozen, name = "RowSet", module = "lockgate_native.catalog")]
+pub struct PyRowSet(Mutex<RowSet>);
+
+#[pymethods]
+impl PyRowSet {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::new(RowSet::new()))
+    }
+
+    fn add(&self, py: Python<'_>, rows: &PyRows) -> usize {
+        py.detach(|| held(&self.0).add(&rows.0))
+    }
+
+    fn rows(&self, py: Python<'_>) -> PyRows {
+        PyRows(py.detach(|| held(&self.0).rows()))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| held(&self.0).len())
+    }
+}
+
+/// A compiled rule list.
+#[pyclass(frozen, name = "Selector", module = "lockgate_native.catalog")]
+pub struct PySelector(pub Selector);
+
+#[pymethods]
+impl PySelector {
+    #[new]
+    fn new(rules: Vec<(String, bool, Vec<String>)>) -> PyResult<Self> {
+        let rules = rules.into_iter().map(|(id, allow, selectors)| RuleText {
+            id,
+            allow,
+            selectors,
+        });
+        Selector::new(rules)
+            .map(Self)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn judge(&self, id: &str, branch: &str) -> (bool, &str) {
+        self.0.judge(id, branch)
+    }
+}
+
+/// What an application changed.
+#[pyclass(frozen, name = "Delta", module = "lockgate_native.catalog")]
+pub struct PyDelta(catalog_core::Delta);
+
+#[pymethods]
+impl PyDelta {
+    #[getter]
+    fn added(&self) -> usize {
+        self.0.added
+    }
+
+    #[getter]
+    fn changed(&self) -> usize {
+        self.0.changed
+    }
+
+    #[getter]
+    fn removed(&self) -> usize {
+        self.0.removed
+    }
+
+    #[getter]
+    fn unchanged(&self) -> usize {
+        self.0.unchanged
+    }
+
+    #[getter]
+    fn dropped(&self) -> usize {
+        self.0.dropped
+    }
+
+    fn present(&self) -> PyRows {
+        PyRows(self.0.present.clone())
+    }
+
+    fn gone(&self) -> PyRows {
+        PyRows(self.0.gone.clone())
+    }
+
+    fn __repr__(&self) -> String {
+        let catalog_core::Delta {
+            added,
+            changed,
+            removed,
+            unchanged,
+            dropped,
+            ..
+        } = &self.0;
+        format!(
+            "<Delta: {added} added, {changed} changed, {removed} removed, {unchanged} unchanged, {dropped} dropped>"
+        )
+    }
+}
+
+/// All rows of all peers.
+#[pyclass(frozen, name = "Index", module = "lockgate_native.catalog")]
+pub struct PyIndex(Mutex<Index>);
+
+#[pymethods]
+impl PyIndex {
+    #[new]
+    fn new() -> Self {
+        Self(Mutex::new(Index::new()))
+    }
+
+    fn apply(&self, py: Python<'_>, peer: &str, rows: &PyRows, complete: bool) -> PyDelta {
+        PyDelta(py.detach(|| held(&self.0).apply(peer, &rows.0, complete)))
+    }
+
+    fn remove(&self, py: Python<'_>, peer: &str, ids: Vec<String>) -> PyRows {
+        let gone = move || {
+            held(&self.0)
+                .remove(peer, ids.iter().map(String::as_str))
+                .gone
+        };
+        PyRows(py.detach(gone))
+    }
+
+    fn set_online(&self, py: Python<'_>, peer: &str, online: bool) -> usize {
+        py.detach(|| held(&self.0).set_online(peer, online))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| held(&self.0).len())
+    }
+
+    fn count(&self, py: Python<'_>, peer: &str) -> usize {
+        py.detach(|| held(&self.0).count(peer))
+    }
+
+    fn peers(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| held(&self.0).peers())
+    }
+
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        peer: &str,
+        id: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let owned = |row: [&str; FIELD_COUNT]| row.map(str::to_owned);
+        let found = py.detach(|| held(&self.0).find(peer, id).map(owned));
+        found
+            .map(|row| dict(py, &row.each_ref().map(String::as_str)))
+            .transpose()
+    }
+
+    fn rows(&self, py: Python<'_>, peer: &str) -> PyRows {
+        PyRows(py.detach(|| held(&self.0).rows(peer)))
+    }
+
+    fn snapshot(&self, py: Python<'_>) -> PySnapshot {
+        PySnapshot(py.detach(|| held(&self.0).snapshot()))
+    }
+}
+
+/// A frozen view of all rows.
+#[pyclass(frozen, name = "Snapshot", module = "lockgate_native.catalog")]
+pub struct PySnapshot(pub Snapshot);
+
+#[pymethods]
+impl PySnapshot {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, number: usize) -> PyResult<(&str, &str)> {
+        in_range(number, self.0.len())?;
+        Ok((self.0.peer(number), self.0.id(number)))
+    }
+
+    fn get<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyDict>> {
+        in_range(number, self.0.len())?;
+        dict(py, &self.0.row(number))
+    }
+}
+
+/// What each thing is called towards one upper platform.
+#[pyclass(frozen, name = "Mapping", module = "lockgate_native.catalog")]
+pub struct PyMapping(pub RwLock<Mapping>);
+
+impl PyMapping {
+    /// Read it with the GIL released.
+    pub(crate) fn read<T: Send>(
+        &self,
+        py: Python<'_>,
+        read: impl FnOnce(&Mapping) -> T + Send,
+    ) -> T {
+        py.detach(|| read(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+#[pymethods]
+impl PyMapping {
+    #[new]
+    fn new(py: Python<'_>, own_id: &str, pairs: Vec<(String, String, String)>) -> PyResult<Self> {
+        let mapping = py.detach(move || {
+            Mapping::new(
+                own_id,
+                pairs
+                    .iter()
+                    .map(|(peer, id, shown)| (&**peer, &**id, &**shown)),
+            )
+        });
+        let mapping = mapping.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self(RwLock::new(mapping)))
+    }
+
+    fn assign(&self, py: Python<'_>, snapshot: &PySnapshot) -> Vec<(String, String, String)> {
+        let pairs = py.detach(|| {
+            let mut mapping = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            mapping.assign(&snapshot.0)
+        });
+        pairs
+            .into_iter()
+            .map(|pair| (pair.peer, pair.id, pair.shown))
+            .collect()
+    }
+
+    fn shown(&self, py: Python<'_>, peer: &str, id: &str) -> Option<String> {
+        self.read(py, |mapping| mapping.shown(peer, id).map(str::to_owned))
+    }
+
+    fn key(&self, py: Python<'_>, shown: &str) -> Option<(String, String)> {
+        self.read(py, |mapping| {
+            mapping
+                .key(shown)
+                .map(|(peer, id)| (peer.to_owned(), id.to_owned()))
+        })
+    }
+
+    #[getter]
+    fn own_id(&self, py: Python<'_>) -> String {
+        self.read(py, |mapping| mapping.own_id().to_owned())
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.read(py, Mapping::len)
+    }
+}

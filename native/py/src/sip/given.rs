@@ -1,0 +1,176 @@
+//! What Python hands in: tuples, checked before anything of them counts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::PyTuple;
+use sip_core::{Answer, Limits, Network, Outgoing, Prepared, Settings, codec};
+
+pub(super) type Address = (PyBackedStr, u16);
+type Headers = Vec<(PyBackedStr, PyBackedStr)>;
+
+pub(super) fn fault(sentence: impl Into<String>) -> PyErr {
+    PyValueError::new_err(sentence.into())
+}
+
+pub(super) fn socket_address(address: &Address) -> PyResult<SocketAddr> {
+    try_socket_address(address)
+        .ok_or_else(|| fault(format!("not an IP address: {:?}", &*address.0)))
+}
+
+fn try_socket_address((host, port): &Address) -> Option<SocketAddr> {
+    let ip: IpAddr = host.parse().ok()?;
+    Some(SocketAddr::new(ip, *port))
+}
+
+pub(super) fn pair(address: SocketAddr) -> (String, u16) {
+    (address.ip().to_canonical().to_string(), address.port())
+}
+
+/// What both engines are made of, but for where their datagrams come from.
+pub(super) fn settings(
+    local: &Address,
+    realm: String,
+    networks: &[PyBackedStr],
+    seed: &[u8],
+    qop: bool,
+    limits: Limits,
+) -> PyResult<Settings> {
+    if realm
+        .bytes()
+        .any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\' | 0x7f))
+    {
+        return Err(fault("a realm that can't stand in quotes"));
+    }
+    let networks: Result<Vec<Network>, String> = networks.iter().map(|text| text.parse()).collect();
+    Ok(Settings {
+        local: socket_address(local)?,
+        realm,
+        networks: networks.map_err(fault)?,
+        seed: seed
+            .try_into()
+            .map_err(|_| fault("the seed is not 32 bytes"))?,
+        qop,
+        limits,
+    })
+}
+
+/// One reply as Python gave it, checked.
+pub(super) struct Reply {
+    transaction: u64,
+    status: u16,
+    headers: Headers,
+    body: Option<PyBackedBytes>,
+}
+
+fn checked_headers(headers: Headers, body: Option<&PyBackedBytes>) -> PyResult<Headers> {
+    for (name, value) in &headers {
+        codec::check_header(name, value).map_err(fault)?;
+    }
+    let typed = || {
+        headers
+            .iter()
+            .any(|(name, _)| codec::same_name(name, "Content-Type"))
+    };
+    if body.is_some_and(|body| !body.is_empty()) && !typed() {
+        return Err(fault("a body without Content-Type"));
+    }
+    Ok(headers)
+}
+
+pub(super) fn read_replies(replies: &Bound<'_, PyAny>) -> PyResult<Vec<Reply>> {
+    let read = |reply: Bound<'_, PyAny>| {
+        let reply = reply.cast::<PyTuple>()?;
+        let length = reply.len();
+        if !(2..=4).contains(&length) {
+            return Err(PyTypeError::new_err(
+                "a reply is (transaction, status[, headers[, body]])",
+            ));
+        }
+        let status: u16 = reply.get_item(1)?.extract()?;
+        if !(100..700).contains(&status) {
+            return Err(fault(format!("not a status: {status}")));
+        }
+        let headers = if length > 2 {
+            reply.get_item(2)?.extract()?
+        } else {
+            Headers::new()
+        };
+        let body = if length > 3 {
+            Some(reply.get_item(3)?.extract()?)
+        } else {
+            None
+        };
+        let headers = checked_headers(headers, body.as_ref())?;
+        Ok(Reply {
+            transaction: reply.get_item(0)?.extract()?,
+            status,
+            headers,
+            body,
+        })
+    };
+    replies.try_iter()?.map(|reply| read(reply?)).collect()
+}
+
+fn borrowed(headers: &Headers) -> Vec<(&str, &str)> {
+    headers
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect()
+}
+
+/// Call `with` with the replies in the form the core takes.
+pub(super) fn with_answers<R>(replies: &[Reply], with: impl FnOnce(&[Answer<'_>]) -> R) -> R {
+    let headers: Vec<Vec<(&str, &str)>> = replies
+        .iter()
+        .map(|reply| borrowed(&reply.headers))
+        .collect();
+    let answers: Vec<Answer<'_>> = replies
+        .iter()
+        .zip(&headers)
+        .map(|(reply, headers)| Answer {
+            transaction: reply.transaction,
+            status: reply.status,
+            headers,
+            body: reply.body.as_deref().unwrap_or_default(),
+        })
+        .collect();
+    with(&answers)
+}
+
+pub(super) type Request = (
+    PyBackedStr,
+    PyBackedStr,
+    Address,
+    Headers,
+    PyBackedBytes,
+    u64,
+);
+
+/// Taken before the core is locked: an iterator of Python may well ask the same engine for a token.
+pub(super) fn read_requests(requests: &Bound<'_, PyAny>) -> PyResult<Vec<Request>> {
+    let read = |request: Bound<'_, PyAny>| {
+        let (method, uri, destination, headers, body, ack_for): Request = request.extract()?;
+        let headers = checked_headers(headers, Some(&body))?;
+        Ok((method, uri, destination, headers, body, ack_for))
+    };
+    requests.try_iter()?.map(|request| read(request?)).collect()
+}
+
+/// Write all requests, or raise before any of them counts.
+pub(super) fn prepare(core: &mut sip_core::Core, requests: &[Request]) -> PyResult<Vec<Prepared>> {
+    let write = |(method, uri, destination, headers, body, ack_for): &Request| {
+        let outgoing = Outgoing {
+            method,
+            uri,
+            destination: try_socket_address(destination),
+            headers: &borrowed(headers),
+            body,
+            ack_for: *ack_for,
+        };
+        core.prepare(&outgoing).map_err(fault)
+    };
+    requests.iter().map(write).collect()
+}

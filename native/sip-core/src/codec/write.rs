@@ -1,0 +1,171 @@
+//! The writers: answers out of the request they answer, and requests.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use super::message::unfold;
+use super::names::{self, Name};
+use super::parse::is_uri;
+use super::status::phrase;
+use super::values::{self, is_token};
+use super::{Head, Span};
+
+/// Headers as name and value, already checked by [`check_header`].
+pub type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// Write the answer to a request (RFC 3261 section 8.2.6).
+///
+/// `tag` is appended to To where the request had none. The topmost Via tells the asker where its packet
+/// came from, asked or not (RFC 3581; devices behind address translation forget to ask).
+#[allow(clippy::too_many_arguments)] // the fields of one answer, each from another owner
+pub fn response(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    head: &Head,
+    source: SocketAddr,
+    status: u16,
+    tag: Option<&[u8]>,
+    headers: Headers<'_>,
+    body: &[u8],
+) {
+    out.clear();
+    put(
+        out,
+        format_args!("SIP/2.0 {status} {}\r\nVia: ", phrase(status)),
+    );
+    out.extend_from_slice(&unfold(head.via.protocol_and_sender.of(bytes)));
+    put(
+        out,
+        format_args!(
+            ";rport={};received={}",
+            source.port(),
+            source.ip().to_canonical()
+        ),
+    );
+    put_other_parameters(out, bytes, head.via.parameters);
+    out.extend_from_slice(b"\r\n");
+    if !head.via.rest.is_empty() {
+        put_line(out, "Via", head.via.rest.of(bytes));
+    }
+    if head.has_more_vias() {
+        for value in head.headers(bytes, b"Via").skip(1) {
+            put_line(out, "Via", value.of(bytes));
+        }
+    }
+    put_line(out, "From", head.from.of(bytes));
+    put_line(out, "To", head.to.of(bytes));
+    if let Some(tag) = tag.filter(|_| head.to_tag.is_empty()) {
+        out.truncate(out.len() - 2);
+        out.extend_from_slice(b";tag=");
+        out.extend_from_slice(tag);
+        out.extend_from_slice(b"\r\n");
+    }
+    put_line(out, "Call-ID", head.call_id.of(bytes));
+    put_line(out, "CSeq", head.cseq_value.of(bytes));
+    put_end(out, headers, body);
+}
+
+/// Write a request, with Via and Content-Length, and Max-Forwards where the headers bring none.
+pub fn request(
+    out: &mut Vec<u8>,
+    method: &str,
+    uri: &str,
+    local: SocketAddr,
+    branch: &str,
+    headers: Headers<'_>,
+    body: &[u8],
+) {
+    out.clear();
+    put(
+        out,
+        format_args!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch={branch}\r\n"
+        ),
+    );
+    let hops = headers
+        .iter()
+        .any(|(name, _)| names::recognise(name.as_bytes()) == Name::MaxForwards);
+    if !hops {
+        out.extend_from_slice(b"Max-Forwards: 70\r\n");
+    }
+    put_end(out, headers, body);
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text); // a Vec takes everything
+}
+
+fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(unfold(value).trim_ascii());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_end(out: &mut Vec<u8>, headers: Headers<'_>, body: &[u8]) {
+    for (name, value) in headers {
+        put_line(out, name, value.as_bytes());
+    }
+    put(out, format_args!("Content-Length: {}\r\n\r\n", body.len()));
+    out.extend_from_slice(body);
+}
+
+/// What the asker itself wrote as `received` and `rport` is not repeated.
+fn put_other_parameters(out: &mut Vec<u8>, bytes: &[u8], parameters: Span) {
+    let (start, end) = parameters.bounds();
+    let mut at = (start + 1).min(end);
+    while at < end {
+        let stop = values::find_unquoted(bytes, Span::new(at, end), b';');
+        let piece = values::trim(bytes, Span::new(at, stop));
+        let (from, _) = piece.bounds();
+        let equals = values::find_unquoted(bytes, piece, b'=');
+        let name = values::trim(bytes, Span::new(from, equals)).of(bytes);
+        if !(name.is_empty()
+            || name.eq_ignore_ascii_case(b"received")
+            || name.eq_ignore_ascii_case(b"rport"))
+        {
+            out.push(b';');
+            out.extend_from_slice(&unfold(piece.of(bytes)));
+        }
+        at = stop + 1;
+    }
+}
+
+/// Whether a header may be written: no line break can get in, and nothing that the engine writes itself.
+///
+/// # Errors
+/// A sentence for the programmer who passed it.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("not a header name: {name:?}"));
+    }
+    if value
+        .bytes()
+        .any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+    {
+        return Err(format!("a control character in the value of {name}"));
+    }
+    match names::recognise(name.as_bytes()) {
+        Name::Via | Name::ContentLength => Err(format!("{name} is written by the engine")),
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// A sentence for the programmer who passed it.
+pub fn check_method(method: &str) -> Result<(), String> {
+    if !method.is_empty() && method.bytes().all(is_token) {
+        return Ok(());
+    }
+    Err(format!("not a method: {method:?}"))
+}
+
+/// # Errors
+/// A sentence for the programmer who passed it.
+pub fn check_uri(uri: &str) -> Result<(), String> {
+    if is_uri(uri.as_bytes()) {
+        Ok(())
+    } else {
+        Err(format!("not a URI: {uri:?}"))
+    }
+}

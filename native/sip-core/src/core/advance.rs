@@ -1,0 +1,215 @@
+//! Time: repeats, ends, and what is forgotten.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Core;
+use crate::event::{Event, Kind};
+use crate::server::{Due, State};
+use crate::time::Time;
+
+impl Core {
+    /// Do what is due at `now`.
+    pub fn advance(&mut self, now: Time) {
+        while let Some((due, number)) = self.timers.peek() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            if self.is_queued(number, due) {
+                self.fire(number, now);
+            }
+        }
+        self.forget_expired(now);
+    }
+
+    /// When [`Core::advance`] has something to do; None while it has not. Forgetting kept answers has no
+    /// deadline: it is done along with whatever happens next.
+    pub fn deadline(&mut self) -> Option<Time> {
+        while let Some((due, number)) = self.timers.peek() {
+            if self.is_queued(number, due) {
+                let next = self.next_due(number);
+                if next == due {
+                    return Some(due);
+                }
+                self.timers.pop();
+                self.schedule(number);
+            } else {
+                self.timers.pop();
+            }
+        }
+        None
+    }
+
+    /// Whether this entry of the timer queue is its transaction's live one.
+    fn is_queued(&self, number: u64, due: Time) -> bool {
+        match (self.servers.get(number), self.clients.get(number)) {
+            (Some(server), _) => server.queued == due,
+            (_, Some(client)) => client.queued == due,
+            _ => false,
+        }
+    }
+
+    fn next_due(&self, number: u64) -> Time {
+        match (self.servers.get(number), self.clients.get(number)) {
+            (Some(server), _) => server.next_due(),
+            (_, Some(client)) => client.next_due(),
+            _ => Time::NEVER,
+        }
+    }
+
+    /// Put a transaction back into the queue after its entry was taken out.
+    fn schedule(&mut self, number: u64) {
+        if let Some(server) = self.servers.get_mut(number) {
+            server.queued = Time::NEVER;
+            self.timers
+                .schedule(number, server.next_due(), &mut server.queued);
+        } else if let Some(client) = self.clients.get_mut(number) {
+            client.queued = Time::NEVER;
+            self.timers
+                .schedule(number, client.next_due(), &mut client.queued);
+        }
+    }
+
+    pub(super) fn schedule_server(&mut self, number: u64) {
+        if let Some(server) = self.servers.get_mut(number) {
+            self.timers
+                .schedule(number, server.next_due(), &mut server.queued);
+        }
+    }
+
+    pub(super) fn schedule_client(&mut self, number: u64) {
+        if let Some(client) = self.clients.get_mut(number) {
+            self.timers
+                .schedule(number, client.next_due(), &mut client.queued);
+        }
+    }
+
+    fn fire(&mut self, number: u64, now: Time) {
+        if let Some(server) = self.servers.get_mut(number) {
+            match server.due(now) {
+                Due::Nothing => {}
+                Due::End => return self.end_server(number, now),
+                Due::Resend => {
+                    let (response, source) = (server.response.clone(), server.source);
+                    self.resend(response, source, 0);
+                }
+            }
+        } else if let Some(client) = self.clients.get_mut(number) {
+            match client.due(now) {
+                Due::Nothing => {}
+                Due::End => return self.end_client(number, now),
+                Due::Resend => {
+                    let request = client
+                        .message
+                        .as_ref()
+                        .map(|message| Arc::clone(&message.bytes));
+                    let destination = client.destination;
+                    self.resend(request, destination, number);
+                }
+            }
+        }
+        self.schedule(number);
+    }
+
+    fn resend(&mut self, bytes: Option<Arc<[u8]>>, destination: SocketAddr, transaction: u64) {
+        if let Some(bytes) = bytes {
+            self.counters.retransmissions_sent += 1;
+            self.transmit(bytes, destination, transaction);
+        }
+    }
+
+    fn end_server(&mut self, number: u64, now: Time) {
+        let Some(server) = self.remove_server(number) else {
+            return;
+        };
+        match server.state {
+            State::Open | State::Proceeding => self.counters.unanswered += 1,
+            State::Accepted => {
+                self.counters.unacknowledged += 1;
+                if let Some(message) = &server.message {
+                    let mut event =
+                        Event::new(Kind::Unacknowledged, number, server.source, now, message);
+                    event.tag = server.tag;
+                    self.tell(event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end_client(&mut self, number: u64, now: Time) {
+        let Some(client) = self.remove_client(number) else {
+            return;
+        };
+        if client.is_over() || client.silent {
+            return;
+        }
+        self.counters.timeouts += 1;
+        if let Some(message) = &client.message {
+            self.tell(Event::new(
+                Kind::Timeout,
+                number,
+                client.destination,
+                now,
+                message,
+            ));
+        }
+    }
+
+    fn remove_server(&mut self, number: u64) -> Option<crate::server::Server> {
+        let server = self.servers.remove(number)?;
+        self.by_key.remove(&server.key);
+        if server.dialog != 0 {
+            self.by_dialog.remove(&server.dialog);
+        }
+        if server.state == State::Answered {
+            self.cached -= 1;
+        } else {
+            self.open -= 1;
+        }
+        Some(server)
+    }
+
+    pub(super) fn remove_client(&mut self, number: u64) -> Option<crate::client::Client> {
+        let client = self.clients.remove(number)?;
+        self.by_branch.remove(&(client.branch, client.silent));
+        if !client.is_over() {
+            self.requests -= 1;
+        }
+        Some(client)
+    }
+
+    /// End what is not an INVITE and has come to its time.
+    pub(super) fn forget_expired(&mut self, now: Time) {
+        while let Some(&(due, number)) = self.expiry.front() {
+            if due > now {
+                break;
+            }
+            self.expiry.pop_front();
+            match self.servers.get(number).map(|server| server.ends_at) {
+                // It was answered late, and its answer is kept from then on.
+                Some(ends_at) if ends_at > now => self.expiry.push_back((ends_at, number)),
+                Some(_) => self.end_server(number, now),
+                None => {}
+            }
+        }
+    }
+
+    /// Forget the oldest kept answers beyond the limit.
+    pub(super) fn evict_cached(&mut self) {
+        while self.cached > self.limits.cached {
+            let Some((due, number)) = self.expiry.pop_front() else {
+                return;
+            };
+            match self.servers.get(number).map(|server| server.state) {
+                Some(State::Answered) => {
+                    self.remove_server(number);
+                    self.counters.cached_evicted += 1;
+                }
+                Some(_) => self.expiry.push_back((due, number)),
+                None => {}
+            }
+        }
+    }
+}

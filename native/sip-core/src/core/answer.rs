@@ -1,0 +1,131 @@
+//! Answers out, with memory of them and without.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Answer, Core, hex};
+use crate::codec::{self, Head, Headers};
+use crate::event::Kind;
+use crate::server::State;
+use crate::time::Time;
+
+impl Core {
+    /// Answer a request. What is over or answered already is counted and left alone.
+    pub fn reply(&mut self, answer: &Answer<'_>, now: Time) {
+        self.answer(
+            answer.transaction,
+            answer.status,
+            answer.headers,
+            answer.body,
+            now,
+        );
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        number: u64,
+        status: u16,
+        headers: Headers<'_>,
+        body: &[u8],
+        now: Time,
+    ) {
+        let waiting = self
+            .servers
+            .get_mut(number)
+            .filter(|server| server.state.awaits_answer());
+        let Some((server, message)) =
+            waiting.and_then(|server| server.message.clone().map(|m| (server, m)))
+        else {
+            self.counters.late_replies += 1;
+            return;
+        };
+        let (bytes, head) = (&message.bytes, &message.head);
+        let (source, tag) = (server.source, hex(server.tag));
+        let kind = Kind::of_method(head.method(bytes));
+
+        let challenge =
+            (kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate"))
+                .then(|| self.registrar.challenge(source.ip(), server.stale, now));
+        let mut all;
+        let mut given = headers;
+        if let Some(challenge) = &challenge {
+            all = headers.to_vec();
+            all.push(("WWW-Authenticate", challenge));
+            given = &all;
+        }
+        let shown = (status > 100).then_some(&tag[..]);
+        codec::response(
+            &mut self.scratch,
+            bytes,
+            head,
+            source,
+            status,
+            shown,
+            given,
+            body,
+        );
+        let response: Arc<[u8]> = Arc::from(self.scratch.as_slice());
+
+        server.answer(status, Arc::clone(&response), now);
+        let state = server.state;
+        if state == State::Accepted {
+            let local = if head.to_tag.is_empty() {
+                &tag[..]
+            } else {
+                head.to_tag.of(bytes)
+            };
+            let dialog = self.dialog_key(bytes, head, local);
+            self.by_dialog.insert(dialog, number);
+            if let Some(server) = self.servers.get_mut(number) {
+                server.dialog = dialog;
+            }
+        }
+        match state {
+            State::Answered => {
+                self.open -= 1;
+                self.cached += 1;
+                self.evict_cached();
+            }
+            State::Open => {}
+            _ => self.schedule_server(number),
+        }
+        self.transmit(response, source, 0);
+    }
+
+    /// Answer without a transaction; false when the answer would be longer than `longest`.
+    #[allow(clippy::too_many_arguments)] // one call for each of the few reasons
+    pub(super) fn answer_stateless(
+        &mut self,
+        bytes: &[u8],
+        head: &Head,
+        source: SocketAddr,
+        key: u128,
+        status: u16,
+        headers: Headers<'_>,
+        longest: usize,
+    ) -> bool {
+        let tag = hex(self.keys.tag(key));
+        codec::response(
+            &mut self.scratch,
+            bytes,
+            head,
+            source,
+            status,
+            Some(&tag),
+            headers,
+            b"",
+        );
+        if self.scratch.len() > longest {
+            return false;
+        }
+        let response: Arc<[u8]> = Arc::from(self.scratch.as_slice());
+        self.transmit(response, source, 0);
+        true
+    }
+}
+
+fn names(headers: Headers<'_>, wanted: &str) -> bool {
+    headers
+        .iter()
+        .any(|(name, _)| codec::same_name(name, wanted))
+}

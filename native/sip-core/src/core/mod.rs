@@ -1,0 +1,256 @@
+//! The engine: one state that takes inputs with `now`, and gives events, datagrams and one deadline.
+
+mod advance;
+mod answer;
+mod receive;
+mod request;
+mod responses;
+
+pub use request::Prepared;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::client::Client;
+use crate::codec::Headers;
+use crate::counters::Counters;
+use crate::digest::HEX;
+use crate::event::Event;
+use crate::network::Network;
+use crate::random::{Keys, Random, Seed};
+use crate::registrar::Registrar;
+use crate::server::Server;
+use crate::slab::Slab;
+use crate::time::Time;
+use crate::timers::Timers;
+
+/// How much may be held at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests that wait for our answer, INVITEs until they end; and as many of our own.
+    pub transactions: usize,
+    /// Final answers kept for repeated requests.
+    pub cached: usize,
+    /// Events that nobody has taken yet.
+    pub events: usize,
+    /// Nonces that were used and have not expired.
+    pub nonces: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            transactions: 65_536,
+            cached: 131_072,
+            events: 65_536,
+            nonces: 262_144,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What our Via says.
+    pub local: SocketAddr,
+    pub realm: String,
+    /// Allowed sources.
+    pub networks: Vec<Network>,
+    pub seed: Seed,
+    /// Offer qop="auth".
+    pub qop: bool,
+    pub limits: Limits,
+}
+
+/// An answer to a request. The headers were checked by `codec::check_header`.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    pub transaction: u64,
+    pub status: u16,
+    pub headers: Headers<'a>,
+    pub body: &'a [u8],
+}
+
+/// A request of ours, which brings its own From, To, Call-ID and `CSeq`.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    pub method: &'a str,
+    pub uri: &'a str,
+    /// None: the caller's text was no address, and the request will be undelivered.
+    pub destination: Option<SocketAddr>,
+    pub headers: Headers<'a>,
+    pub body: &'a [u8],
+    /// The client transaction of the INVITE whose 2xx this ACK acknowledges; else 0.
+    pub ack_for: u64,
+}
+
+/// A datagram to send; `transaction` is that of a request of ours, else 0.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub bytes: Arc<[u8]>,
+    pub destination: SocketAddr,
+    pub transaction: u64,
+}
+
+/// Keys are keyed hashes already, or numbers of ours: no need to hash them again.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // half of a hash is a hash
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+type ByHash = HashMap<u128, u64, BuildHasherDefault<AsItIs>>;
+
+#[derive(Debug)]
+pub struct Core {
+    local: SocketAddr,
+    networks: Vec<Network>,
+    limits: Limits,
+    keys: Keys,
+    random: Random,
+    registrar: Registrar,
+    servers: Slab<Server>,
+    /// Server transactions by the hash of what identifies their request.
+    by_key: ByHash,
+    /// Accepted INVITEs by the hash of what identifies their ACK.
+    by_dialog: ByHash,
+    clients: Slab<Client>,
+    /// Client transactions without a final answer.
+    requests: usize,
+    /// Client transactions by branch, and whether they are a CANCEL, which shares its INVITE's branch.
+    by_branch: HashMap<(u64, bool), u64>,
+    timers: Timers,
+    /// Ends of transactions that are not INVITEs, oldest first.
+    expiry: VecDeque<(Time, u64)>,
+    /// Server transactions that wait for an answer, or are INVITEs.
+    open: usize,
+    /// Server transactions with a kept answer.
+    cached: usize,
+    events: VecDeque<Event>,
+    outputs: Vec<Output>,
+    malformed_since: Time,
+    malformed_events: u32,
+    counters: Counters,
+    scratch: Vec<u8>,
+}
+
+impl Core {
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            local,
+            realm,
+            networks,
+            seed,
+            qop,
+            limits,
+        } = settings;
+        Core {
+            local,
+            networks,
+            limits,
+            keys: Keys::new(&seed),
+            random: Random::new(&seed, "tokens and branches"),
+            registrar: Registrar::new(&seed, &realm, limits.nonces, qop),
+            servers: Slab::new(0),
+            by_key: ByHash::default(),
+            by_dialog: ByHash::default(),
+            clients: Slab::new(1),
+            requests: 0,
+            by_branch: HashMap::new(),
+            timers: Timers::default(),
+            expiry: VecDeque::new(),
+            open: 0,
+            cached: 0,
+            events: VecDeque::new(),
+            outputs: Vec::new(),
+            malformed_since: Time::default(),
+            malformed_events: 0,
+            counters: Counters::default(),
+            scratch: Vec::with_capacity(2048),
+        }
+    }
+
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// # Errors
+    /// A sentence: `ha1` is not 32 hex digits.
+    pub fn set_credentials(&mut self, user: &str, ha1: Option<&str>) -> Result<(), String> {
+        self.registrar.set_credentials(user, ha1)
+    }
+
+    /// 16 hex digits that nobody can guess.
+    pub fn token(&mut self) -> String {
+        format!("{:016x}", self.random.number())
+    }
+
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        self.events.len()
+    }
+
+    pub fn take_events(&mut self, limit: usize) -> impl Iterator<Item = Event> {
+        let count = self.events.len().min(limit);
+        self.events.drain(..count)
+    }
+
+    /// Datagrams to send, in order. The caller says [`Core::undelivered`] of those that can't leave.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Totals, and what is held now.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let held = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let mut all: Vec<_> = self.counters.each().collect();
+        all.extend([
+            ("now_open", held(self.open)),
+            ("now_cached", held(self.cached)),
+            ("now_requests", held(self.requests)),
+            ("now_events", held(self.events.len())),
+            ("now_nonces", held(self.registrar.nonces.remembered())),
+        ]);
+        all
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.counters.events += 1;
+        self.events.push_back(event);
+    }
+
+    fn transmit(&mut self, bytes: Arc<[u8]>, destination: SocketAddr, transaction: u64) {
+        self.counters.sent += 1;
+        self.outputs.push(Output {
+            bytes,
+            destination,
+            transaction,
+        });
+    }
+}
+
+fn hex(tag: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(tag.to_be_bytes()) {
+        pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Datagrams in: the filter, the parser, and requests to their server transactions.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Core, hex};
+use crate::codec::values::MAGIC_COOKIE;
+use crate::codec::{self, Head, MAX_DATAGRAM, Refused, Start};
+use crate::event::{Event, Kind, Message};
+use crate::network::octets;
+use crate::registrar::Auth;
+use crate::server::{Server, State};
+use crate::time::Time;
+
+/// Malformed datagrams are told of so many times a second; all are counted.
+const MALFORMED_EVENTS: u32 = 10;
+const SECOND: u64 = 1_000_000;
+/// Seconds, told to a peer whose request we had no room for.
+const RETRY_AFTER: &str = "10";
+
+impl Core {
+    /// Take one datagram.
+    pub fn feed(&mut self, datagram: &[u8], source: SocketAddr, now: Time) {
+        self.counters.received += 1;
+        if !self
+            .networks
+            .iter()
+            .any(|network| network.contains(source.ip()))
+        {
+            self.counters.foreign_source += 1;
+            return;
+        }
+        if datagram.len() <= 64
+            && datagram
+                .iter()
+                .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+        {
+            self.counters.pings += 1;
+            return;
+        }
+        self.forget_expired(now);
+        match codec::parse(datagram) {
+            Ok(head) => {
+                if head.beyond > 0 {
+                    self.counters.body_beyond_length += 1;
+                }
+                match head.start {
+                    Start::Request { .. } => self.receive_request(datagram, head, source, now),
+                    Start::Response { status, .. } => {
+                        self.receive_response(datagram, &head, status, source, now);
+                    }
+                }
+            }
+            Err(refused) => self.receive_malformed(datagram, &refused, source, now),
+        }
+    }
+
+    fn receive_malformed(
+        &mut self,
+        datagram: &[u8],
+        refused: &Refused,
+        source: SocketAddr,
+        now: Time,
+    ) {
+        self.counters.malformed += 1;
+        let Refused { fault, head } = refused;
+        let enough = [
+            head.via.sent_by,
+            head.from,
+            head.to,
+            head.call_id,
+            head.cseq_value,
+        ];
+        let method = head.method(datagram);
+        if matches!(head.start, Start::Request { .. })
+            && !method.is_empty()
+            && method != b"ACK"
+            && !enough.iter().any(|span| span.is_empty())
+        {
+            let key = self.transaction_key(datagram, head, source, method);
+            // A bigger answer than question would be a gift to whoever forges sources.
+            if self.answer_stateless(
+                datagram,
+                head,
+                source,
+                key,
+                fault.status,
+                &[],
+                2 * datagram.len(),
+            ) {
+                self.counters.malformed_answered += 1;
+            }
+        }
+        if now.since(self.malformed_since) >= SECOND {
+            self.malformed_since = now;
+            self.malformed_events = 0;
+        }
+        if self.malformed_events >= MALFORMED_EVENTS || self.events.len() >= self.limits.events {
+            self.counters.malformed_silenced += 1;
+            return;
+        }
+        self.malformed_events += 1;
+        let kept = &datagram[..datagram.len().min(MAX_DATAGRAM)];
+        let message = Message {
+            bytes: Arc::from(kept),
+            head: Head::default(),
+        };
+        let mut event = Event::new(Kind::Malformed, 0, source, now, &message);
+        event.head = None;
+        event.fault = Cow::Owned(fault.to_string());
+        self.tell(event);
+    }
+
+    /// What makes two copies of a request the same, and ACK and CANCEL belong to their INVITE.
+    ///
+    /// The branch alone would do for a peer that follows RFC 3261. Cameras repeat branches, numbers
+    /// or Call-IDs (Q12), so all of them count, and without the magic cookie the content too.
+    fn transaction_key(
+        &self,
+        bytes: &[u8],
+        head: &Head,
+        source: SocketAddr,
+        method: &[u8],
+    ) -> u128 {
+        let address = octets(source.ip());
+        let branch = head.via.branch.of(bytes);
+        let (mut body, mut authorization) = (&b""[..], &b""[..]);
+        let unique = branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE);
+        if !unique && method != b"INVITE" {
+            body = head.body.of(bytes);
+            authorization = head
+                .headers(bytes, b"Authorization")
+                .next()
+                .map_or(b"", |value| value.of(bytes));
+        }
+        self.keys.hash(&[
+            &address,
+            method,
+            branch,
+            head.via.sent_by.of(bytes),
+            head.call_id.of(bytes),
+            &head.cseq.to_be_bytes(),
+            head.from_tag.of(bytes),
+            body,
+            authorization,
+        ])
+    }
+
+    /// What makes an ACK that of a 2xx: the dialog and the INVITE's number, whatever its branch.
+    pub(super) fn dialog_key(&self, bytes: &[u8], head: &Head, local_tag: &[u8]) -> u128 {
+        let number = head.cseq.to_be_bytes();
+        self.keys.hash(&[
+            b"ACK",
+            head.call_id.of(bytes),
+            head.from_tag.of(bytes),
+            local_tag,
+            &number,
+        ])
+    }
+
+    fn receive_request(&mut self, bytes: &[u8], head: Head, source: SocketAddr, now: Time) {
+        let method = head.method(bytes);
+        if method == b"ACK" {
+            return self.receive_ack(bytes, &head, source, now);
+        }
+        let key = self.transaction_key(bytes, &head, source, method);
+        if let Some(&number) = self.by_key.get(&key) {
+            return self.repeat(number, source);
+        }
+        if method == b"CANCEL" {
+            return self.receive_cancel(bytes, head, source, key, now);
+        }
+        if self.is_full() {
+            self.counters.overload += 1;
+            self.answer_stateless(
+                bytes,
+                &head,
+                source,
+                key,
+                503,
+                &[("Retry-After", RETRY_AFTER)],
+                usize::MAX,
+            );
+            return;
+        }
+        let kind = Kind::of_method(method);
+        let message = Message {
+            bytes: Arc::from(bytes),
+            head,
+        };
+        let tag = self.keys.tag(key);
+        let mut event = Event::new(kind, 0, source, now, &message);
+        event.tag = tag;
+        event.awaits_answer = true;
+        if kind == Kind::Register {
+            let proof = self.registrar.check(bytes, &head, source.ip(), now);
+            event.auth = proof.auth;
+            event.username = proof.username;
+            self.counters.nonces_full += u64::from(proof.full);
+            match proof.auth {
+                Auth::None => {}
+                Auth::Verified => self.counters.digest_verified += 1,
+                Auth::Wrong => self.counters.digest_wrong += 1,
+                Auth::Stale => self.counters.digest_stale += 1,
+            }
+        }
+        let mut server = Server::new(key, tag, source, message, kind == Kind::Invite, now);
+        server.stale = event.auth == Auth::Stale;
+        event.transaction = self.insert_server(server);
+        self.tell(event);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open >= self.limits.transactions || self.events.len() >= self.limits.events
+    }
+
+    pub(super) fn insert_server(&mut self, server: Server) -> u64 {
+        let (key, ends_at, invite) = (server.key, server.ends_at, server.is_invite());
+        let number = self.servers.insert(server);
+        self.by_key.insert(key, number);
+        self.open += 1;
+        if invite {
+            self.schedule_server(number);
+        } else {
+            self.expiry.push_back((ends_at, number));
+        }
+        number
+    }
+
+    /// A request that is known: its last answer again, to where this copy came from.
+    fn repeat(&mut self, number: u64, source: SocketAddr) {
+        self.counters.retransmissions_absorbed += 1;
+        let Some(server) = self.servers.get_mut(number) else {
+            return;
+        };
+        server.source = source;
+        if matches!(server.state, State::Confirmed | State::Acknowledged) {
+            return;
+        }
+        if let Some(response) = server.response.clone() {
+            self.transmit(response, source, 0);
+        }
+    }
+
+    fn receive_ack(&mut self, bytes: &[u8], head: &Head, source: SocketAddr, now: Time) {
+        let key = self.transaction_key(bytes, head, source, b"INVITE");
+        let dialog = self.dialog_key(bytes, head, head.to_tag.of(bytes));
+        let number = self
+            .by_key
+            .get(&key)
+            .or_else(|| self.by_dialog.get(&dialog))
+            .copied();
+        let mut transaction = 0;
+        let mut tag = 0;
+        if let Some((number, server)) =
+            number.and_then(|number| Some((number, self.servers.get_mut(number)?)))
+        {
+            let accepted = server.state == State::Accepted;
+            if server.acknowledge(now) {
+                self.schedule_server(number);
+            }
+            if !accepted {
+                self.counters.retransmissions_absorbed += 1;
+                return;
+            }
+            transaction = number;
+            tag = self.servers.get(number).map_or(0, |server| server.tag);
+        } else if head.to_tag.of(bytes) == hex(self.keys.tag(key)) {
+            // Of an answer that we gave without memory of it.
+            self.counters.retransmissions_absorbed += 1;
+            return;
+        } else {
+            self.counters.stray_acks += 1;
+            if self.events.len() >= self.limits.events {
+                return;
+            }
+        }
+        let message = Message {
+            bytes: Arc::from(bytes),
+            head: *head,
+        };
+        let mut event = Event::new(Kind::Ack, transaction, source, now, &message);
+        event.tag = tag;
+        self.tell(event);
+    }
+
+    /// The CANCEL is answered here; the INVITE is left to the layer above (RFC 3261 section 9.2).
+    fn receive_cancel(
+        &mut self,
+        bytes: &[u8],
+        head: Head,
+        source: SocketAddr,
+        key: u128,
+        now: Time,
+    ) {
+        let invite_key = self.transaction_key(bytes, &head, source, b"INVITE");
+        let invite = self.by_key.get(&invite_key).copied();
+        let found = invite
+            .and_then(|number| self.servers.get(number))
+            .map(|server| (server.state, server.tag));
+        let status = if found.is_some() { 200 } else { 481 };
+        if self.is_full() {
+            self.counters.overload += 1;
+            self.answer_stateless(
+                bytes,
+                &head,
+                source,
+                key,
+                503,
+                &[("Retry-After", RETRY_AFTER)],
+                usize::MAX,
+            );
+            return;
+        }
+        let message = Message {
+            bytes: Arc::from(bytes),
+            head,
+        };
+        let tag = found.map_or_else(|| self.keys.tag(key), |(_, tag)| tag);
+        let server = Server::new(key, tag, source, message.clone(), false, now);
+        let cancel = self.insert_server(server);
+        self.answer(cancel, status, &[], &[], now);
+        if let (Some(number), Some((State::Proceeding, tag))) = (invite, found) {
+            let mut event = Event::new(Kind::Cancel, number, source, now, &message);
+            event.tag = tag;
+            event.awaits_answer = true;
+            self.tell(event);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests of ours: out, again, and cancelled.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::{Core, Outgoing};
+use crate::client::{Cancel, Client, State};
+use crate::codec::{self, Head, Headers};
+use crate::event::{Event, Kind, Message};
+use crate::time::Time;
+
+/// A request that is written and checked, and has not left.
+#[derive(Debug)]
+pub struct Prepared {
+    message: Message,
+    branch: u64,
+    pub(super) destination: Option<SocketAddr>,
+    ack_for: u64,
+}
+
+pub(super) fn branch_text(branch: u64) -> String {
+    format!("z9hG4bK{branch:016x}")
+}
+
+impl Core {
+    /// Write a request. Nothing happens yet, so that one fault in a batch costs nobody a half-sent batch.
+    ///
+    /// # Errors
+    /// A sentence: what is written is not a request that we would take ourselves.
+    pub fn prepare(&mut self, outgoing: &Outgoing<'_>) -> Result<Prepared, String> {
+        codec::check_method(outgoing.method)?;
+        codec::check_uri(outgoing.uri)?;
+        if outgoing.method == "CANCEL" {
+            return Err("CANCEL is sent by cancel(), which knows its INVITE".to_owned());
+        }
+        let branch = self.random.number();
+        let Outgoing {
+            method,
+            uri,
+            headers,
+            body,
+            ..
+        } = *outgoing;
+        let text = branch_text(branch);
+        codec::request(
+            &mut self.scratch,
+            method,
+            uri,
+            self.local,
+            &text,
+            headers,
+            body,
+        );
+        let head = codec::parse(&self.scratch)
+            .map_err(|refused| format!("{method}: {}", refused.fault))?;
+        let message = Message {
+            bytes: Arc::from(self.scratch.as_slice()),
+            head,
+        };
+        Ok(Prepared {
+            message,
+            branch,
+            destination: outgoing.destination,
+            ack_for: outgoing.ack_for,
+        })
+    }
+
+    /// Send what was prepared; the number of its client transaction, 0 for an ACK.
+    pub fn send(&mut self, prepared: Prepared, now: Time) -> u64 {
+        let Prepared {
+            message,
+            branch,
+            destination,
+            ack_for,
+        } = prepared;
+        let method = message.head.method(&message.bytes);
+        if method == b"ACK" {
+            if let Some(destination) = destination {
+                self.send_ack(message.bytes, destination, ack_for);
+            } else {
+                self.counters.undelivered += 1;
+            }
+            return 0;
+        }
+        let invite = method == b"INVITE";
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let bytes = Arc::clone(&message.bytes);
+        let client = Client::new(branch, invite, destination.unwrap_or(nowhere), message, now);
+        let full = self.requests >= self.limits.transactions;
+        let number = self.insert_client(client);
+        match destination {
+            Some(destination) if !full => self.transmit(bytes, destination, number),
+            Some(_) => self.undelivered(number, "too many requests are open", now),
+            None => self.undelivered(number, "the destination is not an IP address", now),
+        }
+        number
+    }
+
+    fn insert_client(&mut self, client: Client) -> u64 {
+        let key = (client.branch, client.silent);
+        let number = self.clients.insert(client);
+        self.by_branch.insert(key, number);
+        self.requests += 1;
+        self.schedule_client(number);
+        number
+    }
+
+    /// A datagram of this client transaction can't leave: it is over.
+    pub fn undelivered(&mut self, number: u64, reason: &str, now: Time) {
+        if self.clients.get(number).is_none_or(Client::is_over) {
+            return; // the ACK of a refusal, or nothing of ours
+        }
+        let Some(client) = self.remove_client(number) else {
+            return;
+        };
+        self.counters.undelivered += 1;
+        if let Some(message) = client.message.as_ref().filter(|_| !client.silent) {
+            let mut event = Event::new(Kind::Undelivered, number, client.destination, now, message);
+            event.fault = Cow::Owned(reason.to_owned());
+            self.tell(event);
+        }
+    }
+
+    fn send_ack(&mut self, bytes: Arc<[u8]>, destination: SocketAddr, ack_for: u64) {
+        let invite = self
+            .clients
+            .get_mut(ack_for)
+            .filter(|client| client.state == State::Accepted);
+        if let Some(invite) = invite {
+            invite.ack = Some((Arc::clone(&bytes), destination));
+        }
+        self.transmit(bytes, destination, 0);
+    }
+
+    /// Cancel an INVITE of ours: at once when something came back, else as soon as it does
+    /// (RFC 3261 section 9.1). Nothing is done once it is over.
+    pub fn cancel(&mut self, number: u64, now: Time) {
+        let Some(client) = self.clients.get_mut(number) else {
+            return;
+        };
+        if !client.invite || client.is_over() || client.cancel == Cancel::Sent {
+            return;
+        }
+        client.cancel = Cancel::Wanted;
+        if client.state == State::Proceeding {
+            self.send_cancel(number, now);
+        }
+    }
+
+    pub(super) fn send_cancel(&mut self, number: u64, now: Time) {
+        let Some(invite) = self.clients.get_mut(number) else {
+            return;
+        };
+        let Some(message) = invite.message.clone() else {
+            return;
+        };
+        invite.cancel_sent(now);
+        let (branch, destination) = (invite.branch, invite.destination);
+        self.schedule_client(number);
+        let to = text(message.head.to.of(&message.bytes));
+        let Some(cancel) = self.along_invite(&message, branch, "CANCEL", &to) else {
+            return;
+        };
+        let bytes = Arc::clone(&cancel.bytes);
+        let mut client = Client::new(branch, false, destination, cancel, now);
+        client.silent = true;
+        let cancel = self.insert_client(client);
+        self.transmit(bytes, destination, cancel);
+    }
+
+    /// Acknowledge a refusal (RFC 3261 section 17.1.1.3).
+    pub(super) fn acknowledge_refusal(&mut self, number: u64, bytes: &[u8], head: &Head) {
+        let Some(invite) = self.clients.get(number) else {
+            return;
+        };
+        let Some(message) = invite.message.clone() else {
+            return;
+        };
+        let (branch, destination) = (invite.branch, invite.destination);
+        let to = text(head.to.of(bytes));
+        let Some(ack) = self.along_invite(&message, branch, "ACK", &to) else {
+            return;
+        };
+        if let Some(invite) = self.clients.get_mut(number) {
+            invite.ack = Some((Arc::clone(&ack.bytes), destination));
+            invite.message = None;
+        }
+        self.transmit(ack.bytes, destination, number);
+    }
+
+    /// A request with the branch, the URI, From, Call-ID, number and Route of an INVITE of ours.
+    fn along_invite(
+        &mut self,
+        invite: &Message,
+        branch: u64,
+        method: &str,
+        to: &str,
+    ) -> Option<Message> {
+        let (bytes, head) = (&invite.bytes, &invite.head);
+        let uri = text(head.uri().of(bytes));
+        let from = text(head.from.of(bytes));
+        let call_id = text(head.call_id.of(bytes));
+        let cseq = format!("{} {method}", head.cseq);
+        let routes: Vec<_> = head
+            .headers(bytes, b"Route")
+            .map(|route| text(route.of(bytes)))
+            .collect();
+        let mut headers = vec![
+            ("From", &*from),
+            ("To", to),
+            ("Call-ID", &*call_id),
+            ("CSeq", &*cseq),
+        ];
+        headers.extend(routes.iter().map(|route| ("Route", &**route)));
+        let headers: Headers<'_> = &headers;
+        codec::request(
+            &mut self.scratch,
+            method,
+            &uri,
+            self.local,
+            &branch_text(branch),
+            headers,
+            b"",
+        );
+        let head = codec::parse(&self.scratch).ok()?;
+        Some(Message {
+            bytes: Arc::from(self.scratch.as_slice()),
+            head,
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}

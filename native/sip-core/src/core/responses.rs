@@ -1,0 +1,83 @@
+//! Answers to requests of ours, to their client transactions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Core;
+use crate::client::{Cancel, Taken};
+use crate::codec::{Head, values::MAGIC_COOKIE};
+use crate::event::{Event, Kind, Message};
+use crate::time::Time;
+
+/// The number inside a branch of ours.
+fn our_branch(branch: &[u8]) -> Option<u64> {
+    let digits = branch
+        .strip_prefix(MAGIC_COOKIE)
+        .filter(|digits| digits.len() == 16)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+impl Core {
+    pub(super) fn receive_response(
+        &mut self,
+        bytes: &[u8],
+        head: &Head,
+        status: u16,
+        source: SocketAddr,
+        now: Time,
+    ) {
+        let method = head.method(bytes);
+        let number = our_branch(head.via.branch.of(bytes))
+            .and_then(|branch| self.by_branch.get(&(branch, method == b"CANCEL")))
+            .copied();
+        let found = number.and_then(|number| Some((number, self.clients.get_mut(number)?)));
+        let Some((number, client)) =
+            found.filter(|(_, client)| client.invite == (method == b"INVITE"))
+        else {
+            self.counters.stray_responses += 1;
+            return;
+        };
+        let was_over = client.is_over();
+        let taken = client.receive(status, head.to_tag.of(bytes), now);
+        let (over, invite) = (client.is_over(), client.invite);
+        let silent = client.silent;
+        let cancel = client.cancel == Cancel::Wanted && !over;
+        let ack = client.ack.clone();
+        self.schedule_client(number);
+        if over && !was_over {
+            self.requests -= 1;
+        }
+        match taken {
+            Taken::Forked => {
+                self.counters.forked_answers += 1;
+                return;
+            }
+            Taken::Repeat => {
+                self.counters.retransmissions_absorbed += 1;
+                if let Some((ack, destination)) = ack.filter(|_| status >= 200) {
+                    self.transmit(ack, destination, number);
+                }
+                return;
+            }
+            Taken::TellAndAcknowledge => self.acknowledge_refusal(number, bytes, head),
+            Taken::Tell => {}
+        }
+        if cancel {
+            self.send_cancel(number, now);
+        }
+        if over && !invite && self.clients.len() > 2 * self.limits.transactions {
+            self.remove_client(number); // repeats of this answer will be strays, that is all
+        }
+        // Final answers are few, one for each request of ours; provisional ones a peer can make at will.
+        if !silent && (status >= 200 || self.events.len() < self.limits.events) {
+            let message = Message {
+                bytes: Arc::from(bytes),
+                head: *head,
+            };
+            self.tell(Event::new(Kind::Response, number, source, now, &message));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Requests of peers.
+
+use super::*;
+
+fn invite() -> Vec<u8> {
+    ask("INVITE", "z9hG4bKi1", 1, "", "", "v=0\r\n")
+}
+
+#[test]
+fn an_answer_goes_to_the_packet_source_and_carries_everything_back() {
+    let mut core = core();
+    feed(
+        &mut core,
+        &ask(
+            "MESSAGE",
+            "z9hG4bKm1",
+            20,
+            "",
+            "Via: SIP/2.0/UDP second\r\n",
+            "<x/>",
+        ),
+        1.5,
+    );
+    let event = event(&mut core);
+    assert_eq!(
+        (event.kind, event.arrived, event.awaits_answer),
+        (Kind::Message, at(1.5), true)
+    );
+    let headers = [("Date", "2026-03-01T08:00:00.000")];
+    core.reply(
+        &Answer {
+            transaction: event.transaction,
+            status: 200,
+            headers: &headers,
+            body: b"",
+        },
+        at(1.6),
+    );
+    let outputs = core.take_outputs();
+    assert_eq!(outputs[0].destination, address(PEER));
+    let tag = format!("{:016x}", event.tag);
+    assert_eq!(
+        text(&outputs[0]),
+        format!(
+            "SIP/2.0 200 OK\r\n\
+             Via: SIP/2.0/UDP 10.0.0.5:5060;rport=5060;received=203.0.113.50;branch=z9hG4bKm1\r\n\
+             Via: SIP/2.0/UDP second\r\n\
+             From: <sip:44010600001180000001@4401060000>;tag=r1\r\n\
+             To: <sip:44010000002000000001@4401000000>;tag={tag}\r\n\
+             Call-ID: call-1\r\nCSeq: 20 MESSAGE\r\n\
+             Date: 2026-03-01T08:00:00.000\r\nContent-Length: 0\r\n\r\n"
+        )
+    );
+}
+
+#[test]
+fn a_repeated_request_gets_the_kept_answer_for_32_seconds_and_makes_no_event() {
+    let mut core = core();
+    let message = ask("MESSAGE", "z9hG4bKm1", 20, "", "", "");
+    feed(&mut core, &message, 0.0);
+    let transaction = event(&mut core).transaction;
+    feed(&mut core, &message, 0.5);
+    assert!(sent(&mut core).is_empty());
+    reply(&mut core, transaction, 200, 1.0);
+    let first = core.take_outputs();
+    core.feed(&message, address("203.0.113.50:61000"), at(32.9));
+    let again = core.take_outputs();
+    assert_eq!(
+        (&again[0].bytes, again[0].destination),
+        (&first[0].bytes, address("203.0.113.50:61000"))
+    );
+    assert!(events(&mut core).is_empty());
+    assert_eq!(count(&core, "retransmissions_absorbed"), 2);
+    feed(&mut core, &message, 33.1);
+    assert_eq!(event(&mut core).kind, Kind::Message);
+    reply(&mut core, transaction, 200, 33.1);
+    assert_eq!(count(&core, "late_replies"), 1);
+}
+
+#[test]
+fn another_source_call_or_content_is_another_request() {
+    let mut core = core();
+    let message = ask("MESSAGE", "z9hG4bKm1", 20, "", "", "");
+    feed(&mut core, &message, 0.0);
+    core.feed(&message, address("203.0.113.51:5060"), at(0.0));
+    feed(&mut core, &ask("MESSAGE", "z9hG4bKm1", 21, "", "", ""), 0.0);
+    feed(&mut core, &ask("MESSAGE", "old", 20, "", "", "one"), 0.0);
+    feed(&mut core, &ask("MESSAGE", "old", 20, "", "", "two"), 0.0);
+    feed(&mut core, &ask("MESSAGE", "old", 20, "", "", "two"), 0.0);
+    assert_eq!(events(&mut core).len(), 5);
+}
+
+#[test]
+fn a_2xx_to_invite_is_repeated_until_its_ack() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let event_invite = event(&mut core);
+    let transaction = event_invite.transaction;
+    reply(&mut core, transaction, 100, 0.0);
+    reply(&mut core, transaction, 180, 0.1);
+    let provisional: Vec<String> = core.take_outputs().iter().map(text).collect();
+    assert!(!header(&provisional[0], "To").contains("tag"));
+    assert!(header(&provisional[1], "To").contains("tag"));
+    feed(&mut core, &invite(), 0.5);
+    assert_eq!(sent(&mut core), ["SIP/2.0 180 Ringing"]);
+    reply(&mut core, transaction, 200, 1.0);
+    sent(&mut core);
+    assert_eq!(moments(&mut core, 13.0), [1.5, 2.5, 4.5, 8.5, 12.5]);
+    let tag = format!(";tag={:016x}", event_invite.tag);
+    feed(
+        &mut core,
+        &ask("ACK", "z9hG4bKother", 1, &tag, "", ""),
+        13.0,
+    );
+    let ack = event(&mut core);
+    assert_eq!(
+        (ack.kind, ack.transaction, ack.awaits_answer),
+        (Kind::Ack, transaction, false)
+    );
+    feed(
+        &mut core,
+        &ask("ACK", "z9hG4bKother", 1, &tag, "", ""),
+        13.1,
+    );
+    feed(&mut core, &invite(), 13.2);
+    assert!(events(&mut core).is_empty() && sent(&mut core).is_empty());
+    assert!(moments(&mut core, 100.0).is_empty());
+    assert!(events(&mut core).is_empty());
+    assert_eq!((count(&core, "now_open"), core.deadline()), (0, None));
+}
+
+#[test]
+fn a_2xx_without_ack_is_reported_after_32_seconds() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let transaction = event(&mut core).transaction;
+    reply(&mut core, transaction, 200, 0.0);
+    sent(&mut core);
+    assert_eq!(moments(&mut core, 100.0).len(), 10);
+    let over = event(&mut core);
+    assert_eq!(
+        (over.kind, over.transaction, over.arrived),
+        (Kind::Unacknowledged, transaction, at(32.0))
+    );
+    assert_eq!(over.head.unwrap().method(&over.bytes), b"INVITE");
+}
+
+#[test]
+fn a_refusal_of_invite_is_repeated_until_its_ack_which_makes_no_event() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let event_invite = event(&mut core);
+    reply(&mut core, event_invite.transaction, 486, 0.0);
+    sent(&mut core);
+    assert_eq!(moments(&mut core, 4.0), [0.5, 1.5, 3.5]);
+    let tag = format!(";tag={:016x}", event_invite.tag);
+    feed(&mut core, &ask("ACK", "z9hG4bKi1", 1, &tag, "", ""), 4.0);
+    feed(&mut core, &invite(), 4.1);
+    assert!(moments(&mut core, 100.0).is_empty());
+    assert!(events(&mut core).is_empty());
+}
+
+#[test]
+fn a_cancel_is_answered_and_leaves_the_487_to_us() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let transaction = event(&mut core).transaction;
+    let cancel = ask("CANCEL", "z9hG4bKi1", 1, "", "", "");
+    feed(&mut core, &cancel, 1.0);
+    let seen = event(&mut core);
+    assert_eq!(
+        (seen.kind, seen.transaction, seen.awaits_answer),
+        (Kind::Cancel, transaction, true)
+    );
+    feed(&mut core, &cancel, 1.5);
+    assert_eq!(sent(&mut core), ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
+    reply(&mut core, transaction, 487, 2.0);
+    assert_eq!(sent(&mut core), ["SIP/2.0 487 Request Terminated"]);
+    feed(&mut core, &ask("CANCEL", "z9hG4bKnone", 1, "", "", ""), 3.0);
+    assert_eq!(
+        sent(&mut core),
+        ["SIP/2.0 481 Call/Transaction Does Not Exist"]
+    );
+    assert!(events(&mut core).is_empty());
+}
+
+#[test]
+fn a_cancel_after_the_answer_changes_nothing() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let transaction = event(&mut core).transaction;
+    reply(&mut core, transaction, 200, 0.0);
+    feed(&mut core, &ask("CANCEL", "z9hG4bKi1", 1, "", "", ""), 0.1);
+    assert_eq!(sent(&mut core), ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
+    assert!(events(&mut core).is_empty());
+}
+
+#[test]
+fn what_nobody_answers_is_given_up() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    feed(&mut core, &ask("OPTIONS", "z9hG4bKo", 1, "", "", ""), 0.0);
+    assert_eq!(events(&mut core).len(), 2);
+    core.advance(at(33.0));
+    assert_eq!(
+        (count(&core, "unanswered"), count(&core, "now_open")),
+        (1, 1)
+    );
+    core.advance(at(181.0));
+    assert_eq!(
+        (count(&core, "unanswered"), count(&core, "now_open")),
+        (2, 0)
+    );
+}
+
+#[test]
+fn a_full_house_answers_503_without_memory_and_keeps_a_bounded_cache() {
+    let mut core = core_with(Limits {
+        transactions: 2,
+        cached: 1,
+        ..Limits::default()
+    });
+    for n in 0..4 {
+        feed(
+            &mut core,
+            &ask("MESSAGE", &format!("z9hG4bKf{n}"), n, "", "", ""),
+            0.0,
+        );
+    }
+    let outputs = core.take_outputs();
+    assert_eq!(outputs.len(), 2);
+    assert!(text(&outputs[0]).starts_with("SIP/2.0 503 Service Unavailable"));
+    assert_eq!(header(&text(&outputs[0]), "Retry-After"), "10");
+    for event in events(&mut core) {
+        reply(&mut core, event.transaction, 200, 0.1);
+    }
+    assert_eq!(
+        (
+            count(&core, "now_cached"),
+            count(&core, "cached_evicted"),
+            count(&core, "overload")
+        ),
+        (1, 1, 2)
+    );
+    feed(&mut core, &ask("INVITE", "z9hG4bKf9", 9, "", "", ""), 0.2);
+    assert_eq!(event(&mut core).kind, Kind::Invite);
+}

@@ -1,0 +1,109 @@
+//! What the engine tells the layers above.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::codec::{Head, Span, Start};
+use crate::registrar::Auth;
+use crate::time::Time;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Register = 1,
+    Message = 2,
+    Invite = 3,
+    /// Of a 2xx; the transaction is the INVITE's.
+    Ack = 4,
+    Bye = 5,
+    /// Already answered; the transaction is the INVITE's, which waits for 487.
+    Cancel = 6,
+    /// Any other method.
+    Request = 7,
+    /// To a request of ours.
+    Response = 8,
+    /// No final answer to a request of ours; the message is that request.
+    Timeout = 9,
+    /// No ACK to our 2xx; transaction and message are the INVITE's.
+    Unacknowledged = 10,
+    /// A request of ours could not leave.
+    Undelivered = 11,
+    Malformed = 12,
+}
+
+impl Kind {
+    pub fn of_method(method: &[u8]) -> Self {
+        match method {
+            b"REGISTER" => Kind::Register,
+            b"MESSAGE" => Kind::Message,
+            b"INVITE" => Kind::Invite,
+            b"ACK" => Kind::Ack,
+            b"BYE" => Kind::Bye,
+            b"CANCEL" => Kind::Cancel,
+            _ => Kind::Request,
+        }
+    }
+}
+
+/// A datagram and where things are in it. Cloning shares the bytes.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub bytes: Arc<[u8]>,
+    pub head: Head,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub kind: Kind,
+    /// 0 where there is none.
+    pub transaction: u64,
+    /// Where the datagram came from; for requests of ours where they went.
+    pub source: SocketAddr,
+    pub arrived: Time,
+    pub awaits_answer: bool,
+    pub auth: Auth,
+    /// The digest's user, within the message.
+    pub username: Span,
+    /// What stands in To of our answers when the request's To has no tag; 0 where there are none.
+    pub tag: u64,
+    /// What is wrong, for `Malformed` and `Undelivered`.
+    pub fault: Cow<'static, str>,
+    pub bytes: Arc<[u8]>,
+    /// None when the bytes are no message.
+    pub head: Option<Head>,
+}
+
+impl Event {
+    pub fn new(
+        kind: Kind,
+        transaction: u64,
+        source: SocketAddr,
+        arrived: Time,
+        message: &Message,
+    ) -> Self {
+        Event {
+            kind,
+            transaction,
+            source,
+            arrived,
+            awaits_answer: false,
+            auth: Auth::None,
+            username: Span::default(),
+            tag: 0,
+            fault: Cow::Borrowed(""),
+            bytes: Arc::clone(&message.bytes),
+            head: Some(message.head),
+        }
+    }
+
+    /// A message by itself, as `parse` gives it.
+    pub fn bare(message: &Message, source: SocketAddr) -> Self {
+        let kind = match message.head.start {
+            Start::Request { .. } => Kind::Request,
+            Start::Response { .. } => Kind::Response,
+        };
+        Event::new(kind, 0, source, Time::default(), message)
+    }
+}

@@ -1,0 +1,28 @@
+//! SIP for the boundary: codec by offsets, transactions, digest, nonces. No socket, no clock.
+//!
+//! [`Core`] takes datagrams and the time, and gives events to decide on and datagrams to send. What it
+//! holds is bounded by its [`Limits`]; what it can't hold is answered without memory of it, and counted.
+#![forbid(unsafe_code)]
+
+mod client;
+pub mod codec;
+mod core;
+mod counters;
+pub mod digest;
+mod event;
+mod network;
+mod nonce;
+mod random;
+mod registrar;
+mod server;
+mod slab;
+mod time;
+mod timers;
+
+pub use crate::core::{Answer, Core, Limits, Outgoing, Output, Prepared, Settings};
+pub use counters::Counters;
+pub use event::{Event, Kind, Message};
+pub use network::Network;
+pub use random::Seed;
+pub use registrar::Auth;
+pub use time::Time;

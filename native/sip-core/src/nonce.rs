@@ -1,0 +1,282 @@
+//! Nonces that cost no memory until a right digest has used one.
+//!
+//! base64(timestamp || 16 random bytes || HMAC-SHA256(key, timestamp || random || address || realm)[:16]).
+//! Bound to the address of the asker, not to its port: address translation changes ports at will.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::network::octets;
+use crate::random::{Random, Seed, derive};
+use crate::time::Time;
+
+/// How long a nonce may be used.
+pub const LIFETIME: u64 = 60_000_000;
+const RAW: usize = 8 + 16 + 16;
+
+type Signature = [u8; 16];
+
+/// What is remembered of a nonce from its first right use until it has expired.
+#[derive(Debug)]
+struct Use {
+    highest: u32,
+    /// Bit n: the count `highest - n` was seen.
+    window: u64,
+    /// Used once without a count, so never again.
+    spent: bool,
+}
+
+#[derive(Debug)]
+pub struct Nonces {
+    mac: Hmac<Sha256>,
+    realm: String,
+    random: Random,
+    used: HashMap<Signature, Use>,
+    order: VecDeque<(Time, Signature)>,
+    limit: usize,
+}
+
+/// Whether a right digest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Fresh,
+    Stale,
+    /// It would be fresh, but the memory of used ones is full, and nothing in it may be forgotten yet.
+    Full,
+}
+
+impl Nonces {
+    /// At most `limit` used nonces are remembered.
+    pub fn new(seed: &Seed, realm: &str, limit: usize) -> Self {
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&derive(seed, "nonce"))
+            .expect("HMAC takes any key");
+        Nonces {
+            mac,
+            realm: realm.to_owned(),
+            random: Random::new(seed, "nonce random"),
+            used: HashMap::new(),
+            order: VecDeque::new(),
+            limit,
+        }
+    }
+
+    pub fn issue(&mut self, address: IpAddr, now: Time) -> String {
+        let mut raw = [0; RAW];
+        raw[..8].copy_from_slice(&now.micros().to_be_bytes());
+        raw[8..24].copy_from_slice(&self.random.bytes::<16>());
+        let signature = self.sign(&raw[..24], address);
+        raw[24..].copy_from_slice(&signature);
+        STANDARD.encode(raw)
+    }
+
+    fn sign(&self, head: &[u8], address: IpAddr) -> Signature {
+        let mut mac = self.mac.clone();
+        mac.update(head);
+        mac.update(&octets(address));
+        mac.update(self.realm.as_bytes());
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut signature = [0; 16];
+        signature.copy_from_slice(&full[..16]);
+        signature
+    }
+
+    /// Count one right digest; `count` is its nc, None without qop.
+    pub fn spend(
+        &mut self,
+        nonce: &[u8],
+        count: Option<u32>,
+        address: IpAddr,
+        now: Time,
+    ) -> Verdict {
+        self.forget(now);
+        let Some(signature) = self.verify(nonce, address, now) else {
+            return Verdict::Stale;
+        };
+        if let Some(entry) = self.used.get_mut(&signature) {
+            let fresh = count.is_some_and(|count| !entry.spent && entry.see(count));
+            return if fresh {
+                Verdict::Fresh
+            } else {
+                Verdict::Stale
+            };
+        }
+        if count == Some(0) {
+            return Verdict::Stale;
+        }
+        if self.used.len() >= self.limit {
+            return Verdict::Full;
+        }
+        let entry = Use {
+            highest: count.unwrap_or(0),
+            window: 1,
+            spent: count.is_none(),
+        };
+        self.used.insert(signature, entry);
+        self.order.push_back((now.after(LIFETIME), signature));
+        Verdict::Fresh
+    }
+
+    /// The signature of a nonce that we issued to this address and that has not expired.
+    fn verify(&self, nonce: &[u8], address: IpAddr, now: Time) -> Option<Signature> {
+        let mut raw = [0; RAW + 2]; // the decoder wants room for the padding
+        let length = STANDARD.decode_slice(nonce, &mut raw).ok()?;
+        let raw = raw.get(..length).filter(|raw| raw.len() == RAW)?;
+        let signature = self.sign(&raw[..24], address);
+        if !bool::from(signature.ct_eq(&raw[24..])) {
+            return None;
+        }
+        let mut issued = [0; 8];
+        issued.copy_from_slice(&raw[..8]);
+        let issued = Time::from_micros(u64::from_be_bytes(issued));
+        (issued <= now && now.since(issued) <= LIFETIME).then_some(signature)
+    }
+
+    /// Drop what has expired: entries stand in the order of their first use, which is late enough.
+    fn forget(&mut self, now: Time) {
+        while let Some((until, signature)) = self.order.front() {
+            if *until >= now {
+                break;
+            }
+            self.used.remove(signature);
+            self.order.pop_front();
+        }
+    }
+
+    pub fn remembered(&self) -> usize {
+        self.used.len()
+    }
+}
+
+impl Use {
+    fn see(&mut self, count: u32) -> bool {
+        if count > self.highest {
+            let shift = count - self.highest;
+            self.window = if shift < 64 {
+                (self.window << shift) | 1
+            } else {
+                1
+            };
+            self.highest = count;
+            return true;
+        }
+        let back = self.highest - count;
+        if count == 0 || back >= 64 || self.window & (1 << back) != 0 {
+            return false;
+        }
+        self.window |= 1 << back;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
+
+    fn at(seconds: u64) -> Time {
+        Time::from_micros(seconds * 1_000_000)
+    }
+
+    fn nonces(limit: usize) -> Nonces {
+        Nonces::new(&[7; 32], "4401000000", limit)
+    }
+
+    #[test]
+    fn without_a_count_a_nonce_is_good_once_for_its_own_address_and_time() {
+        let mut nonces = nonces(9);
+        let nonce = nonces.issue(HERE, at(100));
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), None, THERE, at(101)),
+            Verdict::Stale
+        );
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), None, HERE, at(99)),
+            Verdict::Stale
+        );
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), None, HERE, at(161)),
+            Verdict::Stale
+        );
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), None, HERE, at(160)),
+            Verdict::Fresh
+        );
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), None, HERE, at(160)),
+            Verdict::Stale
+        );
+        assert_eq!(
+            nonces.spend(nonce.as_bytes(), Some(1), HERE, at(160)),
+            Verdict::Stale
+        );
+    }
+
+    #[test]
+    fn with_counts_each_is_good_once_within_64() {
+        let mut nonces = nonces(9);
+        let nonce = nonces.issue(HERE, at(0));
+        let mut spend =
+            |count| nonces.spend(nonce.as_bytes(), Some(count), HERE, at(1)) == Verdict::Fresh;
+        let outcomes: Vec<bool> = [1, 1, 3, 2, 2, 0, 66, 2, 4, 67, u32::MAX]
+            .into_iter()
+            .map(&mut spend)
+            .collect();
+        assert_eq!(
+            outcomes,
+            [
+                true, false, true, true, false, false, true, false, true, true, true
+            ]
+        );
+    }
+
+    #[test]
+    fn what_we_did_not_sign_is_stale_and_takes_no_memory() {
+        let mut nonces = nonces(9);
+        let mut other = Nonces::new(&[8; 32], "4401000000", 9);
+        let mut realm = Nonces::new(&[7; 32], "4402000000", 9);
+        for nonce in [
+            other.issue(HERE, at(1)),
+            realm.issue(HERE, at(1)),
+            String::new(),
+            "x".repeat(9_000),
+        ] {
+            assert_eq!(
+                nonces.spend(nonce.as_bytes(), None, HERE, at(2)),
+                Verdict::Stale
+            );
+        }
+        assert_eq!(nonces.remembered(), 0);
+    }
+
+    #[test]
+    fn a_full_memory_forgets_nothing_that_could_be_replayed() {
+        let mut nonces = nonces(1);
+        let (first, second) = (nonces.issue(HERE, at(0)), nonces.issue(HERE, at(30)));
+        assert_eq!(
+            nonces.spend(first.as_bytes(), None, HERE, at(20)),
+            Verdict::Fresh
+        );
+        assert_eq!(
+            nonces.spend(second.as_bytes(), None, HERE, at(31)),
+            Verdict::Full
+        );
+        assert_eq!(
+            nonces.spend(first.as_bytes(), None, HERE, at(40)),
+            Verdict::Stale
+        );
+        assert_eq!(
+            nonces.spend(second.as_bytes(), None, HERE, at(81)),
+            Verdict::Fresh
+        );
+    }
+}

@@ -1,0 +1,201 @@
+"""Types of the native SIP engine. `now` is seconds of any monotonic clock, an address is (host, port)."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, final
+
+Address: TypeAlias = tuple[str, int]
+Headers: TypeAlias = Sequence[tuple[str, str]]
+Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, Headers, bytes]
+"""(transaction, status[, headers[, body]]). With a body, Content-Type must be among the headers."""
+Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
+"""(method, uri, destination, headers, body, ack_for); `ack_for` is 0 unless the method is ACK."""
+
+__all__ = ["Address", "Core", "Engine", "Event", "Headers", "Reply", "Request", "authorize", "ha1", "parse"]
+
+@final
+class Event:
+    """One thing that happened, read-only. What is absent reads as "" or 0, where None is not named.
+
+    Attributes are read from the datagram on access: take what you need into a local.
+    """
+
+    @property
+    def kind(self) -> int: ...
+    @property
+    def transaction(self) -> int: ...
+    @property
+    def source(self) -> Address: ...
+    @property
+    def arrived(self) -> float:
+        """When the engine took the datagram, on the clock of its `now`."""
+
+    @property
+    def awaits_answer(self) -> bool: ...
+    @property
+    def method(self) -> str:
+        """The request's method; for responses and time-outs the method of their CSeq."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def uri_user(self) -> str: ...
+    @property
+    def from_user(self) -> str: ...
+    @property
+    def to_user(self) -> str: ...
+    @property
+    def from_tag(self) -> str: ...
+    @property
+    def to_tag(self) -> str: ...
+    @property
+    def local_tag(self) -> str:
+        """The tag our answers carry in To where the request had none; the same for the whole transaction."""
+
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def cseq(self) -> int: ...
+    @property
+    def branch(self) -> str:
+        """The branch of the topmost Via, "" when it has none."""
+
+    @property
+    def auth(self) -> int:
+        """How a REGISTER proved itself: 0 not at all, 1 verified, 2 wrong, 3 right but stale."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def expires(self) -> int | None:
+        """Seconds: the first Contact's parameter, else Expires, else None. `Contact: *` gives 0."""
+
+    @property
+    def contact(self) -> str | None:
+        """The URI inside the first Contact, without brackets and header parameters."""
+
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def raw(self) -> bytes: ...
+    def header(self, name: str) -> str | None:
+        """The first header of that name, folded lines joined. Bytes that are not UTF-8 become U+FFFD."""
+
+    def headers(self, name: str) -> list[str]: ...
+
+@final
+class Core:
+    """The engine without socket and clock: for tests in virtual time, and replay."""
+
+    def __new__(
+        cls,
+        local: Address,
+        realm: str,
+        networks: Sequence[str],
+        seed: bytes,
+        *,
+        max_transactions: int = 65536,
+        max_cached: int = 131072,
+        max_events: int = 65536,
+        max_nonces: int = 262144,
+        qop: bool = True,
+    ) -> Core:
+        """`networks` are CIDR strings of allowed sources; `seed` is 32 bytes, the root of all secrets.
+
+        Raises:
+            ValueError: an address or network that is none, or a seed of another length.
+        """
+
+    @property
+    def local(self) -> Address: ...
+    def feed(self, datagram: bytes, source: Address, now: float) -> None: ...
+    def advance(self, now: float) -> None: ...
+    def deadline(self) -> float | None: ...
+    def take_events(self, limit: int) -> list[Event]: ...
+    def take_outputs(self) -> list[tuple[bytes, Address]]: ...
+    def reply(self, replies: Sequence[Reply], now: float) -> None:
+        """Answer requests. A transaction that is over or answered already is counted and left alone.
+
+        Raises:
+            ValueError: a status outside 100 to 699, or a header that holds a line break.
+        """
+
+    def send(self, requests: Sequence[Request], now: float) -> list[int]:
+        """Send requests; the numbers of their client transactions, 0 for an ACK.
+
+        A request that could not be sent has its number too, and an UNDELIVERED event follows.
+        """
+
+    def cancel(self, transaction: int, now: float) -> None: ...
+    def set_credentials(self, user: str, ha1: str | None) -> None: ...
+    def token(self) -> str: ...
+    def counters(self) -> dict[str, int]: ...
+
+@final
+class Engine:
+    """The same core over one UDP socket. Its clock is CLOCK_MONOTONIC, that of asyncio loops."""
+
+    def __new__(
+        cls,
+        local: Address,
+        realm: str,
+        networks: Sequence[str],
+        seed: bytes,
+        receive_buffer: int = 4194304,
+        *,
+        max_transactions: int = 65536,
+        max_cached: int = 131072,
+        max_events: int = 65536,
+        max_nonces: int = 262144,
+        qop: bool = True,
+    ) -> Engine:
+        """Bind. `receive_buffer` is asked of the kernel in bytes, which may give less.
+
+        Raises:
+            OSError: the address cannot be bound.
+            ValueError: as for `Core`.
+        """
+
+    @property
+    def local(self) -> Address:
+        """The bound address, with the real port where 0 was asked for."""
+
+    @property
+    def receive_buffer(self) -> int:
+        """Bytes the kernel granted."""
+
+    def fileno(self) -> int:
+        """Readable while datagrams, due timers or events wait; -1 once closed."""
+
+    def poll(self, limit: int) -> list[Event]: ...
+    def reply(self, replies: Sequence[Reply]) -> None: ...
+    def send(self, requests: Sequence[Request]) -> list[int]: ...
+    def cancel(self, transaction: int) -> None: ...
+    def set_credentials(self, user: str, ha1: str | None) -> None: ...
+    def token(self) -> str: ...
+    def counters(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+def parse(datagram: bytes) -> Event:
+    """Read one datagram without an engine: kind REQUEST or RESPONSE by its first line, no transaction.
+
+    Raises:
+        ValueError: it is not a SIP message that the engine accepts; the text says why.
+    """
+
+def ha1(user: str, realm: str, password: str) -> str:
+    """MD5(user:realm:password) in hex, which is all that `set_credentials` needs to know."""
+
+def authorize(
+    challenge: str, username: str, password: str, method: str, uri: str, cnonce: str, nc: int = 1
+) -> str:
+    """The value of the Authorization header that answers a WWW-Authenticate (RFC 2617 3.2.2).
+
+    Raises:
+        ValueError: not Digest, no nonce, or an algorithm or qop that is not MD5 and auth.
+    """

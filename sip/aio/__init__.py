@@ -1,0 +1,1 @@
+"""The driver: the only part of `sip` that knows asyncio."""

@@ -1,0 +1,47 @@
+"""The driver: joins the engine's descriptor to the loop, and knows nothing else."""
+
+import asyncio
+from typing import Final, Protocol
+
+from sip.endpoint import Endpoint
+from sip.events import Event
+
+MAX_EVENTS: Final = 256
+"""Events decided before other callbacks of the loop get their turn."""
+
+
+class Pollable(Protocol):
+    """`sip._native.Engine`: `fileno` is readable while it has something for us."""
+
+    def fileno(self) -> int: ...
+    def poll(self, limit: int) -> list[Event]: ...
+
+
+class UdpDriver:
+    """Wake, take a batch, let the endpoint decide, hand all answers back. Use `with`, or the loop holds it.
+
+    The engine's clock is that of the loop (CLOCK_MONOTONIC), so `arrived` compares with `loop.time()`.
+    """
+
+    def __init__(self, engine: Pollable, endpoint: Endpoint) -> None:
+        self._engine = engine
+        self._endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._open = False
+
+    def __enter__(self) -> "UdpDriver":
+        self._open = True
+        self._loop.add_reader(self._engine.fileno(), self._poll)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        self._loop.remove_reader(self._engine.fileno())
+
+    def _poll(self) -> None:
+        if not self._open:
+            return
+        events = self._engine.poll(MAX_EVENTS)
+        self._endpoint.dispatch(events)
+        if len(events) == MAX_EVENTS:
+            self._loop.call_soon(self._poll)

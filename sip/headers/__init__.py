@@ -1,0 +1,1 @@
+"""Header values, one family a module."""
