@@ -27,7 +27,7 @@ lint: ready  ## format, lint, import contracts, clippy
 
 types: ready  ## mypy strict, and the native stubs against the native module
 	$(RUN) mypy
-	$(RUN) stubtest sip._native media._native
+	$(RUN) stubtest sip._native media._native cascade.manscdp._native cascade.model.index
 
 wheel: ready  ## both wheels and source archives into dist/, for machines without Rust
 	$(UV) build --all-packages --out-dir dist

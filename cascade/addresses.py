@@ -1,0 +1,58 @@
+"""Which addresses a peer may speak from, and which its SDP may name.
+
+An address in an SDP aims somebody's media: unchecked, it lets a peer flood any host or look into
+our networks. What a peer's configured networks do not contain is refused, and some are always.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+LOWEST_MEDIA_PORT = 1024
+
+
+class Networks:
+    """CIDR strings, or single hosts, as one set of addresses: `"203.0.113.7" in networks`.
+
+    Raises:
+        ValueError: one of them is neither.
+    """
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = tuple(ip_network(text, strict=False) for text in networks)
+        self._seen: dict[str, bool] = {}  # hosts repeat with every message; bounded below
+
+    def __contains__(self, host: str) -> bool:
+        known = self._seen.get(host)
+        if known is None:
+            if len(self._seen) >= 4096:
+                self._seen.clear()
+            known = self._seen[host] = self._holds(host)
+        return known
+
+    def _holds(self, host: str) -> bool:
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def media_objection(host: str, port: int, networks: Networks) -> str | None:
+    """Why media must not go to or come from there, or None when it may.
+
+    `networks` decide first, loopback included: whoever lists it has one machine, or a test. A host
+    name is refused: what it means to somebody else is not ours to look up.
+    """
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return f"{host[:64]!r} is not an address"
+    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    broadcast = isinstance(address, IPv4Address) and int(address) == 0xFFFFFFFF
+    if mapped or broadcast or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return f"{host} is never an address of media"
+    if host not in networks:
+        return f"{host} is outside the networks of this peer"
+    if not LOWEST_MEDIA_PORT <= port <= 65_535:
+        return f"{port} is not a port of media"
+    return None

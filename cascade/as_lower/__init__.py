@@ -1,0 +1,1 @@
+"""Our face towards those above: registrant, sharing, answers, invite."""

@@ -1,0 +1,214 @@
+"""Our registration at one upper, as one coroutine: register, stay, renew, come back (9.1, 9.6).
+
+What it waits for and how long are pure functions below; time and chance come with the arguments.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import Final
+
+from cascade.manscdp import CONTENT_TYPE
+from cascade.peers import UpperPeer
+from sip._native import authorize
+from sip.aio.calls import ask
+from sip.endpoint import Endpoint, Party
+from sip.errors import TransactionTimeout, TransportFailed
+from sip.events import Event
+
+log = logging.getLogger(__name__)
+
+REGISTER_AGAIN: Final = frozenset({401, 403, 404, 481})
+"""Answers to a keepalive that say "I do not know you": the upper has restarted."""
+
+LEAVING_SECONDS: Final = 2.0
+"""How long our stop waits for the upper to take note of it."""
+
+_STALE: Final = re.compile(r"\bstale\s*=\s*\"?true\b", re.IGNORECASE)
+
+
+class NotRegistered(Exception):
+    """The upper refused, or did not answer."""
+
+
+def refresh_after(lease: float, chance: float) -> float:
+    """Seconds until a lease is renewed: 80 % of it or a minute before its end, less up to a tenth."""
+    return max(min(0.8 * lease, lease - 60.0), 0.5 * lease) * (1.0 - 0.1 * chance)
+
+
+def retry_after(upper: UpperPeer, failures: int, chance: float) -> float:
+    """Seconds until the next attempt: not faster than `retry_seconds`, doubling, never in step."""
+    grown = upper.retry_seconds * 2.0 ** min(failures - 1, 16)
+    return min(upper.retry_max, grown) + upper.retry_jitter * chance
+
+
+class Registrant:
+    """`registered` is what the rest of the face may rely on; `problem` says why it is not so.
+
+    Args:
+        password: asked for at each challenge, so that a changed secret counts at once.
+        keepalive: body of a keepalive, by its SN made anew each time.
+    """
+
+    def __init__(
+        self,
+        upper: UpperPeer,
+        endpoint: Endpoint,
+        *,
+        password: Callable[[], str | None],
+        keepalive: Callable[[], bytes],
+        random: Random,
+        time: Callable[[], float],
+    ) -> None:
+        self._upper = upper
+        self._endpoint = endpoint
+        self._password = password
+        self._keepalive_body = keepalive
+        self._random = random
+        self._time = time
+        self._destination = (upper.host, upper.port)
+        self._server = Party(upper.id, upper.domain)
+        self._call_id = f"{endpoint.token()}@{endpoint.local[0]}"  # one for the link (Q103)
+        self._from_tag = endpoint.token()
+        self._cseq = 0
+        self.registered = False
+        self.missed = 0
+        self.problem = "not yet tried"
+
+    async def run(self) -> None:
+        """Keep us registered until cancelled; then unregister, if the upper listens."""
+        failures = 0
+        try:
+            while True:
+                try:
+                    lease = await self._register(self._upper.expires)
+                except NotRegistered as error:
+                    failures += 1
+                    self._lost(str(error))
+                    await asyncio.sleep(retry_after(self._upper, failures, self._random.random()))
+                else:
+                    failures = 0
+                    self._gained(lease)
+                    await self._stay(refresh_after(lease, self._random.random()))
+        finally:
+            if self.registered:
+                self.registered = False
+                with suppress(NotRegistered, TimeoutError):
+                    async with asyncio.timeout(LEAVING_SECONDS):
+                        await self._register(0)
+
+    async def _stay(self, seconds: float) -> None:
+        """Send keepalives until the registration has to be made anew. Intervals count from the answer."""
+        renew = self._time() + seconds
+        self.missed = 0
+        while True:
+            await asyncio.sleep(min(self._upper.keepalive_seconds, max(0.0, renew - self._time())))
+            if self._time() >= renew:
+                return
+            status = await self._keepalive()
+            if 200 <= status < 300:
+                self.missed = 0
+            elif status in REGISTER_AGAIN:
+                self._lost(f"keepalive answered {status}")
+                return
+            else:
+                self.missed += 1
+                if self.missed >= self._upper.keepalive_misses:
+                    self._lost(f"{self.missed} keepalives without answer")
+                    return
+
+    async def _keepalive(self) -> int:
+        """Status of the answer, 0 for none."""
+        message = self._endpoint.request(
+            "MESSAGE",
+            self._server,
+            self._destination,
+            body=self._keepalive_body(),
+            content_type=CONTENT_TYPE,
+        )
+        try:
+            return (await ask(self._endpoint, message)).status
+        except (TransactionTimeout, TransportFailed):
+            return 0
+
+    async def _register(self, expires: int) -> int:
+        """One registration with whatever the upper asks for on the way; return the seconds granted.
+
+        Raises:
+            NotRegistered: a final refusal, a challenge we can't meet, or silence.
+        """
+        authorization: str | None = None
+        stale_once = lengthened = False
+        while True:
+            answer = await self._send(expires, authorization)
+            if 200 <= answer.status < 300:
+                granted = expires if answer.expires is None else answer.expires
+                if expires and granted <= 0:
+                    raise NotRegistered("granted for no time at all")
+                return granted
+            challenges = answer.headers("WWW-Authenticate") if answer.status == 401 else []
+            if challenges and authorization is None:
+                authorization = self._authorize(challenges)
+            elif challenges and not stale_once and any(map(_STALE.search, challenges)):
+                stale_once = True
+                authorization = self._authorize(challenges)
+            elif answer.status == 423 and not lengthened and expires:
+                lengthened = True
+                expires = max(expires, _number(answer.header("Min-Expires")))
+                authorization = None
+            else:
+                raise NotRegistered(f"REGISTER answered {answer.status} {answer.reason}".rstrip())
+
+    async def _send(self, expires: int, authorization: str | None) -> Event:
+        self._cseq += 1
+        headers = [("Expires", str(expires))]
+        if authorization is not None:
+            headers.append(("Authorization", authorization))
+        register = self._endpoint.request(
+            "REGISTER",
+            self._endpoint.me,
+            self._destination,
+            uri=self._server.uri,
+            headers=headers,
+            call_id=self._call_id,
+            from_tag=self._from_tag,
+            cseq=self._cseq,
+        )
+        try:
+            return await ask(self._endpoint, register)
+        except (TransactionTimeout, TransportFailed) as error:
+            raise NotRegistered(str(error)) from None
+
+    def _authorize(self, challenges: list[str]) -> str:
+        """Meet the first challenge that we can (MD5 is always among them)."""
+        password = self._password()
+        if password is None:
+            raise NotRegistered(f"no password for {self._upper.id} in the secrets file")
+        for challenge in challenges:
+            with suppress(ValueError):
+                return authorize(
+                    challenge,
+                    self._upper.username,
+                    password,
+                    "REGISTER",
+                    self._server.uri,
+                    self._endpoint.token(),
+                )
+        raise NotRegistered("the challenge is not one we can meet (Digest, MD5)")
+
+    def _gained(self, lease: int) -> None:
+        if not self.registered:
+            log.info("upper.registered", extra={"upper": self._upper.id, "seconds": lease})
+        self.registered, self.problem = True, ""
+
+    def _lost(self, problem: str) -> None:
+        log.warning("upper.lost", extra={"upper": self._upper.id, "reason": problem})
+        self.registered, self.problem = False, problem
+
+
+def _number(text: str | None) -> int:
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0

@@ -1,0 +1,1 @@
+"""Our face towards those below: registrar, catalog sync, player."""

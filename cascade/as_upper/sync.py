@@ -1,0 +1,190 @@
+"""Catalogs of those below us: when to ask, what belongs together, when an answer is whole.
+
+A pure machine: time is an argument, queries to send and results to store come out. One query of a
+peer is in flight at a time (Q18); pages are collected by (peer, SN) into a set of distinct ids, in
+whatever order they come (Q16). A quiet answer is partial: it adds, it never deletes, and it is
+asked for once more (Q19).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Literal, Protocol
+
+from cascade.model.ids import PlatformId
+from cascade.model.index import Rows, RowSet
+from cascade.model.serials import Serials
+from cascade.peers import LowerPeer
+
+
+class Page(Protocol):
+    """What the machine needs of a scanned page."""
+
+    @property
+    def sn(self) -> str: ...
+    @property
+    def sum_num(self) -> int | None: ...
+    @property
+    def rows(self) -> Rows: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Ask this peer for its catalog, under this number."""
+
+    peer: LowerPeer
+    sn: int
+
+
+Outcome = Literal["complete", "empty", "quiet", "too-many", "unanswered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What one query brought. Only when `complete` may rows that are missing be taken for gone."""
+
+    peer: PlatformId
+    rows: Rows
+    complete: bool
+    outcome: Outcome
+    expected: int | None  # SumNum, None where no page said it
+
+
+@dataclass(slots=True)
+class _Collecting:
+    sn: int
+    due: float
+    rows: RowSet = field(default_factory=RowSet)
+    got: int = 0
+    expected: int | None = None
+    pages: int = 0
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One peer that is online."""
+
+    peer: LowerPeer
+    known: int  # rows of it that we hold
+    next_at: float
+    repeated: bool = False  # the query after a partial answer; there is only one
+    collecting: _Collecting | None = None
+    queued: float = 0.0
+
+    @property
+    def due(self) -> float:
+        return self.next_at if self.collecting is None else self.collecting.due
+
+
+class CatalogSync:
+    """The catalogs of all lowers that are online."""
+
+    def __init__(self, serials: Serials) -> None:
+        self._serials = serials
+        self._plans: dict[PlatformId, _Plan] = {}
+        self._due: list[tuple[float, PlatformId]] = []
+        self.counts: Counter[str] = Counter()
+
+    def start(self, peer: LowerPeer, now: float, *, known: int = 0) -> None:
+        """Ask `peer` as soon as possible: it registered, or came back. A query in flight goes on."""
+        plan = self._plans.get(peer.id)
+        if plan is None:
+            plan = self._plans[peer.id] = _Plan(peer, known, now)
+        elif plan.collecting is None:
+            plan.known, plan.next_at, plan.repeated = known, now, False
+        self._queue(plan)
+
+    def stop(self, peer: PlatformId) -> None:
+        """Forget `peer`: it is offline. Pages that still come count as unknown."""
+        self._plans.pop(peer, None)
+
+    def expects(self, peer: PlatformId, sn: str) -> bool:
+        """Is `sn` the query in flight? A page of another is not worth reading; it is counted."""
+        plan = self._plans.get(peer)
+        expected = plan is not None and plan.collecting is not None and sn == str(plan.collecting.sn)
+        self.counts["pages_unknown"] += not expected
+        return expected
+
+    def take(self, peer: PlatformId, page: Page, now: float) -> Finished | None:
+        """Add a page; the result when it was the last one."""
+        plan = self._plans.get(peer)
+        collecting = None if plan is None else plan.collecting
+        if plan is None or collecting is None or page.sn != str(collecting.sn):
+            self.counts["pages_unknown"] += 1
+            return None
+        collecting.pages += 1
+        if page.sum_num is not None:
+            collecting.expected = max(page.sum_num, collecting.expected or 0)
+        collecting.got = collecting.rows.add(page.rows)
+        collecting.due = now + plan.peer.page_seconds
+        if collecting.got > plan.peer.max_items:
+            return self._finish(plan, collecting, "too-many", now)
+        if collecting.expected == 0 and collecting.got == 0:
+            return self._finish(plan, collecting, "empty", now)
+        if collecting.expected is not None and collecting.got >= collecting.expected:
+            return self._finish(plan, collecting, "complete", now)
+        self._queue(plan)
+        return None
+
+    def failed(self, peer: PlatformId, sn: int, now: float) -> Finished | None:
+        """The query itself was refused, or nobody took it."""
+        plan = self._plans.get(peer)
+        if plan is None or plan.collecting is None or plan.collecting.sn != sn or plan.collecting.pages:
+            return None
+        return self._finish(plan, plan.collecting, "unanswered", now)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` must next be called."""
+        return self._due[0][0] if self._due else None
+
+    def advance(self, now: float) -> list[Query | Finished]:
+        """Queries whose time has come, and answers that have gone quiet."""
+        outputs: list[Query | Finished] = []
+        while self._due and self._due[0][0] <= now:
+            at, peer = heappop(self._due)
+            plan = self._plans.get(peer)
+            if plan is None or plan.queued != at:
+                continue
+            plan.queued = 0.0
+            if plan.due > now:
+                self._queue(plan)
+            elif plan.collecting is not None:
+                outcome: Outcome = "quiet" if plan.collecting.pages else "unanswered"
+                outputs.append(self._finish(plan, plan.collecting, outcome, now))
+            else:
+                sn = self._serials.next()
+                plan.collecting = _Collecting(sn, now + plan.peer.first_page_seconds)
+                self._queue(plan)
+                outputs.append(Query(plan.peer, sn))
+        return outputs
+
+    def progress(self, peer: PlatformId) -> tuple[int, int | None] | None:
+        """(distinct ids so far, SumNum) of the query in flight, or None when there is none."""
+        plan = self._plans.get(peer)
+        if plan is None or plan.collecting is None:
+            return None
+        return plan.collecting.got, plan.collecting.expected
+
+    def _finish(self, plan: _Plan, collecting: _Collecting, outcome: Outcome, now: float) -> Finished:
+        """Close the query and plan the next one.
+
+        An empty answer from a peer whose rows we hold is believed only the second time: rows are
+        lost for all uppers by one word of a platform that has just started (Q17).
+        """
+        doubtful = outcome == "empty" and plan.known > 0 and not plan.repeated
+        complete = outcome in ("complete", "empty") and not doubtful
+        again = not complete and not plan.repeated
+        plan.repeated = again
+        plan.next_at = now + (plan.peer.page_seconds if again else plan.peer.catalog_seconds)
+        plan.collecting = None
+        plan.known = collecting.got if complete else max(plan.known, collecting.got)
+        self._queue(plan)
+        self.counts[outcome] += 1
+        return Finished(plan.peer.id, collecting.rows.rows(), complete, outcome, collecting.expected)
+
+    def _queue(self, plan: _Plan) -> None:
+        due = plan.due
+        if not plan.queued or due < plan.queued:
+            plan.queued = due
+            heappush(self._due, (due, plan.peer.id))

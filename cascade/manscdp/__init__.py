@@ -1,0 +1,8 @@
+"""MANSCDP on the wire: one reader, and a table a command (GB/T 28181-2016 annex A)."""
+
+from cascade.manscdp._native import CatalogPage, Head, head, heads
+
+CONTENT_TYPE = "Application/MANSCDP+xml"
+"""As the standard spells it; read in any case and without its parameters (Q108)."""
+
+__all__ = ["CONTENT_TYPE", "CatalogPage", "Head", "head", "heads"]

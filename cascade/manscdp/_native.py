@@ -1,0 +1,29 @@
+"""The face of `lockgate_native.manscdp`: heads, the charset rule, Catalog pages."""
+
+from lockgate_native.manscdp import (
+    CatalogPage,
+    Head,
+    clean,
+    decode,
+    encode,
+    head,
+    heads,
+    mend,
+    scan_catalog,
+    write_catalog,
+    write_rows,
+)
+
+__all__ = [
+    "CatalogPage",
+    "Head",
+    "clean",
+    "decode",
+    "encode",
+    "head",
+    "heads",
+    "mend",
+    "scan_catalog",
+    "write_catalog",
+    "write_rows",
+]

@@ -1,0 +1,136 @@
+"""Types of `lockgate_native.manscdp`. All of it is pure and takes any bytes."""
+
+from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
+from typing import final
+
+from cascade.model.index import Mapping, Rows, Snapshot
+
+__all__ = [
+    "CatalogPage",
+    "Head",
+    "clean",
+    "decode",
+    "encode",
+    "head",
+    "heads",
+    "mend",
+    "scan_catalog",
+    "write_catalog",
+    "write_rows",
+]
+
+@final
+class Head:
+    """What decides a body's SIP answer: checked text, none of it empty except `operation`."""
+
+    @property
+    def root(self) -> str:
+        """`Control`, `Query`, `Notify` or `Response`."""
+
+    @property
+    def cmd_type(self) -> str: ...
+    @property
+    def sn(self) -> str:
+        """1 to 18 digits, as sent."""
+
+    @property
+    def device_id(self) -> str:
+        """1 to 64 printable ASCII characters; of a Broadcast notice its `TargetID`."""
+
+    @property
+    def operation(self) -> str:
+        """Of a DeviceControl the name of the element that says what to do, else ""."""
+
+@final
+class CatalogPage:
+    """One page of a catalog. `sum_num` and `num` are claims of the peer, None where it made none."""
+
+    def __new__(
+        cls,
+        *,
+        sn: str,
+        device_id: str,
+        sum_num: int | None,
+        num: int | None,
+        rows: Rows,
+        repaired: int = 0,
+        replaced: int = 0,
+        dropped: int = 0,
+    ) -> CatalogPage: ...
+    @property
+    def sn(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+    @property
+    def sum_num(self) -> int | None: ...
+    @property
+    def num(self) -> int | None: ...
+    @property
+    def rows(self) -> Rows: ...
+    @property
+    def repaired(self) -> int:
+        """Places put right before it could be read."""
+
+    @property
+    def replaced(self) -> int:
+        """Characters that were unreadable in the body's charset."""
+
+    @property
+    def dropped(self) -> int:
+        """Items that could not be kept: unreadable, or without a usable id."""
+
+def head(body: bytes) -> Head | None:
+    """The head of a body, looked for in its first 4 KiB; None when there is none."""
+
+def heads(bodies: Sequence[bytes]) -> list[Head | None]: ...
+def decode(body: bytes) -> tuple[str, int]:
+    """Text by the one charset rule, and the number of characters that were unreadable."""
+
+def encode(text: str, charset: str) -> bytes:
+    """Bytes under the label "GB2312", "GB18030" or "UTF-8"; the first means GB18030's bytes too.
+
+    Raises:
+        ValueError: another charset.
+    """
+
+def mend(text: str) -> tuple[str, int]:
+    """Text that a strict parser may take, and how many places were put right (Q21, Q22, Q23)."""
+
+def scan_catalog(body: bytes) -> CatalogPage:
+    """Read a Catalog page, repaired where that needs no guess.
+
+    Raises:
+        ValueError: not a Catalog page, beyond repair, or with markup that only a full parser reads.
+    """
+
+def clean(items: Sequence[dict[str, str]]) -> tuple[Rows, int]:
+    """Rows of texts under the names of the fields, tidied like those of a scanned page; how many
+    were dropped for want of a usable id.
+
+    Raises:
+        KeyError: not the name of a field.
+    """
+
+def write_catalog(
+    snapshot: Snapshot,
+    mapping: Mapping,
+    start: int,
+    *,
+    sn: int,
+    device_id: str,
+    own: Dictionary[str, str],
+    charset: str,
+    max_bytes: int,
+    max_items: int,
+) -> tuple[bytes, int]:
+    """One page that shows `snapshot` to an upper platform, and the number of the next item.
+
+    Item 0 is our own system, `own` its fields; `len(snapshot) + 1` items in all. A page holds one
+    item at least, whatever the limits.
+    """
+
+def write_rows(
+    rows: Rows, start: int, *, sn: int, device_id: str, charset: str, max_bytes: int, max_items: int
+) -> tuple[bytes, int]:
+    """One page of `rows` as they stand, and the number of the next row; nothing is filled in."""

@@ -1,0 +1,1 @@
+"""Meanings without any wire format: ids, channels, commands."""

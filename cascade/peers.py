@@ -1,0 +1,96 @@
+"""What the configuration says of us and of each peer. Ids, addresses and switches; never a password."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cascade.model.ids import GbId, PlatformId
+
+WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
+"""Only what we write; what we read goes by its bytes (Q24)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Us:
+    """How one side presents itself to its peers."""
+
+    id: GbId
+    domain: str  # realm and host part of our URI: usually the first ten digits of `id`
+    name: str = "Lockgate"
+    civil_code: str = ""  # administrative division, 2 to 8 digits; "" takes those of `id`
+    manufacturer: str = "Lockgate"
+    model: str = "Lockgate"
+    user_agent: str = "Lockgate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowerPeer:
+    """A device or platform below us: it registers, we query and play."""
+
+    id: PlatformId
+    networks: tuple[str, ...]  # CIDR; where its signalling may come from
+    media_networks: tuple[str, ...] = ()  # CIDR; where its media may come from; () is `networks`
+    aliases: tuple[str, ...] = ()  # other From users it may use once it is registered (Q09)
+    keepalive_seconds: float = 60.0
+    keepalive_misses: int = 3  # this many without one, and it is offline
+    grace_seconds: float = 10.0  # added to each deadline: late because of us, not of them (Q15)
+    min_expires: int = 60  # a shorter REGISTER gets 423 with Min-Expires
+    max_expires: int = 86_400  # a longer one is granted this much
+    binding: Literal["strict", "same-host", "reauth"] = "same-host"  # may its address move (Q06)
+    revival: Literal["revive", "refuse"] = "revive"  # may a keepalive renew a lapsed lease (Q05)
+    ssrc: Literal["strict", "answer", "learn"] = "answer"  # which SSRC its media must carry (Q47-Q49)
+    charset: WireCharset = "GB2312"
+    catalog_seconds: float = 3600.0  # from one catalog query to the next
+    first_page_seconds: float = 120.0  # Q18
+    page_seconds: float = 15.0  # quiet this long between pages, and the answer is partial (Q19)
+    max_items: int = 100_000  # rows of one catalog answer; more end it partial
+    invite_seconds: float = 15.0
+    first_media_seconds: float = 10.0
+    media_loss_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpperPeer:
+    """A platform above us: we register there, it queries and plays."""
+
+    id: PlatformId
+    domain: str
+    host: str
+    username: str  # of the digest; usually our own id
+    port: int = 5060
+    networks: tuple[str, ...] = ()  # CIDR; where its signalling may come from; () is `host` alone
+    media_networks: tuple[str, ...] = ()  # CIDR; where media may be sent; () is `networks`
+    aliases: tuple[str, ...] = ()  # other From users it may use (Q09)
+    expires: int = 86_400
+    keepalive_seconds: float = 60.0
+    keepalive_misses: int = 3  # this many unanswered, and we register again (Q103)
+    retry_seconds: float = 60.0  # after a failed registration; doubles up to `retry_max`
+    retry_jitter: float = 30.0  # random part added to each retry
+    retry_max: float = 600.0
+    charset: WireCharset = "GB2312"
+    page_bytes: int = 1300  # of one catalog answer's body; a datagram must not be split
+    page_items: int = 4  # Q99
+    window: int = 1  # catalog pages under way at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerView:
+    """A lower at this moment, for displays; nothing decides by it."""
+
+    peer: PlatformId
+    online: bool
+    address: str = ""  # host:port, "" while unknown
+    rows: int = 0
+    syncing: tuple[int, int | None] | None = None  # ids so far and SumNum of the query in flight
+    outcome: str = ""  # of the last catalog query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpperView:
+    """An upper at this moment, for displays; nothing decides by it."""
+
+    upper: PlatformId
+    registered: bool
+    missed: int = 0  # keepalives in a row
+    shared: int = 0  # ids shown so far
+    pages: int = 0  # of catalog answers, sent and taken
+    problem: str = ""  # why it is not registered

@@ -1,0 +1,101 @@
+"""What the faces need from outside, as Protocols; `gateway` provides them, tests play them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from cascade.crossing import Crossing, Failure
+from cascade.model.ids import PlatformId
+from cascade.model.index import Rows
+
+
+class Verdict(Struct, frozen=True):
+    """What passes, or None; `rule` is what the audit record and the refusal refer to."""
+
+    passes: Crossing | None
+    rule: str
+    reason: str = ""
+    refused: dict[str, int] = {}  # rows left out of a list, by rule
+
+
+class Gate(Protocol):
+    """One side's door of the lock."""
+
+    def send(self, crossing: Crossing) -> Verdict:
+        """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
+        ...
+
+    def readmit(self, crossing: Crossing) -> Verdict:
+        """Judge and record once more what came through in an earlier run, by the rules of today."""
+        ...
+
+
+class Binding(Struct, frozen=True):
+    """Where a registered peer is, and until when (wall clock seconds)."""
+
+    peer: PlatformId
+    host: str
+    port: int
+    contact: str
+    expires_at: float
+    registered_at: float
+
+
+class Store(Protocol):
+    """What a side keeps. Reads are for start-up; writes are queued and return at once."""
+
+    async def bindings(self) -> list[Binding]: ...
+
+    def save_bindings(self, bindings: Sequence[Binding]) -> None: ...
+
+    def drop_binding(self, peer: PlatformId) -> None: ...
+
+    async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
+        """(peer, name, shown) triples of one upper platform, in the order in which they were made."""
+        ...
+
+    def save_mapping(self, upper: PlatformId, triples: Sequence[tuple[str, str, str]]) -> None: ...
+
+    async def catalog(self) -> list[tuple[PlatformId, Rows]]: ...
+
+    def save_rows(self, peer: PlatformId, present: Rows, gone: Sequence[str]) -> None: ...
+
+    async def flush(self) -> None:
+        """Return once everything queued so far is on disk."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Agreed(Struct, frozen=True):
+    """What the other end of a leg agreed to in its SDP, already checked against its networks."""
+
+    host: str
+    port: int
+    ssrc: int | None  # None: to be learnt from the first packet (`ssrc` = learn)
+    payload_type: int
+    encoding: str = "PS/90000"
+    description: str = ""  # f=
+
+
+class Leg(Protocol):
+    """One dialog with media, placed (we invite) or accepted (we are invited)."""
+
+    agreed: Agreed
+
+    async def confirmed(self) -> None:
+        """Return once the ACK was sent (placed) or seen (accepted).
+
+        Raises:
+            StreamFailed: the other end never confirmed.
+        """
+        ...
+
+    async def ended(self) -> str:
+        """Wait until the other end is over; return why."""
+        ...
+
+    def because(self, failure: Failure, text: str) -> None:
+        """Say why we end: becomes the Reason header (RFC 3326) of our BYE."""
+        ...

@@ -1,0 +1,73 @@
+"""A table of open questions: one answer each, or a time-out. Time is an argument."""
+
+from collections import Counter
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final, Generic, TypeVar
+
+MAX_OPEN: Final = 4096
+
+K = TypeVar("K")
+Q = TypeVar("Q")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open(Generic[Q]):
+    ticket: int
+    due: float
+    question: Q
+
+
+class Questions(Generic[K, Q]):
+    """Questions by what their answer is recognised by (`K`); `Q` is what the owner needs to go on."""
+
+    def __init__(self) -> None:
+        self._open: dict[K, _Open[Q]] = {}
+        self._due: list[tuple[float, int, K]] = []
+        self._tickets = count(1)
+        self.counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def ask(self, key: K, question: Q, *, due: float) -> bool:
+        """Note a question; False when too many are open already."""
+        if len(self._open) >= MAX_OPEN:
+            self.counts["too_many"] += 1
+            return False
+        ticket = next(self._tickets)
+        self._open[key] = _Open(ticket, due, question)
+        heappush(self._due, (due, ticket, key))
+        return True
+
+    def take(self, key: K) -> Q | None:
+        """The question that this answers, once; None for a repeated, late or invented answer."""
+        found = self._open.pop(key, None)
+        if found is None:
+            self.counts["answers_unknown"] += 1
+            return None
+        return found.question
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._open
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` must next be called."""
+        while self._due and not self._stands(*self._due[0]):
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def advance(self, now: float) -> list[Q]:
+        """Questions that nobody answered in time."""
+        late: list[Q] = []
+        while self._due and self._due[0][0] <= now:
+            due, ticket, key = heappop(self._due)
+            if self._stands(due, ticket, key):
+                late.append(self._open.pop(key).question)
+        return late
+
+    def _stands(self, _due: float, ticket: int, key: K) -> bool:
+        found = self._open.get(key)
+        return found is not None and found.ticket == ticket

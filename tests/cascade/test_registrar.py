@@ -1,0 +1,280 @@
+"""Who is registered, and when that ends: values in, values out, time as an argument."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cascade.as_upper.registrar import (
+    Accepted,
+    Challenged,
+    Change,
+    Refused,
+    Registrar,
+    answer,
+    beijing_time,
+)
+from cascade.model.ids import PlatformId
+from cascade.peers import LowerPeer
+from cascade.ports import Binding
+from sip.events import Address, Auth
+
+NVR = PlatformId("44010600001180000001")
+OTHER = PlatformId("44010600001180000002")
+PEER = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+HOME = ("203.0.113.50", 5060)
+WALL = 1_772_323_200.0  # 2026-03-01 08:00 in Beijing
+
+
+@dataclass(frozen=True)
+class Request:
+    """A REGISTER or MESSAGE as the engine reports it."""
+
+    transaction: int = 1
+    source: Address = HOME
+    arrived: float = 0.0
+    from_user: str = NVR
+    auth: int = Auth.VERIFIED
+    username: str = NVR
+    expires: int | None = 3600
+    contact: str | None = f"sip:{NVR}@192.168.1.50:5060"
+    version: str | None = None
+
+    def header(self, name: str, /) -> str | None:
+        return self.version if name == "X-GB-Ver" else None
+
+
+REGISTER = Request()
+Following = Literal["strict", "same-host", "reauth"]
+
+
+def registrar(*peers: LowerPeer) -> Registrar:
+    return Registrar({peer.id: peer for peer in peers or (PEER,)})
+
+
+def registered(peer: LowerPeer = PEER, *, expires: int = 3600) -> Registrar:
+    """One whose peer registered at 0."""
+    one = registrar(peer)
+    one.decide([replace(REGISTER, expires=expires)], 0.0, WALL)
+    one.changes()
+    return one
+
+
+def keepalive(one: Registrar, at: float, source: Address = HOME, user: str = NVR) -> int:
+    request = Request(transaction=7, arrived=at, source=source, from_user=user)
+    return one.keepalives([request])[0][1]
+
+
+def test_a_proven_registration_is_accepted_and_announced_once() -> None:
+    one = registrar()
+    assert one.decide([REGISTER], 0.0, WALL) == [Accepted(1, 3600, f"sip:{NVR}@192.168.1.50:5060", False)]
+    assert one.changes() == [Change(NVR, True, "registered")]
+    one.decide([replace(REGISTER, arrived=1000.0)], 1000.0, WALL + 1000)
+    assert one.changes() == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(REGISTER, auth=Auth.NONE),
+        replace(REGISTER, auth=Auth.WRONG),
+        replace(REGISTER, auth=Auth.STALE),
+        replace(REGISTER, auth=Auth.WRONG, from_user="34020000001320000001"),
+        replace(REGISTER, from_user=OTHER),
+        replace(REGISTER, username=OTHER),
+        replace(REGISTER, source=("198.51.100.7", 5060)),
+    ],
+)
+def test_whatever_is_not_proven_is_challenged_alike(request_: Request) -> None:
+    one = registrar(PEER, replace(PEER, id=OTHER))
+    assert one.decide([request_], 0.0, WALL) == [Challenged(1, False)]
+    assert (len(one), one.changes()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"), [(None, 3600), (60, 60), (86_400, 86_400), (604_800, 86_400), (2**31, 86_400)]
+)
+def test_a_lease_is_granted_within_its_limits(asked: int | None, granted: int) -> None:
+    decision = registrar().decide([replace(REGISTER, expires=asked)], 0.0, WALL)[0]
+    assert isinstance(decision, Accepted)
+    assert decision.expires == granted
+
+
+def test_too_short_a_lease_is_refused_with_the_shortest_there_is() -> None:
+    decision = registrar().decide([replace(REGISTER, expires=59)], 0.0, WALL)[0]
+    assert decision == Refused(1, 423, 60)
+    assert answer(decision, "") == (1, 423, [("Min-Expires", "60")])
+
+
+def test_the_200_is_complete() -> None:
+    decision = registrar().decide([replace(REGISTER, version="3.0")], 0.0, WALL)[0]
+    assert answer(decision, beijing_time(WALL)) == (
+        1,
+        200,
+        [
+            ("Contact", f"<sip:{NVR}@192.168.1.50:5060>;expires=3600"),
+            ("Expires", "3600"),
+            ("Date", "2026-03-01T08:00:00.000"),
+            ("X-GB-Ver", "2.0"),
+        ],
+    )
+
+
+def test_a_challenge_names_our_version_only_to_those_who_name_theirs() -> None:
+    assert answer(Challenged(1, False), "") == (1, 401)
+    assert answer(Challenged(1, True), "") == (1, 401, [("X-GB-Ver", "2.0")])
+
+
+def test_a_removal_ends_it_at_once_and_has_no_contact() -> None:
+    one = registered()
+    decision = one.decide([replace(REGISTER, expires=0, contact="*")], 5.0, WALL)[0]
+    assert answer(decision, "now") == (1, 200, [("Expires", "0"), ("Date", "now")])
+    assert one.changes() == [Change(NVR, False, "removed")]
+    assert keepalive(one, 6.0) == 403
+    assert one.bindings(6.0, WALL) == ([], [NVR])
+
+
+def test_a_peer_is_silent_after_the_misses_and_the_grace() -> None:
+    one = registered()
+    assert keepalive(one, 60.0) == 200
+    one.advance(60.0 + 189.9)
+    assert one.changes() == []
+    one.advance(60.0 + 190.0)
+    assert one.changes() == [Change(NVR, False, "silent")]
+    assert one.lease(NVR) is None
+
+
+def test_a_registration_that_may_not_be_revived_expires_in_spite_of_keepalives() -> None:
+    one = registered(replace(PEER, revival="refuse"), expires=100)
+    assert keepalive(one, 60.0) == 200
+    one.advance(100.0)
+    assert one.changes() == [Change(NVR, False, "expired")]
+    assert keepalive(one, 120.0) == 403
+
+
+def test_keepalives_alone_hold_a_registration_that_may_be_revived() -> None:
+    one = registered(expires=100)
+    for at in range(60, 1000, 60):
+        assert keepalive(one, float(at)) == 200
+        one.advance(float(at))
+    assert one.changes() == []
+
+
+def test_a_silent_peer_comes_back_by_a_keepalive() -> None:
+    one = registered()
+    one.advance(200.0)
+    one.changes()
+    assert keepalive(one, 210.0, ("203.0.113.51", 5060)) == 403
+    assert keepalive(one, 211.0) == 200
+    assert one.changes() == [Change(NVR, True, "revived")]
+    one.advance(211.0 + 190.0)
+    assert one.changes() == [Change(NVR, False, "silent")]
+
+
+@pytest.mark.parametrize(
+    ("binding", "port_moves", "host_moves"),
+    [("same-host", 200, 403), ("reauth", 403, 403), ("strict", 403, 403)],
+)
+def test_a_keepalive_from_elsewhere(binding: Following, port_moves: int, host_moves: int) -> None:
+    one = registered(replace(PEER, binding=binding))
+    assert keepalive(one, 1.0, ("203.0.113.99", 5060)) == host_moves
+    assert keepalive(one, 1.0, (HOME[0], 41022)) == port_moves
+    lease = one.lease(NVR)
+    assert lease is not None
+    assert lease.address == ((HOME[0], 41022) if port_moves == 200 else HOME)
+    assert one.counts["followed"] == (port_moves == 200)
+
+
+def test_a_followed_move_is_stored() -> None:
+    one = registered()
+    one.bindings(0.0, WALL)
+    keepalive(one, 60.0, (HOME[0], 41022))
+    (binding,), gone = one.bindings(60.0, WALL + 60.0)
+    assert (binding.port, gone) == (41022, [])
+
+
+@pytest.mark.parametrize(("binding", "moved"), [("same-host", True), ("reauth", True), ("strict", False)])
+def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved: bool) -> None:
+    one = registered(replace(PEER, binding=binding))
+    there = ("203.0.113.77", 5060)
+    decision = one.decide([replace(REGISTER, source=there, arrived=5.0)], 5.0, WALL)[0]
+    assert isinstance(decision, Accepted if moved else Refused)
+    assert one.changes() == ([Change(NVR, True, "moved")] if moved else [])
+    assert (one.lease_of(NVR, HOME) is None) is moved
+    assert (one.lease_of(NVR, there) is not None) is moved
+
+
+def test_a_name_alone_links_no_request_and_an_address_alone_only_an_unknown_name() -> None:
+    one = registrar(PEER, replace(PEER, id=OTHER, aliases=("alias-of-other",)))
+    one.decide([REGISTER], 0.0, WALL)
+    one.decide([replace(REGISTER, from_user=OTHER, username=OTHER, source=("203.0.113.60", 5060))], 0.0, WALL)
+    assert one.lease_of(NVR, ("203.0.113.60", 5060)) is None
+    assert one.lease_of(OTHER, HOME) is None
+    found = one.lease_of("alias-of-other", ("203.0.113.60", 5060))
+    assert found is not None
+    assert found.peer.id == OTHER
+    stranger = one.lease_of("44010600001320000001", HOME)
+    assert stranger is not None
+    assert stranger.peer.id == NVR
+    assert one.lease_of("44010600001320000001", (HOME[0], 9999)) is None
+
+
+def test_what_was_stored_is_taken_up_again() -> None:
+    live = Binding(NVR, *HOME, "sip:x", WALL + 1000.0, WALL - 2600.0)
+    lapsed = Binding(OTHER, "203.0.113.51", 5060, "sip:y", WALL - 10.0, WALL - 3610.0)
+    unknown = Binding(PlatformId("1"), "203.0.113.52", 5060, "", WALL + 1000.0, WALL)
+    moved_out = replace(PEER, id=PlatformId("2"), networks=("192.0.2.0/24",))
+    outside = Binding(PlatformId("2"), *HOME, "", WALL + 1000.0, WALL)
+    one = registrar(PEER, replace(PEER, id=OTHER), moved_out)
+    one.restore([live, lapsed, unknown, outside], 50.0, WALL)
+    assert one.changes() == [Change(NVR, True, "restored")]
+    assert len(one) == 1
+    assert keepalive(one, 60.0, ("203.0.113.51", 5060), OTHER) == 200
+    assert one.changes() == [Change(OTHER, True, "revived")]
+    one.advance(50.0 + 190.0)
+    assert one.changes() == [Change(NVR, False, "silent")]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["register", "short", "keepalive", "moved", "remove", "wait"]),
+        st.sampled_from([NVR, OTHER]),
+        st.floats(0.0, 400.0),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, PlatformId, float]]) -> None:
+    """Whatever happens, a peer goes online only when offline, and back; the heap forgets nobody."""
+    one = registrar(PEER, replace(PEER, id=OTHER, revival="refuse"))
+    homes = {NVR: HOME, OTHER: ("203.0.113.60", 5060)}
+    online = {NVR: False, OTHER: False}
+    now = 0.0
+    for what, peer, wait in steps:
+        now += wait
+        one.advance(now)
+        request = replace(REGISTER, source=homes[peer], from_user=peer, username=peer, arrived=now)
+        match what:
+            case "register":
+                one.decide([request], now, WALL)
+            case "short":
+                one.decide([replace(request, expires=60)], now, WALL)
+            case "remove":
+                one.decide([replace(request, expires=0)], now, WALL)
+            case "keepalive":
+                keepalive(one, now, homes[peer], peer)
+            case "moved":
+                keepalive(one, now, (homes[peer][0], 40_000), peer)
+        for change in one.changes():
+            assert online[change.peer] is not change.online
+            online[change.peer] = change.online
+        for each, state in online.items():
+            lease = one.lease(each)
+            assert (lease is not None) is state
+            assert lease is None or lease.due > now or what != "wait"
+    one.advance(now + 100_000.0)
+    assert len(one) == 0

@@ -1,0 +1,92 @@
+"""One coroutine for all deadlines: it wakes in time, earlier when told, and never judges in haste."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cascade.timer import BREATH_SECONDS, Timer
+from tests.clock import VirtualLoop, run
+
+
+class Due:
+    """Deadlines that the test sets, and when each was served."""
+
+    def __init__(self, *moments: float) -> None:
+        self.moments = sorted(moments)
+        self.served: list[float] = []
+        self.fail = False
+
+    def deadline(self) -> float | None:
+        return self.moments[0] if self.moments else None
+
+    def turn(self, now: float) -> None:
+        self.served.append(now)
+        self.moments = [moment for moment in self.moments if moment > now]
+        if self.fail:
+            self.fail = False
+            raise RuntimeError("a bug")
+
+
+@contextlib.asynccontextmanager
+async def running(due: Due) -> AsyncIterator[Timer]:
+    timer = Timer(asyncio.get_running_loop(), due.deadline, due.turn)
+    task = asyncio.create_task(timer.run())
+    await asyncio.sleep(0)
+    yield timer
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_every_deadline_is_served_when_it_is_reached() -> None:
+    async def scenario() -> None:
+        due = Due(1.0, 2.5, 100.0)
+        async with running(due):
+            await asyncio.sleep(200.0)
+        assert due.served == pytest.approx([1.0, 2.5, 100.0])
+
+    run(scenario())
+
+
+def test_a_deadline_that_moves_nearer_is_not_missed() -> None:
+    async def scenario() -> None:
+        due = Due()
+        async with running(due) as timer:
+            await asyncio.sleep(5.0)
+            due.moments = [7.0]
+            timer.plan()
+            await asyncio.sleep(5.0)
+        assert due.served[-1] == pytest.approx(7.0)
+
+    run(scenario())
+
+
+def test_after_a_hold_up_the_socket_comes_first() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        due, read = Due(1.0), []
+
+        def hold_up() -> None:
+            loop._now += 5.0
+            loop.call_soon(lambda: read.append(loop.time()))
+
+        loop.call_at(0.9, hold_up)
+        async with running(due):
+            await asyncio.sleep(20.0)
+        assert read == [pytest.approx(5.9)]
+        assert due.served == [pytest.approx(5.9 + BREATH_SECONDS)]
+
+    run(scenario())
+
+
+def test_a_bug_costs_its_turn_only() -> None:
+    async def scenario() -> None:
+        due = Due(1.0, 5.0)
+        due.fail = True
+        async with running(due):
+            await asyncio.sleep(20.0)
+        assert due.served == pytest.approx([1.0, 5.0])
+
+    run(scenario())
