@@ -1,0 +1,308 @@
+"""The audit file of one side: a record for each door and crossing, before the crossing is delivered.
+
+`Audit.record` hands the line to the operating system and returns; a thread calls fsync at the
+latest `SYNC_SECONDS` later. If either fails nothing may cross (GA/T 1788 boundary rule, and
+`gate.py`), until a new attempt, at most one a second, finds the file writable again.
+"""
+
+import fcntl
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from cascade.crossing import CatalogBatch, Crossing, Direction
+from cascade.model.commands import Command, subjects
+from cascade.model.ids import ChannelId, PlatformId
+from cascade.model.index import Rows
+from cascade.model.secret import MASK, Secret
+from cascade.ports import Verdict
+from gateway.chamber import chain
+
+log: Final = logging.getLogger("gateway.chamber.audit")
+
+SYNC_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 1.0
+MAX_SUBJECTS: Final = 64
+"""Names listed in one record; the rest are counted."""
+MAX_USERS: Final = 16
+MAX_TEXT: Final = 128
+
+Door = Literal["send", "receive"]
+
+
+class AuditUnavailable(Exception):
+    """The audit cannot be written, so nothing may cross. The text says what to do."""
+
+
+class Audit:
+    """An append-only file with one writer, this object; `close` it, or its thread keeps running.
+
+    Raises:
+        AuditUnavailable: from the constructor and `record`; nothing else leaves them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self._wall = wall
+        self._monotonic = monotonic
+        self._fd = -1
+        self._trouble = ""  # why nothing can be written; "" while all is well
+        self._retry_at = 0.0
+        self._written = threading.Event()
+        self._closing = threading.Event()
+        self._sync_failed = ""
+        self._lock = threading.Lock()  # over the descriptor: the thread must not sync a closed one
+        self.sequence = 0
+        self.last_hash = chain.GENESIS
+        self._open()
+        self._syncer = threading.Thread(target=self._sync_forever, name=f"audit {path.name}", daemon=True)
+        self._syncer.start()
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Append one record; when this returns the operating system has it.
+
+        `entry` holds what `describe` made; time, sequence and chain are added here.
+        """
+        if self._sync_failed and not self._trouble:
+            self._fail(self._sync_failed)
+        if self._trouble:
+            self._try_again()
+        self._append(entry)
+
+    def close(self) -> None:
+        """Sync and close. Safe to call twice."""
+        self._closing.set()
+        self._written.set()
+        self._syncer.join()
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+        self._trouble = self._trouble or f"The audit file {self.path} is closed."
+        self._retry_at = float("inf")
+
+    def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> None:
+        moment = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="microseconds")
+        full = {**entry, "time": moment, "monotonic": round(self._monotonic(), 6)}
+        line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
+        if len(line) > chain.MAX_LINE_BYTES:
+            full |= {"details": {}, "subjects": [], "users": [], "cut": True}
+            line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
+        self._write(before + line, sequence=self.sequence + 1, hashed=hashed)
+
+    def _write(self, data: bytes, *, sequence: int, hashed: str) -> None:
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            raise self._fail(_words(self.path, error)) from error
+        if written != len(data):
+            raise self._fail(
+                f"The audit file {self.path} took only a part of a record. Free space on its disk."
+            )
+        self.sequence, self.last_hash = sequence, hashed
+        self._written.set()
+
+    def _fail(self, trouble: str) -> AuditUnavailable:
+        if not self._trouble:
+            log.error("audit.failed", extra={"file": str(self.path), "problem": trouble})
+        self._trouble = trouble
+        self._retry_at = self._monotonic() + RETRY_SECONDS
+        return AuditUnavailable(trouble)
+
+    def _try_again(self) -> None:
+        if self._monotonic() < self._retry_at:
+            raise AuditUnavailable(self._trouble)
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+        self._sync_failed = ""
+        try:
+            self._open()
+        except AuditUnavailable as error:
+            raise self._fail(str(error)) from error
+        self._trouble = ""
+        log.info("audit.resumed", extra={"file": str(self.path), "sequence": self.sequence})
+
+    def _open(self) -> None:
+        """Open, lock and continue the chain; leaves no descriptor behind when it fails."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AuditUnavailable(_words(self.path, error)) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            end = _read_end(fd)
+        except OSError as error:
+            os.close(fd)
+            raise AuditUnavailable(_words(self.path, error)) from error
+        with self._lock:
+            self._fd = fd
+        try:
+            self._continue(end)
+        except AuditUnavailable:
+            with self._lock:
+                os.close(fd)
+                self._fd = -1
+            raise
+
+    def _continue(self, end: bytes) -> None:
+        """Take up the chain after the last readable record; `end` is the last part of the file."""
+        *lines, tail = end.split(b"\n")
+        torn: list[bytes] = [tail]
+        record = None
+        while lines and (record := chain.unseal(lines[-1])) is None:
+            torn.insert(0, lines.pop())
+        if record is None and (len(end) > chain.MAX_LINE_BYTES or len(torn) > 2):
+            raise AuditUnavailable(
+                f"The last record of {self.path} cannot be read, so the chain cannot be continued. "
+                "Move the file away, keep it for examination, and start again."
+            )
+        self.sequence = record["sequence"] if record else 0
+        self.last_hash = record["hash"] if record else chain.GENESIS
+        if torn != [b""]:
+            self._close_torn(torn)
+
+    def _close_torn(self, torn: list[bytes]) -> None:
+        """End what a crash or a full disk left: at most the last lines, the last one without its newline."""
+        ended = torn[-1] == b""
+        remains = b"\n".join(torn[:-1] if ended else torn)
+        record = chain.unseal(remains)
+        if record and record["sequence"] == self.sequence + 1 and record["previous"] == self.last_hash:
+            self._write(b"\n", sequence=record["sequence"], hashed=record["hash"])  # only that was missing
+            return
+        self._append(
+            {"action": chain.MARKER, chain.TORN: sha256(remains).hexdigest(), "torn_bytes": len(remains)},
+            before=b"" if ended else b"\n",
+        )
+
+    def _sync_forever(self) -> None:
+        """fsync soon after each write; the pause afterwards lets writes that follow share one."""
+        while self._written.wait():
+            self._written.clear()
+            self._sync()
+            if self._closing.wait(SYNC_SECONDS / 2):
+                break
+        self._sync()
+
+    def _sync(self) -> None:
+        with self._lock:
+            try:
+                if self._fd >= 0 and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                    os.fsync(self._fd)
+            except OSError as error:
+                self._sync_failed = _words(self.path, error)
+
+
+def describe(
+    crossing: Crossing, verdict: Verdict, *, side: str, door: Door, direction: Direction
+) -> dict[str, Any]:
+    """What one record says of a crossing: whom it is from, what it names, what was decided.
+
+    Rows are counted, never listed. Names beyond `MAX_SUBJECTS` are counted.
+    """
+    named = [] if isinstance(crossing, CatalogBatch) else list(dict.fromkeys(map(str, _subjects(crossing))))
+    entry: dict[str, Any] = {
+        "side": side,
+        "door": door,
+        "direction": direction,
+        "kind": type(crossing).__name__,
+        "action": action_of(crossing),
+        "origin": str(crossing.origin),
+        "users": [user[:MAX_TEXT] for user in crossing.users[:MAX_USERS]],
+        "correlation": crossing.correlation,
+        "subjects": named[:MAX_SUBJECTS],
+        "verdict": "refused" if verdict.passes is None else "passed",
+        "rule": verdict.rule,
+        "details": _details(crossing),
+    }
+    if len(named) > MAX_SUBJECTS:
+        entry["subjects_not_listed"] = len(named) - MAX_SUBJECTS
+    if isinstance(crossing, CatalogBatch):
+        passed = verdict.passes
+        entry["rows"] = len(crossing.rows)
+        entry["rows_passed"] = len(passed.rows) if isinstance(passed, CatalogBatch) else 0
+        entry["rows_refused"] = verdict.refused
+    return entry
+
+
+def action_of(crossing: Crossing) -> str:
+    """The name by which rules know it: of its payload, of its media, or of what has no rule."""
+    match crossing:
+        case CatalogBatch():
+            return "catalog.rows"
+        case _:
+            payload = getattr(crossing, "payload", crossing)
+            return str(getattr(payload, "action", "stream.ended"))
+
+
+def _subjects(crossing: Crossing) -> list[ChannelId | PlatformId]:
+    about = getattr(crossing, "payload", crossing)
+    return [name for field in _fields(about) if field != "origin" for name in subjects(getattr(about, field))]
+
+
+def _details(crossing: Crossing) -> dict[str, Any]:
+    """The plain values of the crossing's content, so that a record says on or off, not only of whom."""
+    about = getattr(crossing, "payload", crossing)
+    common = {"correlation", "origin", "users", "seconds_left", "action", "rows"}
+    return {
+        field: _plain(getattr(about, field))
+        for field in _fields(about)
+        if field not in common and not isinstance(getattr(about, field), ChannelId)
+    }
+
+
+def _fields(about: Command | Crossing) -> tuple[str, ...]:
+    return about.__struct_fields__
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case Secret():
+            return MASK
+        case str():
+            return str(value)[:MAX_TEXT]
+        case bool() | int() | float() | None:
+            return value
+        case Rows():
+            return len(value)
+        case tuple() | list():
+            return [_plain(part) for part in value[:MAX_USERS]]
+        case Struct():
+            return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        case _:
+            return str(value)[:MAX_TEXT]
+
+
+def _read_end(fd: int) -> bytes:
+    """The last lines of the file, from the start of a line on: a bounded read, however long the file."""
+    about = os.fstat(fd)
+    size = about.st_size if stat.S_ISREG(about.st_mode) else 0
+    wanted = min(size, 2 * chain.MAX_LINE_BYTES + 2)
+    end = os.pread(fd, wanted, size - wanted)
+    return end if wanted == size or b"\n" not in end else end.partition(b"\n")[2]
+
+
+def _words(path: Path, error: OSError) -> str:
+    if isinstance(error, BlockingIOError):
+        return f"The audit file {path} is in use by another gateway. Stop that one, or give this one its own."
+    return (
+        f"The audit file {path} cannot be written ({error.strerror}), so nothing crosses. "
+        "Free space on its disk or mend its permissions."
+    )

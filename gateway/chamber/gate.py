@@ -1,0 +1,239 @@
+"""One side's door of the lock: judge, record, and only then hand over; the same again on arrival.
+
+Nothing crosses that was not judged by both doors and written to both audits. An audit that cannot
+be written stops everything, ends included; the sender learns it from the verdict.
+"""
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from cascade.crossing import (
+    BACK,
+    Answer,
+    Ask,
+    CatalogBatch,
+    Crossing,
+    Direction,
+    NoAnswer,
+    StreamEnded,
+    StreamOffered,
+    StreamOpen,
+)
+from cascade.model.ids import ChannelId, PlatformId
+from cascade.ports import Verdict
+from gateway.chamber.audit import AuditUnavailable, Door, describe
+from gateway.chamber.link import LinkEnd, LinkUnavailable
+from gateway.chamber.policy import Branch, CompiledRules, judge
+
+log: Final = logging.getLogger("gateway.chamber.gate")
+
+MAX_OPEN: Final = 20_000
+"""Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
+GRACE_SECONDS: Final = 5.0
+"""An answer may still pass this long after its question's deadline, for the time on the link."""
+
+Side = Literal["outer", "inner"]
+SENDS: Final[dict[Side, Direction]] = {"outer": "inward", "inner": "outward"}
+
+Observer = Callable[[Direction, Crossing], None]
+
+
+class Recorder(Protocol):
+    """`audit.Audit`, or a list in a test."""
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Raises AuditUnavailable."""
+        ...
+
+
+@dataclass(slots=True)
+class GateCounters:
+    """What this door did since it was built, by the rule that decided."""
+
+    passed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # crossings; "audit" and "link" are ours
+    rows_passed: int = 0
+    rows_refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    asker: PlatformId
+    action: str
+    channel: ChannelId | None  # None for an Ask: the answer's names are judged themselves
+    until: float
+
+
+class Gate:
+    """Satisfies `cascade.ports.Gate`. `clock` gives seconds of any monotonic clock."""
+
+    def __init__(
+        self,
+        *,
+        side: Side,
+        rules: CompiledRules,
+        audit: Recorder,
+        link: LinkEnd,
+        branch: Branch,
+        clock: Callable[[], float],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.on_delivery: Callable[[Crossing], None] = _undeliverable
+        self.counters: Final = GateCounters()
+        self._side: Final = side
+        self._sends: Final = SENDS[side]
+        self._rules = rules
+        self._audit = audit
+        self._link = link
+        self._branch = branch
+        self._clock = clock
+        self._observers = list(observers)
+        self._questions: OrderedDict[tuple[str, Direction, int], _Open] = OrderedDict()
+        link.on_arrival = self.receive
+
+    def observe(self, observer: Observer) -> None:
+        """Show `observer` every crossing that is delivered here from now on."""
+        self._observers.append(observer)
+
+    def send(self, crossing: Crossing) -> Verdict:
+        """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
+        verdict = self._decide(crossing, "send", self._sends)
+        if verdict.passes is None:
+            return verdict
+        self._remember(verdict.passes, self._sends)
+        try:
+            self._link.deliver(verdict.passes)
+        except LinkUnavailable as error:
+            lost = Verdict(None, "link", f"Nothing was handed over: {error}.")
+            return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
+        return self._counted(crossing, verdict)
+
+    def readmit(self, crossing: Crossing) -> Verdict:
+        """Judge and record once more what came through in an earlier run, by the rules of today."""
+        return self._decide(crossing, "receive", BACK[self._sends])
+
+    def receive(self, crossing: Crossing) -> None:
+        """Judge and record what the other door let through, then deliver it. The link calls this."""
+        direction = BACK[self._sends]
+        verdict = self._decide(crossing, "receive", direction)
+        if verdict.passes is None:
+            self._tell_asker(crossing, "refused", verdict.rule)
+            return
+        self._counted(crossing, verdict)
+        self._remember(verdict.passes, direction)
+        try:
+            self.on_delivery(verdict.passes)
+        except Exception:  # a bug costs this crossing, not the link
+            log.exception("crossing.delivery_failed", extra={"kind": type(crossing).__name__})
+            self._tell_asker(crossing, "failed", "")
+        for observer in self._observers:
+            try:
+                observer(direction, verdict.passes)
+            except Exception:
+                log.exception("crossing.observer_failed", extra={"kind": type(crossing).__name__})
+
+    def _decide(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
+        """The verdict, recorded; a refusal is counted and logged here, a pass once it is handed over."""
+        asker = self._asker(crossing, direction)
+        verdict = judge(self._rules, crossing, direction, self._branch, asker)
+        verdict = self._written(crossing, verdict, door, direction)
+        return verdict if verdict.passes is not None else self._counted(crossing, verdict)
+
+    def _written(self, crossing: Crossing, verdict: Verdict, door: Door, direction: Direction) -> Verdict:
+        entry = describe(crossing, verdict, side=self._side, door=door, direction=direction)
+        try:
+            self._audit.record(entry)
+        except AuditUnavailable as error:
+            return Verdict(None, "audit", str(error))
+        return verdict
+
+    def _counted(self, crossing: Crossing, verdict: Verdict) -> Verdict:
+        counters = self.counters
+        if isinstance(crossing, CatalogBatch):
+            counters.rows_refused.update(verdict.refused)
+        if verdict.passes is None:
+            counters.refused[verdict.rule] += 1
+            log.info(
+                "crossing.refused",
+                extra={
+                    "side": self._side,
+                    "kind": type(crossing).__name__,
+                    "peer": crossing.origin,
+                    "rule": verdict.rule,
+                    "reason": verdict.reason,
+                },
+            )
+            return verdict
+        counters.passed[verdict.rule] += 1
+        if isinstance(verdict.passes, CatalogBatch):
+            counters.rows_passed += len(verdict.passes.rows)
+        return verdict
+
+    def _tell_asker(self, crossing: Crossing, failure: Literal["refused", "failed"], rule: str) -> None:
+        """Who asked must not wait for an answer that cannot come."""
+        number, origin = crossing.correlation, crossing.origin
+        match crossing:
+            case Ask(payload=payload):
+                action = payload.action
+                self.send(
+                    NoAnswer(correlation=number, origin=origin, action=action, failure=failure, rule=rule)
+                )
+            case StreamOpen(channel=channel):
+                self.send(
+                    StreamEnded(
+                        correlation=number, origin=origin, channel=channel, failure=failure, reason=rule
+                    )
+                )
+            case _:
+                pass
+
+    # Open questions: an answer is judged by the rule of its question, so for the peer that asked.
+
+    def _remember(self, crossing: Crossing, direction: Direction) -> None:
+        asked, number = BACK[direction], crossing.correlation
+        until = self._clock() + crossing.seconds_left + GRACE_SECONDS
+        match crossing:
+            case Ask(payload=payload):
+                question = _Open(crossing.origin, payload.action, None, until)
+                self._keep(("ask", direction, number), question)
+            case StreamOpen(channel=channel, action=action):
+                question = _Open(crossing.origin, action, channel, until)
+                self._keep(("stream", direction, number), question)
+            case Answer(last=True) | NoAnswer():
+                self._questions.pop(("ask", asked, number), None)
+            case StreamOffered():
+                self._questions.pop(("stream", asked, number), None)
+            case StreamEnded(channel=channel):
+                for way in (asked, direction):  # from below, or the viewer gave up before the offer
+                    found = self._questions.get(("stream", way, number))
+                    if found is not None and found.channel == channel:
+                        del self._questions["stream", way, number]
+            case _:
+                pass
+
+    def _keep(self, key: tuple[str, Direction, int], question: _Open) -> None:
+        self._questions[key] = question
+        self._questions.move_to_end(key)
+        if len(self._questions) > MAX_OPEN:
+            self._questions.popitem(last=False)
+
+    def _asker(self, crossing: Crossing, direction: Direction) -> PlatformId | None:
+        """Who asked what `crossing` answers; None where nothing fitting is open."""
+        match crossing:
+            case Answer(payload=payload):
+                kind, action, channel = "ask", payload.action, None
+            case StreamOffered(channel=channel, action=action):
+                kind = "stream"
+            case _:
+                return None
+        question = self._questions.get((kind, BACK[direction], crossing.correlation))
+        if question is None or (question.action, question.channel) != (action, channel):
+            return None
+        return question.asker if self._clock() <= question.until else None
+
+
+def _undeliverable(crossing: Crossing) -> None:
+    log.error("crossing.undeliverable", extra={"kind": type(crossing).__name__})

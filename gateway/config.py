@@ -1,0 +1,302 @@
+"""The configuration: one typed TOML document, and a second file with the passwords.
+
+Every field says its unit, default and effect here; `lockgate init` writes an example with the same
+words. Unknown keys are errors. What types cannot say is checked in `gateway.config_checks`.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict, replace
+
+from cascade.model.ids import GbId, PeerName, PlatformId
+from cascade.model.secret import Secret
+from cascade.peers import LowerPeer, UpperPeer, Us, WireCharset
+from gateway.chamber.policy import CompiledRules, Rule
+from gateway.config_checks import check, check_secrets
+from gateway.config_reading import Problem, read
+from gateway.log import Form
+
+Seconds = Annotated[float, Meta(gt=0, le=604_800)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Count = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Document(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the document."""
+
+
+class LowerConfig(Document, frozen=True, kw_only=True):
+    """A device or platform below us: it registers with us, we query and play it."""
+
+    id: PlatformId
+    """Its id, as it registers; also its user name of the digest."""
+    networks: tuple[str, ...] = ()
+    """CIDR: where its signalling may come from. Default: the side's `networks`."""
+    media_networks: tuple[str, ...] = ()
+    """CIDR: where its media may come from. Default: `networks`."""
+    aliases: tuple[PeerName, ...] = ()
+    """Other names it may use in From once it is registered. Default: none."""
+    keepalive_seconds: Seconds = 60.0
+    """How often it sends a keepalive. Default 60 s."""
+    keepalive_misses: Count = 3
+    """So many keepalives missing, and it counts as offline. Default 3."""
+    grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    """Added to each of its deadlines, since we may be late too. Default 10 s."""
+    min_expires: Annotated[int, Meta(ge=1, le=604_800)] = 60
+    """Seconds: a shorter registration is refused with 423. Default 60 s."""
+    max_expires: Annotated[int, Meta(ge=1, le=604_800)] = 86_400
+    """Seconds: a longer registration is granted this much. Default 86,400 s, one day."""
+    binding: Literal["strict", "same-host", "reauth"] = "same-host"
+    """May its address move: never, its port only, or with a new REGISTER. Default same-host."""
+    revival: Literal["revive", "refuse"] = "revive"
+    """May a keepalive renew a registration that has lapsed. Default revive."""
+    ssrc: Literal["strict", "answer", "learn"] = "answer"
+    """SSRC of its media: as we offered, as it answered, or that of the first packet. Default answer."""
+    charset: WireCharset = "GB2312"
+    """In what we write to it. What it writes is read by its bytes. Default GB2312."""
+    catalog_seconds: Seconds = 3600.0
+    """From one catalog query to the next. Default 3,600 s."""
+    first_page_seconds: Seconds = 120.0
+    """Wait for the first page of a catalog. Default 120 s."""
+    page_seconds: Seconds = 15.0
+    """Wait for each further page; then the catalog is partial. Default 15 s."""
+    max_items: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
+    """Rows one catalog answer may hold; more end it partial. Default 100,000."""
+    invite_seconds: Seconds = 15.0
+    """Wait for the answer to an INVITE; then it is cancelled. Default 15 s."""
+    first_media_seconds: Seconds = 10.0
+    """Wait for the first media packet; then the stream ends. Default 10 s."""
+    media_loss_seconds: Seconds = 15.0
+    """A stream without media for so long ends. Default 15 s."""
+
+
+class UpperConfig(Document, frozen=True, kw_only=True):
+    """A platform above us: we register there, it queries and plays."""
+
+    id: PlatformId
+    """Its id."""
+    domain: str = ""
+    """Its SIP domain. Default: the first ten characters of its id."""
+    host: str
+    """Its IP address; no host name, since names are not resolved across a boundary."""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 5060
+    """Its UDP port. Default 5060."""
+    username: str = ""
+    """Our user name of the digest there. Default: our own id."""
+    networks: tuple[str, ...] = ()
+    """CIDR: where its signalling may come from. Default: `host` alone."""
+    media_networks: tuple[str, ...] = ()
+    """CIDR: where media may be sent for it. Default: `networks`."""
+    aliases: tuple[PeerName, ...] = ()
+    """Other names it may use in From. Default: none."""
+    expires: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
+    """Seconds of registration that we ask for. Default 86,400 s, one day."""
+    keepalive_seconds: Seconds = 60.0
+    """How often we send a keepalive. Default 60 s."""
+    keepalive_misses: Count = 3
+    """So many keepalives unanswered, and we register again. Default 3."""
+    retry_seconds: Seconds = 60.0
+    """Wait after a failed registration; doubles up to `retry_max`. Default 60 s."""
+    retry_jitter: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Seconds: random part added to each such wait. Default 30 s."""
+    retry_max: Seconds = 600.0
+    """The longest such wait. Default 600 s."""
+    charset: WireCharset = "GB2312"
+    """In what we write to it. Default GB2312."""
+    page_bytes: Annotated[int, Meta(ge=400, le=60_000)] = 1300
+    """Bytes in the body of one catalog page; a datagram must not be split. Default 1,300."""
+    page_items: Annotated[int, Meta(ge=1, le=1000)] = 4
+    """Channels in one catalog page. Default 4."""
+    window: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Catalog pages under way at once. Default 1."""
+
+
+class SideConfig(Document, frozen=True, kw_only=True):
+    """One network: how we are known there, our addresses, and our peers."""
+
+    id: str
+    """Our id there, 20 digits."""
+    domain: str = ""
+    """Our SIP domain there. Default: the first ten digits of `id`."""
+    name: str = "Lockgate"
+    """What peers show for us. Default Lockgate."""
+    civil_code: str = ""
+    """Administrative division, 2 to 8 digits. Default: taken from `id`."""
+    address: str
+    """IP address of this machine's interface in this network, for signalling."""
+    port: Port = 5060
+    """UDP port of signalling. Default 5060."""
+    media_address: str = ""
+    """IP address of the interface for media. Default: `address`."""
+    media_ports: tuple[Port, Port]
+    """First and last UDP port for media. A stream takes two: an even one and the next."""
+    networks: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """CIDR: where signalling may come from. Any other source gets no answer."""
+    receive_buffer: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4 * 1024 * 1024
+    """Bytes asked for the signalling socket's receive buffer. Default 4 MiB."""
+    lower: tuple[LowerConfig, ...] = ()
+    """Platforms and devices below us in this network."""
+    upper: tuple[UpperConfig, ...] = ()
+    """Platforms above us in this network."""
+
+    def peers(self) -> Iterator[tuple[str, LowerConfig | UpperConfig]]:
+        """Every peer of this side with its key: `lower[#1]` is the first [[….lower]]."""
+        for number, lower in enumerate(self.lower, start=1):
+            yield f"lower[#{number}]", lower
+        for number, upper in enumerate(self.upper, start=1):
+            yield f"upper[#{number}]", upper
+
+    def us(self) -> Us:
+        return Us(
+            id=GbId(self.id),
+            domain=self.domain or self.id[:10],
+            name=self.name,
+            civil_code=self.civil_code,
+        )
+
+    def lowers(self) -> dict[PlatformId, LowerPeer]:
+        """By id, with the side's defaults filled in."""
+        peers = {}
+        for lower in self.lower:
+            fields = asdict(lower)
+            fields["networks"] = lower.networks or self.networks
+            fields["media_networks"] = lower.media_networks or fields["networks"]
+            peers[lower.id] = LowerPeer(**fields)
+        return peers
+
+    def uppers(self) -> dict[PlatformId, UpperPeer]:
+        """By id, with the side's defaults filled in."""
+        peers = {}
+        for upper in self.upper:
+            fields = asdict(upper)
+            fields["domain"] = upper.domain or upper.id[:10]
+            fields["username"] = upper.username or self.id
+            fields["networks"] = upper.networks or (upper.host,)
+            fields["media_networks"] = upper.media_networks or fields["networks"]
+            peers[upper.id] = UpperPeer(**fields)
+        return peers
+
+
+class GatewayConfig(Document, frozen=True, kw_only=True):
+    """The program itself."""
+
+    state: str
+    """Folder for the databases and audit files; relative to this file."""
+    secrets: str = "secrets.toml"
+    """File with the passwords; relative to this file. Default secrets.toml."""
+
+
+class MediaConfig(Document, frozen=True, kw_only=True):
+    """Streams."""
+
+    linger_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    """A camera goes on sending for so long after its last viewer has gone. Default 10 s."""
+    max_bits_per_second: Annotated[int, Meta(ge=64_000, le=1_000_000_000)] = 32_000_000
+    """Of one stream; what is over is dropped and counted. Default 32,000,000."""
+
+
+class LogConfig(Document, frozen=True, kw_only=True):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written. Default info."""
+    form: Form = "console"
+    """`console` for people, `json` for programs: one line an event. Default console."""
+
+
+class Config(Document, frozen=True, kw_only=True):
+    """The whole document."""
+
+    gateway: GatewayConfig
+    log: LogConfig = LogConfig()
+    media: MediaConfig = MediaConfig()
+    outer: SideConfig
+    inner: SideConfig
+    rule: tuple[Rule, ...] = ()
+
+    def rules(self) -> CompiledRules:
+        return CompiledRules(self.rule)
+
+
+class Passwords(Document, frozen=True, kw_only=True):
+    """The peers of one side: id = password."""
+
+    passwords: dict[str, Secret] = {}
+
+
+class SecretsFile(Document, frozen=True, kw_only=True):
+    """The secrets file as it is written."""
+
+    outer: Passwords = Passwords()
+    inner: Passwords = Passwords()
+
+
+class Secrets(Struct, frozen=True):
+    """Passwords by the id of the peer."""
+
+    outer: dict[str, Secret] = {}
+    inner: dict[str, Secret] = {}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` says each thing that is wrong."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class Examined(Struct, frozen=True):
+    """A document and all that is to be said about it; `config` is None where it cannot be read."""
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(path: Path) -> Config:
+    """Read, check and resolve; paths in the result are absolute.
+
+    Raises:
+        ConfigError: anything at all is wrong. Warnings alone do not count.
+    """
+    examined = examine(path)
+    if examined.config is None or examined.problems:
+        raise ConfigError(examined.problems)
+    return examined.config
+
+
+def load_secrets(path: Path) -> Secrets:
+    """The passwords by side and peer. Raises ConfigError."""
+    found, problems = read(path, SecretsFile, secret=True)
+    if found is None:
+        raise ConfigError(problems)
+    return Secrets(outer=found.outer.passwords, inner=found.inner.passwords)
+
+
+def examine(path: Path) -> Examined:
+    """Everything that is wrong or odd, as far as it can be read."""
+    config, unreadable = read(path, Config)
+    if config is None:
+        return Examined(None, tuple(unreadable))
+    config = _resolved(config, path.resolve().parent)
+    found = check(config, path)
+    place = Path(config.gateway.secrets)
+    try:
+        found += check_secrets(config, load_secrets(place), place)
+    except ConfigError as error:
+        found += error.problems
+    return Examined(
+        config,
+        tuple(problem for problem in found if not problem.warning),
+        tuple(problem for problem in found if problem.warning),
+    )
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    given = config.gateway
+    state = str(folder / given.state)
+    return replace(config, gateway=replace(given, state=state, secrets=str(folder / given.secrets)))

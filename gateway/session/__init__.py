@@ -1,0 +1,1 @@
+"""Owners of media: sources that bring it, viewings that take it."""

@@ -1,0 +1,230 @@
+"""All media of one side: what its lowers bring (sources) and what its uppers take (viewings).
+
+Nothing here knows which network it is on. The two halves of one picture speak by crossings alone:
+
+    viewer's side   StreamOpen ──▶                source's side
+                    ◀── StreamOffered | StreamEnded
+                    StreamEnded ──▶  (or ◀──, whoever is over first)
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from cascade.crossing import Failure, Stream, StreamControl, StreamEnded, StreamOffered, StreamOpen
+from cascade.errors import StreamFailed
+from cascade.model.ids import PlatformId
+from cascade.ports import Gate
+from gateway.session.leg import Dial, Ending, first
+from gateway.session.source import Sources, Wish
+from gateway.session.viewing import view
+from media.ports import Ports
+from media.relay import DataPlane
+
+log = logging.getLogger(__name__)
+
+OPEN_SECONDS = 20.0
+"""How long a viewer's side waits for an offer: longer than the INVITE below may take (15 s)."""
+
+
+class Guest(Protocol):
+    """Somebody who asks to see a channel: an incoming INVITE, as a session sees it."""
+
+    @property
+    def cancelled(self) -> asyncio.Future[None]: ...
+
+    def refuse(self, failure: Failure, reason: str, *, rule: str = "") -> None: ...
+
+    def dial(self, offered: StreamOffered) -> Dial: ...
+
+
+@dataclass(slots=True)
+class _Opening:
+    """A viewing on its way: what its source's side has said so far."""
+
+    offered: asyncio.Future[StreamOffered]
+    over: asyncio.Future[Ending]
+
+
+class Sessions:
+    """Sources, viewings and the tasks that own them. Use `async with`; leaving it ends them all."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        sources: Sources,
+        plane: DataPlane,
+        ports: Ports,
+        correlation: Callable[[], int],
+    ) -> None:
+        self._gate = gate
+        self._sources = sources
+        self._plane = plane
+        self._ports = ports
+        self._correlation = correlation
+        self._openings: dict[int, _Opening] = {}  # viewings of our uppers, by our correlation
+        self._shown: dict[int, asyncio.Future[Ending]] = {}  # of the other side's, by theirs
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Sessions":
+        await self._sources.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sources.__aexit__(*details)
+
+    @property
+    def viewings(self) -> int:
+        return len(self._openings)
+
+    @property
+    def sources(self) -> int:
+        return len(self._sources)
+
+    def show(self, wish: Wish, origin: PlatformId, guest: Guest) -> None:
+        """Let an upper of this side see what it wished for, or refuse it; returns at once."""
+        self._start(self._view(wish, origin, guest))
+
+    def deliver(self, crossing: Stream) -> None:
+        """Take what the other side's gate let through."""
+        match crossing:
+            case StreamOpen():
+                self._start(self._serve(crossing))
+            case StreamOffered(correlation=correlation):
+                opening = self._openings.get(correlation)
+                if opening is not None and not opening.offered.done():
+                    opening.offered.set_result(crossing)
+            case StreamEnded(correlation=correlation, failure=failure, reason=reason):
+                ending = Ending(failure, reason, by="lock")
+                for over in self._overs(correlation):
+                    if not over.done():
+                        over.set_result(ending)
+            case StreamControl():
+                log.warning("stream.control_unexpected", extra={"channel": str(crossing.channel)})
+
+    def _overs(self, correlation: int) -> Iterator[asyncio.Future[Ending]]:
+        opening = self._openings.get(correlation)
+        if opening is not None:
+            yield opening.over
+        shown = self._shown.get(correlation)
+        if shown is not None:
+            yield shown
+
+    async def _view(self, wish: Wish, origin: PlatformId, guest: Guest) -> None:
+        """One upper's viewing, from its INVITE to its end (viewer's side)."""
+        correlation = self._correlation()
+        loop = asyncio.get_running_loop()
+        opening = _Opening(loop.create_future(), loop.create_future())
+        verdict = self._gate.send(
+            StreamOpen(
+                correlation=correlation,
+                origin=origin,
+                seconds_left=OPEN_SECONDS,
+                channel=wish.channel,
+                action=wish.action,
+                stream_number=wish.stream_number,
+            )
+        )
+        if verdict.passes is None:
+            guest.refuse("refused", verdict.reason, rule=verdict.rule)
+            return
+        self._openings[correlation] = opening
+        ending = Ending(None, "stopped")
+        try:
+            offered = await self._offer(opening, guest)
+            ending = await view(
+                offered,
+                str(correlation),
+                guest.dial(offered),
+                plane=self._plane,
+                ports=self._ports,
+                over=opening.over,
+            )
+        except StreamFailed as error:
+            ending = Ending(error.failure, error.reason)
+            guest.refuse(error.failure, error.reason)
+        finally:
+            del self._openings[correlation]
+            if not opening.over.done():  # the other side has not said it first
+                self._end(correlation, wish, origin, ending)
+
+    async def _offer(self, opening: _Opening, guest: Guest) -> StreamOffered:
+        async def offered() -> Ending:
+            await asyncio.shield(opening.offered)
+            return Ending(None, "offered")
+
+        async def cancelled() -> Ending:
+            await asyncio.shield(guest.cancelled)
+            return Ending("timeout", "cancelled by the viewer")
+
+        async def late() -> Ending:
+            await asyncio.sleep(OPEN_SECONDS)
+            return Ending("timeout", "no answer from below")
+
+        ending = await first(offered(), asyncio.shield(opening.over), cancelled(), late())
+        if ending.reason != "offered":
+            raise StreamFailed(ending.failure or "failed", ending.reason)
+        return opening.offered.result()
+
+    async def _serve(self, opened: StreamOpen) -> None:
+        """Watch a source for a viewer beyond the lock (source's side)."""
+        over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._shown[opened.correlation] = over
+        wish = Wish(opened.channel, opened.action, opened.stream_number)
+        ending = Ending(None, "stopped")
+        try:
+            ending = await first(self._watch(wish, opened), asyncio.shield(over))
+        except StreamFailed as error:
+            ending = Ending(error.failure, error.reason)
+        finally:
+            del self._shown[opened.correlation]
+            if ending.by != "lock":
+                self._end(opened.correlation, wish, opened.origin, ending)
+
+    async def _watch(self, wish: Wish, opened: StreamOpen) -> Ending:
+        async with self._sources.watch(wish) as source:
+            agreed = source.ready.result()
+            verdict = self._gate.send(
+                StreamOffered(
+                    correlation=opened.correlation,
+                    origin=wish.channel.peer,
+                    channel=wish.channel,
+                    action=wish.action,
+                    stream=source.stream,
+                    payload_type=agreed.payload_type,
+                    encoding=agreed.encoding,
+                    description=agreed.description,
+                )
+            )
+            if verdict.passes is None:
+                return Ending("refused", verdict.reason)
+            return await asyncio.shield(source.over)
+
+    def _end(self, correlation: int, wish: Wish, origin: PlatformId, ending: Ending) -> None:
+        self._gate.send(
+            StreamEnded(
+                correlation=correlation,
+                origin=origin,
+                channel=wish.channel,
+                failure=ending.failure,
+                reason=ending.reason,
+            )
+        )
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        with suppress(asyncio.CancelledError):
+            if error := task.exception():
+                log.error("session.failed", exc_info=error)

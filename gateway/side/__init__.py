@@ -1,0 +1,1 @@
+"""One network with its SIP stack, its faces and its stores."""

@@ -1,0 +1,111 @@
+"""Which face a request belongs to: the one table between a side's endpoint and its two faces.
+
+A peer is known by its source and binding, never by From alone (GB/T 28181: `owns` of each face).
+Runs of equal kind stay runs: nothing here makes a task, a queue item or a log line per message.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from cascade.manscdp import Head, heads
+from sip.aio.calls import Incoming
+from sip.endpoint import Endpoint, Reply
+from sip.events import Event, Kind
+
+log = logging.getLogger(__name__)
+
+FORBIDDEN: Final = 403
+BAD_REQUEST: Final = 400
+UNSUPPORTED_MEDIA: Final = 415
+MANSCDP: Final = "application/manscdp+xml"
+COMMANDING: Final = frozenset({"Query", "Control"})
+
+Run = list[tuple[Event, Head]]
+
+
+class Registrar(Protocol):
+    """The face towards those below, as the router needs it."""
+
+    def owns(self, event: Event) -> bool: ...
+
+    def registers(self, events: Sequence[Event]) -> Sequence[Reply]: ...
+
+    def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
+
+
+class Sharer(Protocol):
+    """The face towards those above, as the router needs it."""
+
+    def owns(self, event: Event) -> bool: ...
+
+    def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
+
+
+class Router:
+    """Sorts the requests of one side. `strangers` counts those of nobody we know, answered 403."""
+
+    def __init__(
+        self, name: str, as_upper: Registrar, as_lower: Sharer, invited: Callable[[Incoming], None]
+    ) -> None:
+        self._name = name
+        self._as_upper = as_upper
+        self._as_lower = as_lower
+        self._invited = invited
+        self.strangers = 0
+        self.headless = 0
+
+    def attach(self, endpoint: Endpoint) -> None:
+        endpoint.handle(Kind.REGISTER, self._as_upper.registers)
+        endpoint.handle(Kind.MESSAGE, self._messages)
+        endpoint.handle(Kind.MALFORMED, self._malformed)
+
+    def invite(self, incoming: Incoming) -> None:
+        if self._as_lower.owns(incoming.event):
+            self._invited(incoming)
+        else:
+            self.strangers += 1
+            incoming.refuse(FORBIDDEN)
+
+    def _messages(self, events: list[Event]) -> Sequence[Reply]:
+        replies: list[Reply] = []
+        below: Run = []
+        above: Run = []
+        for event, head in zip(events, heads([event.body for event in events]), strict=True):
+            mine = self._face(event, head, below, above)
+            if mine is None:
+                self.strangers += 1
+                replies.append((event.transaction, FORBIDDEN))
+                continue
+            if head is None:
+                self.headless += 1
+                wrong_type = event.content_type not in ("", MANSCDP, "text/xml", "application/xml")
+                replies.append((event.transaction, UNSUPPORTED_MEDIA if wrong_type else BAD_REQUEST))
+            else:
+                mine.append((event, head))
+        if below:
+            replies.extend(self._as_upper.messages(below))
+        if above:
+            replies.extend(self._as_lower.messages(above))
+        return replies
+
+    def _face(self, event: Event, head: Head | None, below: Run, above: Run) -> Run | None:
+        """The run of the face whose peer sent this; None for a stranger.
+
+        One box may be above and below us (Q98): then it commands as an upper and answers as a lower.
+        """
+        lower, upper = self._as_upper.owns(event), self._as_lower.owns(event)
+        if lower and upper:
+            return above if head is not None and head.root in COMMANDING else below
+        if lower:
+            return below
+        return above if upper else None
+
+    def _malformed(self, events: list[Event]) -> Sequence[Reply]:
+        for event in events:  # the engine gives at most a few of these each second, and counts all
+            host, port = event.source
+            log.warning(
+                "sip.malformed",
+                extra={"side": self._name, "source": f"{host}:{port}", "reason": event.reason},
+            )
+        return ()

@@ -1,0 +1,161 @@
+"""One network: its SIP stack, its two faces, its media and its door of the lock.
+
+Everything comes in as arguments (loop, clocks, stack, stores, gate, relay), nothing by import, so
+two sides share nothing but the link between their gates.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import assert_never
+
+from msgspec import Struct
+
+from cascade.as_lower.face import AsLower, Refusal
+from cascade.as_upper.face import AsUpper
+from cascade.crossing import (
+    Answer,
+    Ask,
+    CatalogBatch,
+    Crossing,
+    NoAnswer,
+    Notice,
+    StreamControl,
+    StreamEnded,
+    StreamOffered,
+    StreamOpen,
+)
+from cascade.model.index import Index
+from gateway.session.leg import Dial
+from gateway.session.sessions import Sessions
+from gateway.session.source import Admission, Sources, Wish
+from gateway.side.guest import IncomingGuest
+from gateway.side.router import Router
+from media.ports import Ports
+from media.relay import DataPlane
+from sip.aio.calls import Calls, Incoming
+from sip.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+
+
+class Tables(Struct, frozen=True):
+    """What one side holds right now; all zero but `bindings` and `rows` when nobody plays."""
+
+    sources: int
+    viewings: int
+    calls: int
+    ports: int
+    bindings: int
+    rows: int
+
+    @property
+    def orphans(self) -> int:
+        """Sessions and ports that should be gone once the last viewer has left."""
+        return self.sources + self.viewings + self.calls + self.ports
+
+
+class Side:
+    """One network. Use `async with`; leaving it says BYE on every leg and unregisters above."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        endpoint: Endpoint,
+        calls: Calls,
+        as_upper: AsUpper,
+        as_lower: AsLower,
+        below: Index,
+        shared: Index,
+        sessions: Sessions,
+        ports: Ports,
+    ) -> None:
+        self.name = name
+        self.endpoint = endpoint
+        self.as_upper = as_upper
+        self.as_lower = as_lower
+        self.sessions = sessions
+        self.below = below  # what our lowers have
+        self.shared = shared  # what the other side lets us show
+        self._calls = calls
+        self._ports = ports
+        self.router = Router(name, as_upper, as_lower, self._invited)
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> "Side":
+        await self.as_upper.restore()
+        await self.as_lower.restore()
+        self.router.attach(self.endpoint)
+        self._calls.on_invite = self.router.invite
+        await self._running.enter_async_context(self._calls)
+        faces = await self._running.enter_async_context(asyncio.TaskGroup())
+        tasks = [faces.create_task(self.as_upper.run()), faces.create_task(self.as_lower.run())]
+        self._running.callback(lambda: [task.cancel() for task in tasks])
+        await self._running.enter_async_context(self.sessions)  # last in, so that BYE goes before goodbye
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._running.aclose()
+
+    def deliver(self, crossing: Crossing) -> None:
+        """Take what this side's gate let through."""
+        match crossing:
+            case Ask():
+                self.as_upper.deliver(crossing)
+            case Answer() | NoAnswer() | Notice() | CatalogBatch():
+                self.as_lower.deliver(crossing)
+            case StreamOpen() | StreamOffered() | StreamControl() | StreamEnded():
+                self.sessions.deliver(crossing)
+            case _:
+                assert_never(crossing)
+
+    def tables(self) -> Tables:
+        return Tables(
+            sources=self.sessions.sources,
+            viewings=self.sessions.viewings,
+            calls=self._calls.active,
+            ports=self._ports.in_use,
+            bindings=self.as_upper.bound,
+            rows=len(self.below) + len(self.shared),
+        )
+
+    def _invited(self, incoming: Incoming) -> None:
+        wish = self.as_lower.wish(incoming.event)
+        if isinstance(wish, Refusal):
+            log.info(
+                "invite.refused",
+                extra={"side": self.name, "status": wish.status, "reason": wish.reason},
+            )
+            incoming.refuse(wish.status, wish.headers(self.endpoint.local[0]))
+            return
+        guest = IncomingGuest(incoming, wish, self.as_lower)
+        self.sessions.show(Wish(wish.channel, wish.action, wish.stream_number), wish.upper, guest)
+
+
+def sources(
+    plane: DataPlane,
+    ports: Ports,
+    as_upper: AsUpper,
+    *,
+    name: Callable[[], str],
+    linger_seconds: float,
+    max_bits_per_second: int,
+) -> Sources:
+    """The sources of a side, each brought by inviting the peer below that has the channel."""
+
+    def place(wish: Wish) -> Dial:
+        return lambda port, expect: as_upper.play(
+            wish.channel, stream_number=wish.stream_number, port=port, expect=expect
+        )
+
+    def admission(wish: Wish) -> Admission:
+        peer = as_upper.peers[wish.channel.peer]
+        return Admission(
+            first_seconds=peer.first_media_seconds,
+            idle_seconds=peer.media_loss_seconds,
+            max_bits_per_second=max_bits_per_second,
+        )
+
+    return Sources(plane, ports, place, admission=admission, name=name, linger_seconds=linger_seconds)

@@ -1,0 +1,59 @@
+"""A store that keeps nothing beyond the process: for tests."""
+
+from collections.abc import Sequence
+
+from cascade.model.ids import PlatformId
+from cascade.model.index import Rows
+from cascade.ports import Binding
+
+
+class MemoryStore:
+    """Satisfies `cascade.ports.Store`; every write is done when its call returns."""
+
+    def __init__(self) -> None:
+        self._bindings: dict[PlatformId, Binding] = {}
+        self._mapping: dict[PlatformId, list[tuple[str, str, str]]] = {}
+        self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
+
+    async def bindings(self) -> list[Binding]:
+        return sorted(self._bindings.values(), key=lambda binding: binding.peer)
+
+    def save_bindings(self, bindings: Sequence[Binding]) -> None:
+        self._bindings |= {binding.peer: binding for binding in bindings}
+
+    def drop_binding(self, peer: PlatformId) -> None:
+        self._bindings.pop(peer, None)
+
+    async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
+        return list(self._mapping.get(upper, ()))
+
+    def save_mapping(self, upper: PlatformId, triples: Sequence[tuple[str, str, str]]) -> None:
+        """What is mapped or shown already stays as it is: an id is never given twice."""
+        kept = self._mapping.setdefault(upper, [])
+        mapped = {(peer, name) for peer, name, _ in kept}
+        shown = {taken for _, _, taken in kept}
+        for peer, name, wanted in triples:
+            if (peer, name) not in mapped and wanted not in shown:
+                kept.append((peer, name, wanted))
+                mapped.add((peer, name))
+                shown.add(wanted)
+
+    async def catalog(self) -> list[tuple[PlatformId, Rows]]:
+        return [
+            (peer, Rows.build([rows[name] for name in sorted(rows)]))
+            for peer, rows in sorted(self._rows.items())
+            if rows
+        ]
+
+    def save_rows(self, peer: PlatformId, present: Rows, gone: Sequence[str]) -> None:
+        rows = self._rows.setdefault(peer, {})
+        for name in gone:
+            rows.pop(name, None)
+        for number, name in enumerate(present.ids()):
+            rows[name] = present.get(number)
+
+    async def flush(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return

@@ -1,0 +1,1 @@
+"""Two SQLite files, state and catalog, each with one writer thread."""

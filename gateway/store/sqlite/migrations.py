@@ -1,0 +1,67 @@
+"""The tables of both files. `PRAGMA user_version` counts the steps a file has behind it.
+
+A step that has been released is never edited; a change is one more step.
+"""
+
+from typing import Final
+
+COLUMNS: Final = (
+    "id",
+    "name",
+    "manufacturer",
+    "model",
+    "owner",
+    "civil_code",
+    "block",
+    "address",
+    "parental",
+    "parent_id",
+    "safety_way",
+    "register_way",
+    "secrecy",
+    "status",
+    "longitude",
+    "latitude",
+    "business_group_id",
+    "ptz_type",
+    "point_type",
+    "room_type",
+    "use_type",
+    "supply_light_type",
+    "direction_type",
+    "resolution",
+    "branch",
+)
+"""Of a catalog row: the fields of `cascade.model.index.Rows`, which a test compares."""
+
+STATE: Final = (
+    """
+    CREATE TABLE binding (
+        peer TEXT PRIMARY KEY,
+        host TEXT NOT NULL,
+        port INTEGER NOT NULL,
+        contact TEXT NOT NULL,
+        expires_at REAL NOT NULL,       -- wall clock, seconds
+        registered_at REAL NOT NULL     -- wall clock, seconds
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE mapping (
+        made INTEGER PRIMARY KEY,       -- the order of making
+        upper TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        name TEXT NOT NULL,
+        shown TEXT NOT NULL,
+        UNIQUE (upper, peer, name),
+        UNIQUE (upper, shown)           -- an id is never given twice
+    ) STRICT;
+    """,
+)
+
+CATALOG: Final = (
+    f"""
+    CREATE TABLE row (
+        peer TEXT NOT NULL,
+        {", ".join(f"{column} TEXT NOT NULL" for column in COLUMNS)},
+        PRIMARY KEY (peer, id)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)

@@ -1,0 +1,56 @@
+"""Both files as the one `cascade.ports.Store` of a side."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from cascade.model.ids import PlatformId
+from cascade.model.index import Rows
+from cascade.ports import Binding
+from gateway.store.sqlite.catalog import CatalogFile
+from gateway.store.sqlite.state import StateFile
+from gateway.store.sqlite.writer import WriterCounters
+
+
+class SqliteStore:
+    """`state.db` and `catalog.db` in `folder`, which is made when it is not there.
+
+    A read first waits for the writes queued before it. Raises `StoreUnavailable` from the constructor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._state = StateFile(folder / "state.db")
+        self._catalog = CatalogFile(folder / "catalog.db")
+
+    def counters(self) -> dict[str, WriterCounters]:
+        return {"state": self._state.database.counters, "catalog": self._catalog.database.counters}
+
+    async def bindings(self) -> list[Binding]:
+        await self._state.database.flush()
+        return self._state.bindings()
+
+    def save_bindings(self, bindings: Sequence[Binding]) -> None:
+        self._state.save_bindings(bindings)
+
+    def drop_binding(self, peer: PlatformId) -> None:
+        self._state.drop_binding(peer)
+
+    async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
+        await self._state.database.flush()
+        return self._state.mapping(upper)
+
+    def save_mapping(self, upper: PlatformId, triples: Sequence[tuple[str, str, str]]) -> None:
+        self._state.save_mapping(upper, triples)
+
+    async def catalog(self) -> list[tuple[PlatformId, Rows]]:
+        await self._catalog.database.flush()
+        return await asyncio.to_thread(self._catalog.rows)
+
+    def save_rows(self, peer: PlatformId, present: Rows, gone: Sequence[str]) -> None:
+        self._catalog.save_rows(peer, present, gone)
+
+    async def flush(self) -> None:
+        await asyncio.gather(self._state.database.flush(), self._catalog.database.flush())
+
+    async def close(self) -> None:
+        await asyncio.gather(self._state.database.close(), self._catalog.database.close())

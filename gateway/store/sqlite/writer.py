@@ -1,0 +1,182 @@
+"""One database file with one writer thread behind a bounded queue.
+
+A write is queued and returns at once. When the queue is full the newest write is refused, counted
+and logged: whoever wrote it loses, and what was queued before stays in order. Long writes are cut
+into slices of about 20 ms, each a transaction of its own, so a reader never waits for a long one.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+log: Final = logging.getLogger("gateway.store")
+
+SLICE_SECONDS: Final = 0.02
+FIRST_SLICE: Final = 100
+MAX_SLICE: Final = 5000
+QUEUE: Final = 4096
+BUSY_SECONDS: Final = 5.0
+
+Statement = tuple[str, Iterable[Sequence[object]]]
+"""SQL, and the parameters of each time it runs; read lazily, on the writer's thread."""
+
+
+class StoreUnavailable(Exception):
+    """The file cannot be used. The text says what to do."""
+
+
+@dataclass(slots=True)
+class WriterCounters:
+    written: int = 0  # writes, not rows
+    refused: int = 0  # the queue was full
+    failed: int = 0  # the database said no
+    longest_slice_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    what: str
+    statements: Sequence[Statement]
+
+
+class Database:
+    """Owns the file, its thread and a connection for reading; `close` it.
+
+    Raises:
+        StoreUnavailable: from the constructor.
+    """
+
+    def __init__(self, path: Path, steps: Sequence[str], *, limit: int = QUEUE) -> None:
+        self.path = path
+        self.counters: Final = WriterCounters()
+        self._queue: queue.Queue[_Write | Callable[[], None] | None] = queue.Queue(limit)
+        self._slice = FIRST_SLICE
+        self._full = False
+        self._closed = False
+        try:
+            with ExitStack() as opened:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = opened.enter_context(closing(connect(path)))
+                _migrate(self._connection, steps, path)
+                self.reading: Final = opened.enter_context(closing(connect(path)))
+                self.reading.execute("PRAGMA query_only = ON")
+                opened.pop_all()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(
+                f"The database {path} cannot be used: {error}. "
+                "Mend its permissions or free space on its disk; if it is damaged, move it away, "
+                "and the gateway makes a new one."
+            ) from error
+        self._thread = threading.Thread(target=self._work, name=f"store {path.name}", daemon=True)
+        self._thread.start()
+
+    def write(self, what: str, *statements: Statement) -> bool:
+        """Queue one write; False when it was refused. `what` is named when it is lost."""
+        try:
+            self._queue.put_nowait(_Write(what, statements))
+        except queue.Full:
+            self.counters.refused += 1
+            if not self._full:  # once for each time the queue runs full; the rest is counted
+                log.error("store.write_refused", extra={"file": self.path.name, "lost": what})
+            self._full = True
+            return False
+        self._full = False
+        return True
+
+    async def flush(self) -> None:
+        """Return once everything queued before is written."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def written() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+                loop.call_soon_threadsafe(written)
+
+        await asyncio.to_thread(self._queue.put, tell)
+        await done
+
+    async def close(self) -> None:
+        """Write what is queued, then close. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self.reading.close()
+
+    def _work(self) -> None:
+        with closing(self._connection):
+            while (job := self._queue.get()) is not None:
+                if isinstance(job, _Write):
+                    self._carry_out(job)
+                else:
+                    job()
+
+    def _carry_out(self, job: _Write) -> None:
+        try:
+            for sql, parameters in job.statements:
+                self._run(sql, parameters)
+        except Exception:  # a full disk or a bug costs this write, not the thread
+            self.counters.failed += 1
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+            log.exception("store.write_failed", extra={"file": self.path.name, "lost": job.what})
+        else:
+            self.counters.written += 1
+
+    def _run(self, sql: str, parameters: Iterable[Sequence[object]]) -> None:
+        waiting = iter(parameters)
+        while True:
+            start = time.perf_counter()
+            part: list[Any] = list(islice(waiting, self._slice))
+            if not part:
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(sql, part)
+            self._connection.commit()
+            self._adapt(time.perf_counter() - start, len(part))
+
+    def _adapt(self, seconds: float, rows: int) -> None:
+        """Size the next slice by what this one took."""
+        self.counters.longest_slice_seconds = max(self.counters.longest_slice_seconds, seconds)
+        if rows == self._slice or seconds > SLICE_SECONDS:
+            fitting = int(rows * SLICE_SECONDS / 2 / max(seconds, 1e-6))
+            self._slice = max(1, min(fitting, self._slice * 2, MAX_SLICE))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Write-ahead log, and no fsync at each commit: a crash loses the last moments, never the file."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, steps: Sequence[str], path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise StoreUnavailable(
+            f"The database {path} was written by a newer Lockgate "
+            f"(step {version}; this one knows {len(steps)}). Run that version, or name another state folder."
+        )
+    for number, step in enumerate(steps[version:], start=version + 1):
+        connection.executescript(f"BEGIN;\n{step};\nPRAGMA user_version = {number};\nCOMMIT;")

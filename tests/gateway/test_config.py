@@ -1,0 +1,274 @@
+"""The configuration: defaults, and a sentence with file, key and remedy for each thing that is wrong."""
+
+import ast
+import dataclasses
+import inspect
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade.model.ids import GbId, PlatformId
+from cascade.model.secret import Secret
+from cascade.peers import LowerPeer, UpperPeer
+from gateway.chamber.policy import Rule
+from gateway.config import (
+    Config,
+    ConfigError,
+    GatewayConfig,
+    LogConfig,
+    LowerConfig,
+    MediaConfig,
+    SideConfig,
+    UpperConfig,
+    examine,
+    load,
+    load_secrets,
+)
+
+LOWER = PlatformId("44010000002000000001")
+UPPER = PlatformId("44000000002000000001")
+
+CONFIG = f"""
+[gateway]
+state = "state"
+
+[outer]
+id = "44010000002000000999"
+address = "127.0.1.1"
+media_ports = [30000, 30099]
+networks = ["127.0.1.0/24"]
+
+[[outer.lower]]
+id = "{LOWER}"
+
+[inner]
+id = "44000000002000000999"
+address = "127.0.2.1"
+media_ports = [30000, 30099]
+networks = ["127.0.2.0/24"]
+
+[[inner.upper]]
+id = "{UPPER}"
+host = "127.0.2.9"
+
+[[rule]]
+id = "no-schools"
+direction = "inward"
+action = "catalog.rows"
+channels = ["branch:44010000002150000002"]
+verdict = "deny"
+
+[[rule]]
+id = "share"
+direction = "inward"
+action = "catalog.rows"
+channels = ["*"]
+verdict = "allow"
+"""
+SECRETS = f"""
+[outer.passwords]
+"{LOWER}" = "open sesame"
+
+[inner.passwords]
+"{UPPER}" = "abracadabra"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    (tmp_path / "secrets.toml").write_text(SECRETS)
+    (tmp_path / "secrets.toml").chmod(0o600)
+    return tmp_path
+
+
+def edited(
+    folder: Path, *changes: tuple[str, str], file: str = "gateway.toml"
+) -> tuple[list[str], list[str]]:
+    """What is wrong and what is odd after replacing texts, each as one line."""
+    text = (folder / file).read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after, 1)
+    (folder / file).write_text(text)
+    examined = examine(folder / "gateway.toml")
+    return list(map(str, examined.problems)), list(map(str, examined.warnings))
+
+
+def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
+    config = load(folder / "gateway.toml")
+    assert config.gateway.state == str(folder / "state")
+    assert config.gateway.secrets == str(folder / "secrets.toml")
+    us = config.outer.us()
+    assert (us.id, us.domain, us.name) == (GbId("44010000002000000999"), "4401000000", "Lockgate")
+    assert config.outer.lowers() == {
+        LOWER: LowerPeer(id=LOWER, networks=("127.0.1.0/24",), media_networks=("127.0.1.0/24",))
+    }
+    assert config.inner.uppers() == {
+        UPPER: UpperPeer(
+            id=UPPER,
+            domain="4400000000",
+            host="127.0.2.9",
+            username="44000000002000000999",
+            networks=("127.0.2.9",),
+            media_networks=("127.0.2.9",),
+        )
+    }
+    assert [rule.id for rule in config.rules().rules] == ["no-schools", "share"]
+    assert not examine(folder / "gateway.toml").warnings
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(LowerConfig, LowerPeer), (UpperConfig, UpperPeer)])
+def test_the_document_has_the_fields_and_defaults_of_the_peer(ours: Any, theirs: Any) -> None:
+    wanted = {field.name: field.default for field in dataclasses.fields(theirs)}
+    given = {field.name: field.default for field in msgspec.structs.fields(ours)}
+    assert given.keys() == wanted.keys()
+    filled_in = {"networks", "media_networks", "domain", "username"}
+    for name in wanted.keys() - filled_in:
+        known = given[name] is not msgspec.NODEFAULT
+        assert known == (wanted[name] is not dataclasses.MISSING), name
+        assert not known or given[name] == wanted[name], name
+
+
+def test_every_field_says_what_it_is() -> None:
+    """A text stands below each field of each table that an operator writes."""
+    tables = {LowerConfig, UpperConfig, SideConfig, GatewayConfig, MediaConfig, LogConfig, Rule}
+    for table in tables:
+        (definition,) = ast.parse(inspect.getsource(table)).body
+        assert isinstance(definition, ast.ClassDef)
+        for line, following in pairwise([*definition.body, ast.Pass()]):
+            if isinstance(line, ast.AnnAssign):
+                assert isinstance(following, ast.Expr), ast.unparse(line)
+
+
+def test_secrets_are_read_and_never_shown(folder: Path) -> None:
+    secrets = load_secrets(folder / "secrets.toml")
+    assert secrets.outer == {LOWER: Secret("open sesame")}
+    assert secrets.inner[UPPER].reveal() == "abracadabra"
+    assert "sesame" not in repr(secrets)
+
+
+CASES = tomllib.loads((Path(__file__).parent / "vectors" / "config_problems.toml").read_text())["case"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["says"][:60])
+def test_what_is_wrong_is_said_with_file_key_and_remedy(folder: Path, case: dict[str, str]) -> None:
+    problems, _ = edited(folder, (case["before"], case["after"]))
+    matching = [problem for problem in problems if case["says"] in problem]
+    assert matching, problems
+    assert all(problem.startswith(str(folder / "gateway.toml")) for problem in matching)
+    assert all(problem.endswith((".", '"', "]")) for problem in matching)
+
+
+def test_everything_that_does_not_fit_is_said_at_once(folder: Path) -> None:
+    problems, _ = edited(
+        folder,
+        ('state = "state"', "state = 5"),
+        (f'id = "{LOWER}"', f'id = "{LOWER}"\nexpires = 60\nport = 5060'),
+        ('verdict = "deny"', 'verdict = "no"'),
+    )
+    assert len(problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (f'"{LOWER}" = "open sesame"', "", f"Peer {LOWER} has no password."),
+        (f'"{UPPER}" = "abracadabra"', f'"{UPPER}" = ""', "This does not fit."),
+        (f'"{UPPER}" = "abracadabra"', f'"{UPPER}" = 12345', "This does not fit."),
+        ("[inner.passwords]", "[inner.password]", "This key is not known."),
+    ],
+)
+def test_what_is_wrong_with_the_secrets_is_said_without_them(
+    folder: Path, before: str, after: str, says: str
+) -> None:
+    problems, _ = edited(folder, (before, after), file="secrets.toml")
+    assert any(says in problem and "secrets.toml" in problem for problem in problems), problems
+    assert not any(word in str(problems) for word in ("sesame", "abracadabra", "12345"))
+
+
+def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
+    (folder / "secrets.toml").unlink()
+    problems, _ = edited(folder)
+    assert problems == [
+        f"{folder}/secrets.toml: The file cannot be read: No such file or directory. "
+        'Write one with "lockgate init", or name another file.'
+    ]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(folder / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (
+            'channels = ["branch:44010000002150000002"]\nverdict = "deny"',
+            'channels = ["*"]\nverdict = "allow"',
+            'Rule "share" never decides: "no-schools" (rule[#1]) above it covers it.',
+        ),
+        (
+            'direction = "inward"\naction = "catalog.rows"\nchannels = ["*"]',
+            f'direction = "inward"\naction = "catalog.rows"\npeer = "{LOWER}"\n'
+            'channels = ["id:44010000002150000002"]',
+            'Rule "share" never decides',
+        ),
+        (f'id = "{LOWER}"', 'id = "12345678"', "12345678 is not 20 digits."),
+        (f'[[outer.lower]]\nid = "{LOWER}"', "", "This side has no peer."),
+    ],
+)
+def test_what_is_odd_is_a_warning(folder: Path, before: str, after: str, says: str) -> None:
+    _, warnings = edited(folder, (before, after))
+    assert any(says in warning and warning.startswith("warning: ") for warning in warnings), warnings
+
+
+def test_a_rule_behind_a_narrower_one_is_no_warning(folder: Path) -> None:
+    _, warnings = edited(folder, ('["branch:44010000002150000002"]', '["prefix:4401"]'))
+    assert not warnings
+
+
+def test_secrets_that_others_can_read_are_a_warning(folder: Path) -> None:
+    (folder / "secrets.toml").chmod(0o644)
+    problems, warnings = edited(folder)
+    assert not problems
+    assert "chmod 600" in warnings[0]
+
+
+def test_a_document_without_rules_is_a_warning(folder: Path) -> None:
+    text = (folder / "gateway.toml").read_text()
+    _, warnings = edited(folder, (text[text.index("[[rule]]") :], ""))
+    assert any("nothing may cross" in warning for warning in warnings)
+
+
+def test_an_absolute_state_stays_as_it_is(folder: Path) -> None:
+    edited(folder, ('state = "state"', f'state = "{folder}/elsewhere"'))
+    assert load(folder / "gateway.toml").gateway.state == f"{folder}/elsewhere"
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=80) | st.text(max_size=80).map(lambda text: text.encode("utf-8", "replace")))
+def test_any_file_is_a_document_or_problems(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("config") / "gateway.toml"
+    path.write_bytes(data)
+    assert examine(path).problems
+
+
+VALUES = st.recursive(
+    st.integers() | st.floats() | st.booleans() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@given(table=st.sampled_from(["gateway", "outer", "inner", "rule", "log", "media"]), value=VALUES)
+def test_any_value_in_place_of_a_table_is_a_problem_or_fits(table: str, value: object) -> None:
+    from gateway.config_reading import _misfits
+
+    document = {"gateway": {"state": "x"}, table: value}
+    assert all(len(misfit) == 3 for misfit in _misfits(document, Config, "", False))

@@ -1,0 +1,248 @@
+"""What outlives the process, told alike by both stores; and what a full queue or a broken file does."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cascade.model.ids import PlatformId
+from cascade.model.index import FIELDS, Index, Rows
+from cascade.ports import Binding, Store
+from gateway.store.memory import MemoryStore
+from gateway.store.sqlite import migrations
+from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.writer import SLICE_SECONDS, Database, StoreUnavailable
+
+ONE, TWO = PlatformId("44010000002000000001"), PlatformId("44010000002000000002")
+
+Reopen = Callable[[], Any]
+
+
+def binding(peer: PlatformId, port: int = 5060) -> Binding:
+    return Binding(
+        peer=peer,
+        host="10.1.0.9",
+        port=port,
+        contact=f"sip:{peer}@10.1.0.9:{port}",
+        expires_at=1_700_003_600.5,
+        registered_at=1_700_000_000.25,
+    )
+
+
+def row(name: str, **fields: str) -> dict[str, str]:
+    return {"id": name, "name": f"camera {name}", **fields}
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path)
+    yield store
+    await store.close()
+
+
+async def test_a_new_store_is_empty(store: Store) -> None:
+    assert await store.bindings() == []
+    assert await store.mapping(ONE) == []
+    assert await store.catalog() == []
+    await store.flush()
+
+
+async def test_the_last_binding_of_a_peer_stands(store: Store) -> None:
+    store.save_bindings([binding(TWO), binding(ONE)])
+    store.save_bindings([binding(ONE, port=5070)])
+    assert await store.bindings() == [binding(ONE, port=5070), binding(TWO)]
+    store.drop_binding(ONE)
+    store.drop_binding(PlatformId("unknown"))
+    assert await store.bindings() == [binding(TWO)]
+    assert type((await store.bindings())[0].peer) is PlatformId
+
+
+async def test_ids_come_back_in_the_order_of_making(store: Store) -> None:
+    store.save_mapping(ONE, [("b", "2", "shown 2"), ("a", "1", "shown 1")])
+    store.save_mapping(ONE, [("a", "3", "shown 3")])
+    store.save_mapping(TWO, [("a", "1", "shown 1")])
+    assert await store.mapping(ONE) == [("b", "2", "shown 2"), ("a", "1", "shown 1"), ("a", "3", "shown 3")]
+    assert await store.mapping(TWO) == [("a", "1", "shown 1")]
+
+
+async def test_an_id_is_never_given_twice_nor_taken_away(store: Store) -> None:
+    store.save_mapping(ONE, [("a", "1", "shown 1")])
+    store.save_mapping(ONE, [("a", "1", "shown 9"), ("b", "2", "shown 1"), ("b", "2", "shown 2")])
+    assert await store.mapping(ONE) == [("a", "1", "shown 1"), ("b", "2", "shown 2")]
+
+
+async def test_rows_come_back_by_peer_and_id(store: Store) -> None:
+    store.save_rows(TWO, Rows.build([row("1")]), [])
+    store.save_rows(ONE, Rows.build([row("2", status="ON"), row("1", parent_id="2/3", branch="2/3")]), [])
+    store.save_rows(ONE, Rows.build([row("2", status="OFF")]), ["1", "unknown"])
+    store.save_rows(ONE, Rows.build([row("0")]), [])
+    assert await store.catalog() == [
+        (ONE, Rows.build([row("0"), row("2", status="OFF")])),
+        (TWO, Rows.build([row("1")])),
+    ]
+    assert type((await store.catalog())[0][0]) is PlatformId
+    store.save_rows(TWO, Rows.build([]), ["1"])
+    assert [peer for peer, _ in await store.catalog()] == [ONE]
+
+
+async def test_a_row_that_is_gone_and_present_at_once_is_present(store: Store) -> None:
+    store.save_rows(ONE, Rows.build([row("1")]), [])
+    store.save_rows(ONE, Rows.build([row("1", status="ON")]), ["1"])
+    assert await store.catalog() == [(ONE, Rows.build([row("1", status="ON")]))]
+
+
+async def test_a_whole_catalog_goes_through_the_index_and_back(store: Store) -> None:
+    index = Index()
+    tree = [row("4401"), row("1", parent_id="4401"), row("2", parent_id="1")]
+    delta = index.apply(ONE, Rows.build(tree), True)
+    store.save_rows(ONE, delta.present(), [])
+    ((peer, rows),) = await store.catalog()
+    again = Index()
+    again.apply(peer, rows, True)
+    for name in ("4401", "1", "2"):
+        assert again.find(ONE, name) == index.find(ONE, name)
+    assert again.find(ONE, "2") == row("2", parent_id="1", branch="1/4401/44")
+
+
+# SQLite only
+
+
+async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "outer")
+    store.save_bindings([binding(ONE)])
+    store.save_mapping(TWO, [("a", "1", "shown 1")])
+    store.save_rows(ONE, Rows.build([row("1")]), [])
+    await store.close()
+    await store.close()
+    store = SqliteStore(tmp_path / "outer")
+    assert await store.bindings() == [binding(ONE)]
+    assert await store.mapping(TWO) == [("a", "1", "shown 1")]
+    assert await store.catalog() == [(ONE, Rows.build([row("1")]))]
+    await store.close()
+    assert sorted(path.name for path in (tmp_path / "outer").iterdir()) == ["catalog.db", "state.db"]
+
+
+def test_columns_are_the_fields_of_rows() -> None:
+    assert tuple(FIELDS) == migrations.COLUMNS
+
+
+@settings(deadline=None, max_examples=20)
+@given(rows=st.lists(st.dictionaries(st.sampled_from(FIELDS[1:]), st.text(max_size=9)), max_size=5))
+def test_any_row_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
+    built = Rows.build([{**fields, "id": str(number)} for number, fields in enumerate(rows)])
+
+    async def scenario() -> None:
+        store = SqliteStore(tmp_path_factory.mktemp("store"))
+        store.save_rows(ONE, built, [])
+        assert await store.catalog() == ([(ONE, built)] if rows else [])
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+async def test_a_long_write_is_cut_into_slices_and_others_can_read_between(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    many = Rows.build([row(f"{number:020}", address="a street " * 5) for number in range(20_000)])
+    begun: list[float] = []
+    store._catalog.database._connection.set_trace_callback(
+        lambda sql: begun.append(0.0) if sql.startswith("BEGIN") else None
+    )
+    store.save_rows(ONE, many, [])
+    ((_, rows),) = await store.catalog()
+    assert rows == many
+    assert len(begun) > 5
+    await store.close()
+
+
+def test_slices_follow_what_the_last_one_took(tmp_path: Path) -> None:
+    database = Database(tmp_path / "x.db", migrations.STATE)
+    database._slice = 1000
+    database._adapt(10 * SLICE_SECONDS, 1000)
+    assert database._slice == 50
+    database._adapt(SLICE_SECONDS / 100, 10)  # the end of a write says nothing
+    assert database._slice == 50
+    database._adapt(SLICE_SECONDS / 4, 50)
+    assert database._slice == 100
+    asyncio.run(database.close())
+
+
+async def test_a_full_queue_refuses_the_newest_and_says_who_loses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(tmp_path / "x.db", migrations.STATE, limit=3)
+    held, busy = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        held.wait(10)
+
+    database._queue.put(hold)
+    busy.wait(10)
+    insert = "INSERT INTO mapping (upper, peer, name, shown) VALUES ('u', 'p', ?, ?)"
+    with caplog.at_level(logging.ERROR):
+        taken = [database.write(f"id {n}", (insert, [(str(n), str(n))])) for n in range(6)]
+    assert taken == [True] * 3 + [False] * 3
+    assert database.counters.refused == 3
+    refused = [record for record in caplog.records if record.message == "store.write_refused"]
+    assert [vars(record)["lost"] for record in refused] == ["id 3"]  # told once, then counted
+    held.set()
+    await database.flush()
+    found = database.reading.execute("SELECT name FROM mapping ORDER BY made").fetchall()
+    assert found == [("0",), ("1",), ("2",)]
+    assert database.write("id 9", (insert, [("9", "9")]))
+    await database.close()
+
+
+async def test_a_write_that_fails_costs_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = SqliteStore(tmp_path)
+    database = store._state.database
+    with caplog.at_level(logging.CRITICAL):
+        database.write("nonsense", ("INSERT INTO nowhere VALUES (?)", [("1",)]))
+        store.save_bindings([binding(ONE)])
+        assert await store.bindings() == [binding(ONE)]
+    assert (database.counters.failed, database.counters.written) == (1, 1)
+    await store.close()
+
+
+async def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreUnavailable, match="newer Lockgate"):
+        SqliteStore(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"this is no database, whatever its name says" * 50)
+    with pytest.raises(StoreUnavailable, match="move it away"):
+        SqliteStore(tmp_path)
+
+
+async def test_files_are_migrated_step_by_step(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    first = Database(path, ["CREATE TABLE a (x)"])
+    await first.close()
+    second = Database(path, ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y"])
+    assert second.reading.execute("PRAGMA user_version").fetchone() == (2,)
+    second.write("a row", ("INSERT INTO a VALUES (?, ?)", [(1, 2)]))
+    await second.flush()
+    assert second.reading.execute("SELECT * FROM a").fetchall() == [(1, 2)]
+    await second.close()
+
+
+async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    await Database(path, ["CREATE TABLE a (x)"]).close()
+    with pytest.raises(StoreUnavailable):
+        Database(path, ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"])
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
