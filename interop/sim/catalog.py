@@ -1,0 +1,160 @@
+"""What a lower platform shows: its own system item, branches, cameras (GB/T 28181-2016 annex A, J)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from interop.sim.camera import CameraSpec
+from interop.sim.xml import Fields
+
+GROUP: Final = "215"
+ORGANISATION: Final = "216"
+_MAKER: Final = (("Manufacturer", "Lockgate"), ("Model", "Simulator"), ("Owner", "Owner"))
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An area (2 to 8 digits), a business group (kind 215) or an organisation (216).
+
+    `parent` is the branch above, "" for none; `group` is the business group of an organisation.
+    """
+
+    id: str
+    name: str
+    parent: str = ""
+    group: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Digits 11 to 13, "" for an area."""
+        return self.id[10:13] if len(self.id) == 20 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Everything of one platform or device, in the order in which it is sent; parents first."""
+
+    owner: str
+    name: str
+    branches: tuple[Branch, ...] = ()
+    cameras: tuple[CameraSpec, ...] = ()
+    own_item: bool = True
+
+    def items(self, target: str) -> list[Fields] | None:
+        """The items that a query for `target` gets; None when nothing here has that id.
+
+        The owner's id gives all, a branch's id the branch and what is below it, a camera's its item.
+        """
+        if target == self.owner:
+            return self._all(self.branches, self.cameras, own=self.own_item)
+        below = self._below(target)
+        branches = [branch for branch in self.branches if branch.id in below]
+        cameras = [camera for camera in self.cameras if camera.id == target or camera.parent in below]
+        return self._all(branches, cameras, own=False) if branches or cameras else None
+
+    def camera(self, target: str) -> CameraSpec | None:
+        return next((camera for camera in self.cameras if camera.id == target), None)
+
+    def _below(self, target: str) -> set[str]:
+        """Ids of the branches that are `target` or under it."""
+        found = {branch.id for branch in self.branches if branch.id == target}
+        grown = True
+        while grown:
+            more = {branch.id for branch in self.branches if {branch.parent, branch.group} & found}
+            grown, found = not more <= found, found | more
+        return found
+
+    def _all(self, branches: Sequence[Branch], cameras: Sequence[CameraSpec], *, own: bool) -> list[Fields]:
+        first = [system_item(self.owner, self.name)] if own else []
+        groups = {branch.id: branch.group for branch in self.branches}
+        return [
+            *first,
+            *(branch_item(branch, self.owner) for branch in branches),
+            *(camera_item(camera, self.owner, groups.get(camera.parent, "")) for camera in cameras),
+        ]
+
+
+def system_item(owner: str, name: str) -> Fields:
+    return [
+        ("DeviceID", owner),
+        ("Name", name),
+        *_MAKER,
+        ("CivilCode", owner[:6]),
+        ("Address", name),
+        ("RegisterWay", "1"),
+        ("Secrecy", "0"),
+        ("Status", "ON"),
+    ]
+
+
+def branch_item(branch: Branch, owner: str) -> Fields:
+    """Fewest fields (3.8): an organisation right under its group has no ParentID, a group its system's."""
+    fields = [("DeviceID", branch.id), ("Name", branch.name)]
+    if branch.kind == GROUP:
+        fields += [("CivilCode", owner[:6]), ("ParentID", branch.parent or owner)]
+    elif branch.kind == ORGANISATION:
+        fields += [("ParentID", branch.parent), ("BusinessGroupID", branch.group)]
+    else:
+        fields += [("ParentID", branch.parent)]
+    return fields
+
+
+def camera_item(camera: CameraSpec, owner: str, group: str) -> Fields:
+    """One channel. In an organisation its ParentID is a path: the system, then the organisation."""
+    in_organisation = camera.parent[10:13] == ORGANISATION
+    in_area = len(camera.parent) in {2, 4, 6, 8}
+    parent = f"{owner}/{camera.parent}" if in_organisation else camera.parent or owner
+    info: list[tuple[str, str]] = [("PTZType", "3"), ("RoomType", "1"), ("Resolution", "5")]
+    if group:
+        info.append(("BusinessGroupID", group))
+    return [
+        ("DeviceID", camera.id),
+        ("Name", camera.name),
+        *_MAKER,
+        ("CivilCode", camera.parent if in_area else owner[:6]),
+        ("Address", camera.name),
+        ("Parental", "0"),
+        ("ParentID", "" if camera.id == owner else parent),
+        ("SafetyWay", "0"),
+        ("RegisterWay", "1"),
+        ("Secrecy", "0"),
+        ("Status", "ON"),
+        ("Longitude", f"{113.36 + camera.number * 0.0001:.6f}"),
+        ("Latitude", f"{23.12 + camera.number * 0.0001:.6f}"),
+        ("Info", info),
+    ]
+
+
+def sample_tree(
+    owner: str,
+    name: str,
+    cameras: int,
+    *,
+    branches: Sequence[str] = ("Roads", "Schools"),
+    video: Path | None = None,
+) -> Tree:
+    """A business group with one organisation for each name in `branches`; cameras dealt out in turn.
+
+    Ids are made from the owner's centre code: group ...2150000001, organisations ...2160000001 on,
+    cameras ...1320000001 on. Camera numbers count from 1. `video` is what all of them send.
+    """
+    centre = owner[:8] + "00"
+    group = Branch(f"{centre}{GROUP}0000001", f"{name} cameras")
+    organisations = tuple(
+        Branch(f"{centre}{ORGANISATION}{number:07d}", title, group=group.id)
+        for number, title in enumerate(branches, 1)
+    )
+    made = []
+    for number in range(1, cameras + 1):
+        home = organisations[(number - 1) % len(organisations)] if organisations else None
+        made.append(
+            CameraSpec(
+                id=f"{centre}132{number:07d}",
+                name=f"{home.name if home else 'Gate'} camera {number}",
+                number=number,
+                parent=home.id if home else "",
+                video=video,
+            )
+        )
+    return Tree(owner, name, (group, *organisations) if organisations else (), tuple(made))

@@ -1,0 +1,230 @@
+"""An upper platform: lets lower ones register, asks for their catalogs, plays their cameras."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from interop.sim import sdp, xml
+from interop.sim.camera import Decoder, ScreenFactory
+from interop.sim.net import Net
+from interop.sim.playing import Playing
+from interop.sim.queries import CatalogReport, Queries
+from interop.sim.registrar import Registered, Registrar
+from sip._native import ha1
+from sip.aio.calls import Call, Calls
+from sip.endpoint import Endpoint, Party
+from sip.errors import Declined, SipError
+from sip.events import Event, Kind, Reply
+from sip.uri import host_port
+
+
+class PlayRefused(Exception):
+    """An INVITE of ours that was not accepted. `status` 0: no answer, or one that can't be used."""
+
+    def __init__(self, channel: str, status: int, reason: str) -> None:
+        super().__init__(f"{channel}: {status} {reason}" if status else f"{channel}: {reason}")
+        self.channel = channel
+        self.status = status
+        self.reason = reason
+
+
+class UpperPlatform:
+    """Takes REGISTER and MESSAGE of its endpoint for itself; its engine checks the digests.
+
+    `passwords` by id of who may register; the engine's realm must be `realm` (the domain of
+    `endpoint.me` when None). `media_host` is the address that media is received on.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        calls: Calls,
+        net: Net,
+        media_host: str,
+        passwords: Mapping[str, str],
+        realm: str | None = None,
+        charset: str = "GB2312",
+        open_screen: ScreenFactory = Decoder,
+        workers: Executor | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.refused: list[PlayRefused] = []
+        self.playing: dict[str, Playing] = {}
+        self._endpoint = endpoint
+        self._calls = calls
+        self._net = net
+        self._media_host = media_host
+        self._open_screen = open_screen
+        self._workers = workers
+        self._wall = wall
+        self._loop = asyncio.get_running_loop()
+        self._serial = 0
+        self.registrar = Registrar(passwords, wall)
+        self._queries = Queries(endpoint, self.registrar, charset)
+        for user, password in passwords.items():
+            endpoint.stack.set_credentials(user, ha1(user, realm or endpoint.me.host, password))
+        endpoint.handle(Kind.REGISTER, self.registrar.decide)
+        endpoint.handle(Kind.MESSAGE, self._messages)
+
+    # Who is there
+
+    def registered(self) -> tuple[Registered, ...]:
+        """Who is registered and within its lease."""
+        return self.registrar.registered()
+
+    async def wait_registered(self, platform: str) -> Registered:
+        """Return once that id is registered."""
+        return await self.registrar.wait_registered(platform)
+
+    def _messages(self, run: list[Event]) -> Sequence[Reply]:
+        return [(event.transaction, self._message(event)) for event in run]
+
+    def _message(self, event: Event) -> int:
+        message = xml.read(event.body)
+        if message is None:
+            return 400
+        bound = self.registrar.admits(event)
+        if bound is None:
+            return 403
+        if (message.root, message.cmd_type) == ("Notify", "Keepalive"):
+            self.registrar.alive(bound)
+        elif message.root == "Response":
+            self._queries.hear(message)
+        return 200
+
+    # Questions
+
+    async def catalog(
+        self,
+        platform: str | None = None,
+        *,
+        target: str | None = None,
+        quiet_seconds: float = 10.0,
+        on_page: Callable[[int, int], None] = lambda items, announced: None,
+    ) -> CatalogReport:
+        """The catalog of `target` (the platform itself when None), as `Queries.catalog` collects it."""
+        return await self._queries.catalog(
+            platform, target=target, quiet_seconds=quiet_seconds, on_page=on_page
+        )
+
+    async def device_info(self, platform: str | None = None, *, target: str | None = None) -> dict[str, str]:
+        """What a platform or channel says of itself, text by tag. Raises NotRegistered, QueryFailed."""
+        return await self._queries.single("DeviceInfo", platform, target)
+
+    async def device_status(
+        self, platform: str | None = None, *, target: str | None = None
+    ) -> dict[str, str]:
+        """How a platform or channel is, text by tag. Raises NotRegistered, QueryFailed."""
+        return await self._queries.single("DeviceStatus", platform, target)
+
+    # Pictures
+
+    @asynccontextmanager
+    async def play(
+        self,
+        channel: str,
+        *,
+        via: str | None = None,
+        camera: int | None = None,
+        snapshot: Path | None = None,
+        recording: Path | None = None,
+        answer_seconds: float = 20.0,
+    ) -> AsyncIterator[Playing]:
+        """Hold a live stream of `channel` of the platform `via` (the only one when None).
+
+        `camera` is the number its strip must carry; None accepts the first. The first picture is saved
+        at `snapshot` as PNG; `Playing.finish` writes the whole program stream to `recording`. On entry the
+        call is set up; leaving hangs up.
+
+        Raises:
+            NotRegistered, PlayRefused: the latter is also kept in `refused`.
+        """
+        bound = self.registrar.need(via)
+        ssrc = self._new_ssrc()
+        playing = Playing(
+            channel,
+            self._open_screen(),
+            camera=camera,
+            snapshot=snapshot,
+            recording=recording,
+            workers=self._workers,
+            wall=self._wall,
+            started=self._loop.time(),
+        )
+        port = self._net.datagrams((self._media_host, 0), playing.receive)
+        try:
+            offer = sdp.Description(
+                owner=self._endpoint.me.user, host=self._media_host, port=port.address[1], ssrc=ssrc
+            )
+            outgoing = self._endpoint.request(
+                "INVITE",
+                Party(channel, bound.domain),
+                bound.address,
+                uri=f"sip:{channel}@{host_port(*bound.address)}",
+                headers=[("Subject", f"{channel}:{ssrc:010d},{self._endpoint.me.user}:0")],
+                body=sdp.write(offer),
+                content_type=sdp.CONTENT_TYPE,
+            )
+            async with AsyncExitStack() as held:
+                try:
+                    place = self._calls.place(outgoing, answer_seconds=answer_seconds)
+                    call = await held.enter_async_context(place)
+                except Declined as error:
+                    raise self._refusal(channel, error.status, error.reason) from None
+                except SipError as error:
+                    raise self._refusal(channel, 0, str(error)) from None
+                self._prepare(playing, call, ssrc)
+                call.ack()
+                await held.enter_async_context(self._held(playing, call))
+                yield playing
+        finally:
+            port.close()
+
+    def _prepare(self, playing: Playing, call: Call, ssrc: int) -> None:
+        answer = sdp.read(call.event.body)
+        if answer is None or answer.payload_type is None:
+            raise self._refusal(playing.channel, 0, "the answer's SDP can't be used")
+        playing.expect(ssrc if answer.ssrc is None else answer.ssrc, answer.payload_type)
+
+    @asynccontextmanager
+    async def _held(self, playing: Playing, call: Call) -> AsyncIterator[None]:
+        """Decode beside the owner's waiting; note when the other end is over."""
+        decoding = self._loop.create_task(playing.run())
+
+        def over(ended: "asyncio.Future[str]") -> None:
+            if not ended.cancelled():
+                playing.hung_up(ended.result())
+
+        call.ended.add_done_callback(over)
+        self.playing[call.event.call_id] = playing
+        try:
+            yield
+        finally:
+            call.ended.remove_done_callback(over)
+            del self.playing[call.event.call_id]
+            decoding.cancel()
+            await asyncio.gather(decoding, return_exceptions=True)
+
+    async def drained(self, sent: Mapping[str, int], *, seconds: float = 2.0) -> bool:
+        """Wait until every channel's stream has come as far as `sent` packets, received or lost."""
+        waits = [playing.reached(sent.get(playing.channel, 0)) for playing in self.playing.values()]
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            return False
+        return True
+
+    def _refusal(self, channel: str, status: int, reason: str) -> PlayRefused:
+        refused = PlayRefused(channel, status, reason)
+        self.refused.append(refused)
+        return refused
+
+    def _new_ssrc(self) -> int:
+        """0 for live, digits 4 to 8 of our id, four that count (annex C.1)."""
+        self._serial = self._serial % 9999 + 1
+        return int(f"0{self._endpoint.me.user[3:8]}{self._serial:04d}")
