@@ -10,10 +10,13 @@ export MATURIN_NO_INSTALL_RUST := 1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint types fmt wheel ready
+.PHONY: help demo test lint types interop fmt wheel ready
 
 help:  ## list the doors
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+demo: ready  ## both networks on this machine: register, catalog, four live pictures
+	@$(RUN) python -m interop.demo $(ARGS)
 
 test: ready  ## the whole suite, no root, no system package
 	cd native && cargo test --locked --quiet --workspace --lib --tests
@@ -28,6 +31,10 @@ lint: ready  ## format, lint, import contracts, clippy
 types: ready  ## mypy strict, and the native stubs against the native module
 	$(RUN) mypy
 	$(RUN) stubtest sip._native media._native cascade.manscdp._native cascade.model.index
+
+interop: ready  ## against independent programs (installs them from Debian when root)
+	@interop/packages
+	$(RUN) pytest -q interop/scenarios $(ARGS)
 
 wheel: ready  ## both wheels and source archives into dist/, for machines without Rust
 	$(UV) build --all-packages --out-dir dist

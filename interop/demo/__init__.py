@@ -1,0 +1,1 @@
+"""`make demo`: both networks on one machine."""

@@ -1,0 +1,263 @@
+"""Both networks in virtual time: the product's own composition over cores, with simulators around it.
+
+Nothing here is a stand-in for product code but the network, the clock and the stores; the same
+scenarios run over the plain memory link and over one that encodes, decodes and compares.
+"""
+
+import asyncio
+import json
+import random
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cascade.ports import Store
+from gateway import config
+from gateway.app import Gateway, SideName, Surroundings, open_gateway
+from gateway.chamber import chain
+from gateway.chamber.audit import Audit
+from gateway.chamber.link import LinkEnd
+from gateway.chamber.link.encoded import encoded_link
+from gateway.chamber.link.memory import memory_link
+from gateway.config import SideConfig
+from gateway.store.memory import MemoryStore
+from interop.demo.scene import CONFIG, KEPT, KEPT_BRANCH, SHARED
+from interop.sim.camera import FakeFrames, FakeScreen
+from interop.sim.catalog import Tree, sample_tree
+from interop.sim.lower import LowerPlatform
+from interop.sim.membership import Server, Terms
+from interop.sim.tasks import Tasks
+from interop.sim.upper import UpperPlatform
+from sip.aio.calls import Calls
+from sip.endpoint import Endpoint, Party, Stack
+from tests.media.plane import CorePlane
+from tests.sip.network import Network, VirtualStack
+
+OUTER: Final = "203.0.113.20"
+INNER: Final = "198.51.100.20"
+LOWER: Final = "203.0.113.30"
+UPPER: Final = "198.51.100.10"
+LOWER_ID: Final = "44010600002000000001"
+OUTER_ID: Final = "44010000002000000001"
+INNER_ID: Final = "44010000002000000002"
+UPPER_ID: Final = "44000000002000000001"
+PASSWORD: Final = "open-sesame"
+WALL: Final = 1_772_352_000.0  # 2026-03-01 08:00 UTC
+
+Link = Callable[[asyncio.AbstractEventLoop], tuple[LinkEnd, LinkEnd]]
+LINKS: Final[dict[str, Link]] = {"memory": memory_link, "encoded": encoded_link}
+
+
+@dataclass(slots=True)
+class World:
+    """Who is there. `lower` and `upper` are replaced when they are restarted."""
+
+    network: Network
+    gateway: Gateway
+    plane: CorePlane
+    lower: LowerPlatform
+    upper: UpperPlatform
+    upper_calls: Calls
+    lower_calls: Calls
+    tree: Tree
+    stores: dict[SideName, MemoryStore] = field(default_factory=dict)
+    folder: Path = field(default_factory=Path)
+
+    def shared(self) -> list[str]:
+        return [camera.id for camera in self.tree.cameras if camera.parent != KEPT_BRANCH]
+
+    def kept(self) -> list[str]:
+        return [camera.id for camera in self.tree.cameras if camera.parent == KEPT_BRANCH]
+
+    def audit(self, side: SideName) -> list[dict[str, Any]]:
+        """The side's audit records so far."""
+        lines = (self.folder / f"{side}.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def trails_whole(self) -> bool:
+        return all(chain.verify(self.folder / f"{side}.jsonl").whole for side in ("outer", "inner"))
+
+    async def shown(self, cameras: int | None = None) -> None:
+        """Return once the inner side may show so many cameras (all that the rules share by default)."""
+        expected = len(self.shared()) if cameras is None else cameras
+        arrived = asyncio.Event()
+        self.gateway.inner.gate.observe(lambda _direction, _crossing: arrived.set())
+        while len(self.playable()) != expected:
+            arrived.clear()
+            await arrived.wait()
+
+    def playable(self) -> list[str]:
+        ids = self.gateway.inner.side.shared.rows(LOWER_ID).ids()
+        return sorted(name for name in ids if name[10:13] == "132")
+
+
+def text(**replaced: str) -> str:
+    """The demo's configuration at this world's addresses, with pieces replaced or appended to."""
+    written = CONFIG.format(
+        outer=OUTER,
+        outer_id=OUTER_ID,
+        outer_port=5060,
+        inner=INNER,
+        inner_id=INNER_ID,
+        inner_port=5060,
+        upper=UPPER,
+        upper_id=UPPER_ID,
+        upper_port=5060,
+        lower_id=LOWER_ID,
+        kept=KEPT_BRANCH,
+    )
+    written = written.replace("127.0.1.0/24", "203.0.113.0/24").replace("127.0.2.0/24", "198.51.100.0/24")
+    for old, new in replaced.items():
+        written = written.replace(old, new)
+    return written
+
+
+@asynccontextmanager
+async def world(
+    link: Link = memory_link,
+    *,
+    cameras: int = 8,
+    written: str | None = None,
+    loss: float = 0.0,
+    passwords: dict[str, str] | None = None,
+    lower_password: str = PASSWORD,
+    seed: int = 1,
+    stores: dict[SideName, MemoryStore] | None = None,
+    lower_runs: bool = True,
+) -> AsyncIterator[World]:
+    """Everybody up and running in virtual time; on leaving nothing may be bound any more."""
+    loop = asyncio.get_running_loop()
+    network = Network(loop, seed, loss=loss)
+    plane = CorePlane(loop, network.datagrams)
+    kept: dict[SideName, MemoryStore] = {} if stores is None else stores
+
+    def stack(_name: SideName, own: SideConfig) -> Stack:
+        return network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
+
+    def store(name: SideName) -> Store:
+        return kept.setdefault(name, MemoryStore())
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "gateway.toml").write_text(text() if written is None else written)
+        secrets = folder / "secrets.toml"
+        secrets.touch(mode=0o600)
+        known = {LOWER_ID: PASSWORD} if passwords is None else passwords
+        secrets.write_text(
+            "[outer.passwords]\n"
+            + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
+            + f'\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
+        )
+        around = Surroundings(
+            loop=loop,
+            wall=lambda: WALL + loop.time(),
+            random=random.Random(seed),
+            stack=stack,
+            attach=attach,
+            plane=plane,
+            store=store,
+            audit=lambda side: Audit(folder / f"{side}.jsonl", monotonic=loop.time),
+        )
+        tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT))
+        async with AsyncExitStack() as held:
+            upper, upper_calls = await open_upper(held, network)
+            lower, lower_calls = await open_lower(held, network, tree, lower_password)
+            gateway = await held.enter_async_context(
+                open_gateway(
+                    config.load(folder / "gateway.toml"), config.load_secrets(secrets), around, link(loop)
+                )
+            )
+            background = await held.enter_async_context(Tasks())
+            if lower_runs:
+                background.start(lower.run())
+            yield World(network, gateway, plane, lower, upper, upper_calls, lower_calls, tree, kept, folder)
+        assert network.bound() == [], "addresses are still bound after everybody has left"
+
+
+async def open_upper(held: AsyncExitStack, network: Network) -> tuple[UpperPlatform, Calls]:
+    calls = await open_calls(held, network, Party(UPPER_ID, UPPER_ID[:10]), (UPPER, 5060))
+    upper = UpperPlatform(
+        endpoint=calls.endpoint,
+        calls=calls,
+        net=network,
+        media_host=UPPER,
+        passwords={INNER_ID: PASSWORD},
+        open_screen=FakeScreen,
+        wall=lambda: WALL + network.loop.time(),
+    )
+    return upper, calls
+
+
+async def open_lower(
+    held: AsyncExitStack, network: Network, tree: Tree, password: str = PASSWORD
+) -> tuple[LowerPlatform, Calls]:
+    calls = await open_calls(held, network, Party(LOWER_ID, LOWER_ID[:10]), (LOWER, 5060))
+    lower = LowerPlatform(
+        endpoint=calls.endpoint,
+        calls=calls,
+        net=network,
+        server=Server(OUTER_ID, OUTER_ID[:10], (OUTER, 5060)),
+        password=password,
+        media_host=LOWER,
+        name=tree.name,
+        cameras=tree.cameras,
+        branches=tree.branches,
+        terms=Terms(),
+        open_source=FakeFrames,
+        wall=lambda: WALL + network.loop.time(),
+    )
+    return lower, calls
+
+
+async def open_calls(
+    held: AsyncExitStack, network: Network, me: Party, address: tuple[str, int], allowed: Sequence[str] = ()
+) -> Calls:
+    stack = network.stack(address, me.host, allowed or ("0.0.0.0/0",))
+    endpoint = Endpoint(stack, me)
+    held.enter_context(attach(stack, endpoint))
+    return await held.enter_async_context(Calls(endpoint))
+
+
+@contextmanager
+def attach(stack: Stack, endpoint: Endpoint) -> Iterator[None]:
+    """What `UdpDriver` is to an engine."""
+    assert isinstance(stack, VirtualStack)
+    stack.attach(endpoint)
+    try:
+        yield
+    finally:
+        stack.close()
+
+
+class Wire:
+    """SIP as it was sent between two hosts: (time, source host, destination host, text), in order."""
+
+    def __init__(self, network: Network) -> None:
+        self.sent: list[tuple[float, str, str, str]] = []
+        network.taps.append(self._note)
+
+    def between(self, source: str, destination: str, what: str) -> list[str]:
+        """Texts of what began with `what` (a method, or `SIP/2.0 404`) on that way."""
+        return [
+            text
+            for _, sender, receiver, text in self.sent
+            if (sender, receiver) == (source, destination) and text.startswith(what)
+        ]
+
+    def _note(
+        self, at: float, payload: bytes, source: tuple[str, int], destination: tuple[str, int], _arrives: bool
+    ) -> None:
+        if payload[:1].isalpha():  # RTP begins with 0x80
+            self.sent.append((at, source[0], destination[0], payload.decode("gb18030", "replace")))
+
+
+def header(message: str, name: str) -> str:
+    """The first value of a header, "" if it is absent."""
+    for line in message.partition("\r\n\r\n")[0].split("\r\n")[1:]:
+        label, _, value = line.partition(":")
+        if label.strip().lower() == name.lower():
+            return value.strip()
+    return ""
