@@ -26,6 +26,10 @@ class Gate(Protocol):
         """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
         ...
 
+    def note(self, event: str, peer: PlatformId, **details: str) -> None:
+        """Write what does not cross, but what an auditor must see, to this door's audit."""
+        ...
+
     def readmit(self, crossing: Crossing) -> Verdict:
         """Judge and record once more what came through in an earlier run, by the rules of today."""
         ...

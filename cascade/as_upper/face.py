@@ -226,8 +226,12 @@ class AsUpper:
 
     def _follow_one(self, change: Change, now: float) -> None:
         peer = change.peer
-        if change.why == "moved":
-            self._legs.lose(peer, "peer moved")
+        if change.moved_to:
+            self._gate.note(
+                "binding-moved", peer, why=change.why, before=change.moved_from, after=change.moved_to
+            )
+            if change.why == "moved":
+                self._legs.lose(peer, "peer moved")
             return
         if change.online:
             self._sync.start(self.peers[peer], now, known=self.index.count(peer))

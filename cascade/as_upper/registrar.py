@@ -26,7 +26,7 @@ OUR_VERSION: Final = "2.0"
 
 BEIJING: Final = timezone(timedelta(hours=8))
 
-Why = Literal["registered", "revived", "restored", "moved", "removed", "expired", "silent"]
+Why = Literal["registered", "revived", "restored", "moved", "followed", "removed", "expired", "silent"]
 
 
 class Heard(Protocol):
@@ -81,11 +81,13 @@ Decision = Accepted | Challenged | Refused
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A peer came, went, or is reached at another address now."""
+    """A peer came, went, or is reached at another address now (`moved` by REGISTER, `followed` by port)."""
 
     peer: PlatformId
     online: bool
     why: Why
+    moved_from: str = ""  # host:port before
+    moved_to: str = ""
 
 
 @dataclass(slots=True)
@@ -245,8 +247,8 @@ class Registrar:
             if peer.binding == "strict":
                 self.counts["takeover_refused"] += 1
                 return Refused(transaction, 403)
-            if not (peer.binding == "same-host" and lease.host == source[0]):
-                self._changes.append(Change(peer.id, True, "moved"))
+            kept = peer.binding == "same-host" and lease.host == source[0]
+            self._moved(lease, source, "followed" if kept else "moved")
             self.counts["moved"] += 1
         came = lease is None or not lease.online
         lease = self._enter(peer, source, arrived, arrived + expires)
@@ -291,6 +293,7 @@ class Registrar:
         lease.heard = max(lease.heard, arrived)
         if lease.port != source[1]:
             self.counts["followed"] += 1
+            self._moved(lease, source, "followed")
             self._forget_address(lease)
             lease.port = source[1]
             self._by_address[source] = lease.peer.id
@@ -333,6 +336,10 @@ class Registrar:
         if not lease.queued or due < lease.queued:
             lease.queued = due
             heappush(self._due, (due, lease.peer.id))
+
+    def _moved(self, lease: Lease, source: Address, why: Literal["moved", "followed"]) -> None:
+        before, after = (f"{host}:{port}" for host, port in (lease.address, source))
+        self._changes.append(Change(lease.peer.id, True, why, moved_from=before, moved_to=after))
 
     def _changed(self, lease: Lease, why: Why) -> None:
         self._changes.append(Change(lease.peer.id, lease.online, why))

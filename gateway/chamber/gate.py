@@ -111,6 +111,15 @@ class Gate:
             return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
         return self._counted(crossing, verdict)
 
+    def note(self, event: str, peer: PlatformId, **details: str) -> None:
+        """Write what does not cross, but what an auditor must see, to this door's audit."""
+        try:
+            self._audit.record(
+                {"side": self._side, "kind": "Note", "event": event, "peer": peer, "details": details}
+            )
+        except AuditUnavailable as error:  # what matters more stops by itself: nothing crosses either
+            log.error("audit.note_lost", extra={"noted": event, "peer": peer, "reason": str(error)})
+
     def readmit(self, crossing: Crossing) -> Verdict:
         """Judge and record once more what came through in an earlier run, by the rules of today."""
         return self._decide(crossing, "receive", BACK[self._sends])

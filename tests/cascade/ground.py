@@ -82,6 +82,7 @@ class Door:
 
     def __init__(self) -> None:
         self.sent: list[Crossing] = []
+        self.notes: list[tuple[str, PlatformId, dict[str, str]]] = []
         self.refuse: Callable[[Crossing], bool] = lambda crossing: False
         self.deliver: Callable[[Crossing], None] = lambda crossing: None
 
@@ -91,6 +92,9 @@ class Door:
         self.sent.append(crossing)
         asyncio.get_running_loop().call_soon(self.deliver, crossing)
         return Verdict(passes=crossing, rule="yes")
+
+    def note(self, event: str, peer: PlatformId, **details: str) -> None:
+        self.notes.append((event, peer, details))
 
     def readmit(self, crossing: Crossing) -> Verdict:
         return Verdict(passes=None if self.refuse(crossing) else crossing, rule="again")

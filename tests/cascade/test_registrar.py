@@ -187,10 +187,12 @@ def test_a_keepalive_from_elsewhere(binding: Following, port_moves: int, host_mo
     assert one.counts["followed"] == (port_moves == 200)
 
 
-def test_a_followed_move_is_stored() -> None:
+def test_a_followed_move_is_stored_and_told() -> None:
     one = registered()
     one.bindings(0.0, WALL)
     keepalive(one, 60.0, (HOME[0], 41022))
+    (told,) = one.changes()
+    assert (told.why, told.moved_from, told.moved_to) == ("followed", f"{HOME[0]}:5060", f"{HOME[0]}:41022")
     (binding,), gone = one.bindings(60.0, WALL + 60.0)
     assert (binding.port, gone) == (41022, [])
 
@@ -201,7 +203,8 @@ def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved:
     there = ("203.0.113.77", 5060)
     decision = one.decide([replace(REGISTER, source=there, arrived=5.0)], 5.0, WALL)[0]
     assert isinstance(decision, Accepted if moved else Refused)
-    assert one.changes() == ([Change(NVR, True, "moved")] if moved else [])
+    told = Change(NVR, True, "moved", moved_from=f"{HOME[0]}:{HOME[1]}", moved_to="203.0.113.77:5060")
+    assert one.changes() == ([told] if moved else [])
     assert (one.lease_of(NVR, HOME) is None) is moved
     assert (one.lease_of(NVR, there) is not None) is moved
 
@@ -270,6 +273,9 @@ def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, Plat
             case "moved":
                 keepalive(one, now, (homes[peer][0], 40_000), peer)
         for change in one.changes():
+            if change.moved_to:
+                assert online[change.peer]
+                continue
             assert online[change.peer] is not change.online
             online[change.peer] = change.online
         for each, state in online.items():

@@ -15,6 +15,7 @@ from tests.gateway.world import (
     OUTER,
     OUTER_ID,
     UPPER,
+    Link,
     Wire,
     World,
     header,
@@ -60,9 +61,9 @@ def register(user: str, branch: str, credentials: str = "", source: tuple[str, i
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
-def test_a_source_outside_the_networks_gets_no_answer_and_is_counted() -> None:
+def test_a_source_outside_the_networks_gets_no_answer_and_is_counted(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             caller = Caller(here, ("192.0.2.9", 5060))
             assert await caller.send(register(LOWER_ID, "x1", source=caller.address)) == ""
             counters = here.gateway.outer.side.endpoint.stack.counters()
@@ -72,9 +73,9 @@ def test_a_source_outside_the_networks_gets_no_answer_and_is_counted() -> None:
     run(scenario())
 
 
-def test_an_unknown_id_and_a_wrong_password_look_alike() -> None:
+def test_an_unknown_id_and_a_wrong_password_look_alike(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             caller = Caller(here)
             answers = []
             for user in (LOWER_ID, "44010600009990000009"):
@@ -97,9 +98,9 @@ def test_an_unknown_id_and_a_wrong_password_look_alike() -> None:
     run(scenario())
 
 
-def test_a_captured_register_is_worth_nothing() -> None:
+def test_a_captured_register_is_worth_nothing(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             wire = Wire(here.network)
             await here.lower.membership.register(3600)
             captured = [text for text in wire.between(LOWER, OUTER, "REGISTER") if "Authorization" in text]
@@ -114,9 +115,9 @@ def test_a_captured_register_is_worth_nothing() -> None:
     run(scenario())
 
 
-def test_a_malformed_message_gets_400_and_is_counted() -> None:
+def test_a_malformed_message_gets_400_and_is_counted(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             caller = Caller(here)
             broken = register(LOWER_ID, "m1").replace("CSeq: 1 REGISTER", "CSeq: 1 MESSAGE")
             assert (await caller.send(broken)).startswith("SIP/2.0 400 ")
@@ -128,9 +129,9 @@ def test_a_malformed_message_gets_400_and_is_counted() -> None:
     run(scenario())
 
 
-def test_an_unregistered_sender_is_told_to_register() -> None:
+def test_an_unregistered_sender_is_told_to_register(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             caller = Caller(here)
             body = (
                 "<Notify><CmdType>Keepalive</CmdType><SN>1</SN>"
@@ -148,9 +149,9 @@ def test_an_unregistered_sender_is_told_to_register() -> None:
 
 
 @pytest.mark.parametrize("channel", ["44010600001329999999", "nonsense", LOWER_ID])
-def test_an_unknown_channel_is_404(channel: str) -> None:
+def test_an_unknown_channel_is_404(link: Link, channel: str) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             with pytest.raises(PlayRefused) as refused:
                 async with here.upper.play(channel):
@@ -161,9 +162,9 @@ def test_an_unknown_channel_is_404(channel: str) -> None:
     run(scenario())
 
 
-def test_no_media_ends_both_legs_with_a_reason() -> None:
+def test_no_media_ends_both_legs_with_a_reason(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             wire = Wire(here.network)
             channel = here.shared()[0]
@@ -185,11 +186,11 @@ def test_no_media_ends_both_legs_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(foreign_ssrc=4711), Behaviour(foreign_port=True)])
-def test_media_that_was_not_agreed_is_not_let_in(behaviour: Behaviour) -> None:
+def test_media_that_was_not_agreed_is_not_let_in(link: Link, behaviour: Behaviour) -> None:
     """Another SSRC is refused; another port of the same address is pinned by the first packet."""
 
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             here.lower.senders.behaviours[channel] = behaviour
@@ -206,9 +207,9 @@ def test_media_that_was_not_agreed_is_not_let_in(behaviour: Behaviour) -> None:
     run(scenario())
 
 
-def test_a_spray_beside_a_stream_does_not_harm_it() -> None:
+def test_a_spray_beside_a_stream_does_not_harm_it(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             wire = Wire(here.network)
@@ -236,9 +237,9 @@ def test_a_spray_beside_a_stream_does_not_harm_it() -> None:
     run(scenario())
 
 
-def test_a_device_that_answers_with_another_ssrc_is_seen() -> None:
+def test_a_device_that_answers_with_another_ssrc_is_seen(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             here.lower.senders.behaviours[channel] = Behaviour(answer_ssrc=200_001_144)
@@ -251,9 +252,9 @@ def test_a_device_that_answers_with_another_ssrc_is_seen() -> None:
 
 
 @pytest.mark.parametrize(("below", "above"), [(486, 486), (404, 404), (480, 480), (488, 488), (500, 500)])
-def test_a_refusal_below_is_a_refusal_above(below: int, above: int) -> None:
+def test_a_refusal_below_is_a_refusal_above(link: Link, below: int, above: int) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             here.lower.senders.behaviours[channel] = Behaviour(refuse=below)
@@ -268,9 +269,9 @@ def test_a_refusal_below_is_a_refusal_above(below: int, above: int) -> None:
     run(scenario())
 
 
-def test_a_device_that_never_answers_is_cancelled_and_408_above() -> None:
+def test_a_device_that_never_answers_is_cancelled_and_408_above(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             here.lower.senders.behaviours[channel] = Behaviour(answer_seconds=60.0)
@@ -286,9 +287,9 @@ def test_a_device_that_never_answers_is_cancelled_and_408_above() -> None:
     run(scenario())
 
 
-def test_a_viewer_that_cancels_leaves_nothing() -> None:
+def test_a_viewer_that_cancels_leaves_nothing(link: Link) -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(link) as here:
             await here.shown()
             channel = here.shared()[0]
             here.lower.senders.behaviours[channel] = Behaviour(answer_seconds=5.0)
@@ -299,5 +300,30 @@ def test_a_viewer_that_cancels_leaves_nothing() -> None:
             assert here.gateway.orphans == 0
             assert here.plane.sockets() == 0
             assert here.lower_calls.active == here.upper_calls.active == 0
+
+    run(scenario())
+
+
+def test_a_binding_that_moves_is_audited(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            body = (
+                "<Notify><CmdType>Keepalive</CmdType><SN>9</SN>"
+                f"<DeviceID>{LOWER_ID}</DeviceID><Status>OK</Status></Notify>"
+            )
+            caller = Caller(here, (LOWER, 41022))
+            message = register(LOWER_ID, "p1", source=caller.address).replace("REGISTER", "MESSAGE")
+            message = message.replace(
+                "Content-Length: 0\r\n\r\n",
+                f"Content-Type: Application/MANSCDP+xml\r\nContent-Length: {len(body)}\r\n\r\n{body}",
+            )
+            assert (await caller.send(message)).startswith("SIP/2.0 200 ")
+            (note,) = [record for record in here.audit("outer") if record["kind"] == "Note"]
+            assert (note["event"], note["peer"]) == ("binding-moved", LOWER_ID)
+            moved = {"why": "followed", "before": f"{LOWER}:5060", "after": f"{LOWER}:41022"}
+            assert note["details"] == moved
+            assert here.trails_whole()
+            caller.close()
 
     run(scenario())

@@ -13,7 +13,6 @@ from tests.clock import run
 from tests.gateway.world import (
     INNER,
     INNER_ID,
-    LINKS,
     LOWER,
     OUTER,
     UPPER,
@@ -24,11 +23,6 @@ from tests.gateway.world import (
     text,
     world,
 )
-
-
-@pytest.fixture(params=LINKS)
-def link(request: pytest.FixtureRequest) -> Link:
-    return LINKS[request.param]
 
 
 async def watch(here: World, channel: str, seconds: float) -> PlayReport:
