@@ -17,6 +17,7 @@ from cascade.addresses import Networks
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.player import Player
 from cascade.as_upper.questions import Asker, catalog_query, target_of
+from cascade.as_upper.refusals import Refusals
 from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
 from cascade.as_upper.sync import CatalogSync, Finished, Query
 from cascade.crossing import Ask, Crossing
@@ -82,6 +83,7 @@ class AsUpper:
         self._player = Player(us, endpoint, calls, pool, media_address, self._legs, loop.time)
         self._responses: list[tuple[PlatformId, Head, bytes]] = []
         self._outcomes: dict[PlatformId, str] = {}
+        self._refusals = Refusals(loop.time)
         self._timer = Timer(loop, self._deadline, self._turn)
 
     # What displays and the composition root ask
@@ -157,6 +159,7 @@ class AsUpper:
         wall = self._wall()
         decisions = self._registrar.decide(events, self._loop.time(), wall)
         self._follow()
+        self._refusals.note(events)
         date = beijing_time(wall)
         return [answer(decision, date) for decision in decisions]
 

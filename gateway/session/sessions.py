@@ -36,7 +36,7 @@ class Guest(Protocol):
     @property
     def cancelled(self) -> asyncio.Future[None]: ...
 
-    def refuse(self, failure: Failure, reason: str, *, rule: str = "") -> None: ...
+    def refuse(self, failure: Failure, reason: str) -> None: ...
 
     def dial(self, offered: StreamOffered) -> Dial: ...
 
@@ -133,12 +133,18 @@ class Sessions:
             )
         )
         if verdict.passes is None:
-            guest.refuse("refused", verdict.reason, rule=verdict.rule)
+            log.info(
+                "viewing.refused", extra={"viewer": origin, "channel": wish.channel, "rule": verdict.rule}
+            )
+            guest.refuse("refused", verdict.reason)
             return
         self._openings[correlation] = opening
         ending = Ending(None, "stopped")
         try:
             offered = await self._offer(opening, guest)
+            log.info(
+                "viewing.started", extra={"viewer": origin, "channel": wish.channel, "rule": verdict.rule}
+            )
             ending = await view(
                 offered,
                 str(correlation),
@@ -151,6 +157,15 @@ class Sessions:
             ending = Ending(error.failure, error.reason)
             guest.refuse(error.failure, error.reason)
         finally:
+            log.info(
+                "viewing.ended",
+                extra={
+                    "viewer": origin,
+                    "channel": wish.channel,
+                    "reason": ending.reason,
+                    "failure": ending.failure,
+                },
+            )
             del self._openings[correlation]
             if not opening.over.done():  # the other side has not said it first
                 self._end(correlation, wish, origin, ending)

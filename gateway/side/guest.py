@@ -22,7 +22,7 @@ class IncomingGuest:
     def cancelled(self) -> asyncio.Future[None]:
         return self._incoming.cancelled
 
-    def refuse(self, failure: Failure, reason: str, *, rule: str = "") -> None:
+    def refuse(self, failure: Failure, reason: str) -> None:
         self._incoming.refuse(FAILURE_STATUS[failure])
 
     def dial(self, offered: StreamOffered) -> Dial:

@@ -32,6 +32,7 @@ from gateway.session.sessions import Sessions
 from gateway.session.source import Admission, Sources, Wish
 from gateway.side.guest import IncomingGuest
 from gateway.side.router import Router
+from gateway.side.troubles import Troubles
 from media.ports import Ports
 from media.relay import DataPlane
 from sip.aio.calls import Calls, Incoming
@@ -82,6 +83,7 @@ class Side:
         self._calls = calls
         self._ports = ports
         self.router = Router(name, as_upper, as_lower, self._invited)
+        self._troubles = Troubles(name, endpoint.stack.counters)
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> "Side":
@@ -91,7 +93,8 @@ class Side:
         self._calls.on_invite = self.router.invite
         await self._running.enter_async_context(self._calls)
         faces = await self._running.enter_async_context(asyncio.TaskGroup())
-        tasks = [faces.create_task(self.as_upper.run()), faces.create_task(self.as_lower.run())]
+        runs = (self.as_upper.run(), self.as_lower.run(), self._troubles.run())
+        tasks = [faces.create_task(run) for run in runs]
         self._running.callback(lambda: [task.cancel() for task in tasks])
         await self._running.enter_async_context(self.sessions)  # last in, so that BYE goes before goodbye
         return self

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from interop.sim.net import Address
 from interop.sim.playing import PlayReport
@@ -13,6 +13,8 @@ from interop.sim.registrar import NotRegistered, Registered
 from interop.sim.station import Reporter, station, until_stopped
 from interop.sim.upper import PlayRefused, UpperPlatform
 from sip.endpoint import Party
+
+ASK_AGAIN_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +70,40 @@ async def _attend(upper: UpperPlatform, platform: str, wanted: Wanted, reporter:
     try:
         info = await upper.device_info(platform)
         reporter.say("device_info", id=platform, **info)
-        catalog = await upper.catalog(platform)
+        channels = await _channels(upper, platform, wanted, reporter)
     except (QueryFailed, NotRegistered) as error:
         reporter.say("query_failed", id=platform, reason=str(error))
         return
-    channels = catalog.channels()
-    reporter.say(
-        "catalog",
-        id=platform,
-        items=len(catalog.items),
-        announced=catalog.announced,
-        complete=catalog.complete,
-        channels=len(channels),
-    )
     chosen = dict.fromkeys((*wanted.channels, *channels[: wanted.first]))
     async with asyncio.TaskGroup() as group:
         for channel in chosen:
             group.create_task(_watch_one(upper, channel, bound, wanted, reporter))
+
+
+async def _channels(
+    upper: UpperPlatform, platform: str, wanted: Wanted, reporter: Reporter
+) -> tuple[str, ...]:
+    """What can be played there; asked for again until there are as many cameras as are to be played.
+
+    A platform that has just started may not know its own cameras yet.
+    """
+    told = -1
+    while True:
+        catalog = await upper.catalog(platform)
+        channels = catalog.channels()
+        if len(channels) != told:
+            told = len(channels)
+            reporter.say(
+                "catalog",
+                id=platform,
+                items=len(catalog.items),
+                announced=catalog.announced,
+                complete=catalog.complete,
+                channels=told,
+            )
+        if told >= wanted.first:
+            return channels
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
 async def _watch_one(

@@ -1,6 +1,7 @@
 """What is wrong on the wire: a clear answer, a counter, nothing lost, nothing left behind."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -327,3 +328,17 @@ def test_a_binding_that_moves_is_audited(link: Link) -> None:
             caller.close()
 
     run(scenario())
+
+
+def test_wrong_passwords_make_one_line_not_one_each(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with world(lower_password="wrong") as here:
+            await asyncio.sleep(200.0)  # it tries again each minute
+            assert not here.gateway.outer.side.as_upper.state()[0].online
+
+    with caplog.at_level(logging.WARNING, logger="cascade.as_upper.refusals"):
+        run(scenario())
+    lines = [record for record in caplog.records if record.getMessage() == "registrations.refused"]
+    assert [line.__dict__["count"] for line in lines] == [1] * len(lines)
+    assert lines[0].__dict__["first"] == [f"{LOWER_ID} from {LOWER}"]
+    assert 3 <= len(lines) <= 5
