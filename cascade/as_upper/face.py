@@ -147,7 +147,7 @@ class AsUpper:
         for peer in self.peers:
             self._herald.presence(peer, self.online(peer))
         for name in self.index.peers():
-            self._herald.rows(PlatformId(name), self.index.rows(name), present=True)
+            self._herald.present(PlatformId(name), self.index.rows(name))
 
     # Requests from below
 
@@ -286,8 +286,8 @@ class AsUpper:
         present, gone = delta.present(), delta.gone()
         if len(present) or len(gone):
             self._store.save_rows(peer, present, gone.ids())
-        self._herald.rows(peer, gone, present=False)
-        self._herald.rows(peer, present, present=True)
+        self._herald.gone(peer, gone)
+        self._herald.present(peer, present, former=delta.former())
         self._timer.plan()
 
     # Questions from the other side

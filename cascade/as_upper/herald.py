@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Notice
 from cascade.model.commands.presence import PeerState, Presence
@@ -13,6 +14,17 @@ from cascade.ports import Gate
 
 PRESENCE_SECONDS: Final = 0.05
 """Changes of presence are collected this long and cross as one notice."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows on their way. `shown` collects what passed, `former` is compared with it after the last."""
+
+    peer: PlatformId
+    change: Literal["present", "gone"]
+    rows: Rows
+    shown: set[str] | None = None
+    former: Rows | None = None
 
 
 class Herald:
@@ -32,7 +44,7 @@ class Herald:
         self._correlation = correlation
         self._states: dict[PlatformId, bool] = {}
         self._due: asyncio.TimerHandle | None = None
-        self._batches: deque[tuple[PlatformId, bool, Rows]] = deque()
+        self._batches: deque[_Batch] = deque()
 
     def presence(self, peer: PlatformId, online: bool) -> None:
         """Say soon that `peer` is there, or not; only its last state within that time is told."""
@@ -40,11 +52,27 @@ class Herald:
         if self._due is None:
             self._due = self._loop.call_later(PRESENCE_SECONDS, self._tell)
 
-    def rows(self, peer: PlatformId, rows: Rows, *, present: bool) -> None:
-        """Queue rows; one batch leaves each turn of the loop, so that answers to peers go between."""
+    def gone(self, peer: PlatformId, rows: Rows) -> None:
+        """Queue rows that are not there any more."""
+        self._queue([_Batch(peer, "gone", part) for part in _parts(rows)])
+
+    def present(self, peer: PlatformId, rows: Rows, *, former: Rows | None = None) -> None:
+        """Queue rows that are there from now on; one batch leaves each turn of the loop.
+
+        `former` are those of them that stood in another branch until now: what the rules let through
+        there and do not let through here is taken back once the batches have left.
+        """
+        batches = [_Batch(peer, "present", part) for part in _parts(rows)]
+        if batches and former is not None and len(former):
+            shown: set[str] = set()
+            for batch in batches:
+                batch.shown = shown
+            batches[-1].former = former
+        self._queue(batches)
+
+    def _queue(self, batches: list[_Batch]) -> None:
         idle = not self._batches
-        for start in range(0, len(rows), ROWS_PER_CROSSING):
-            self._batches.append((peer, present, rows.slice(start, start + ROWS_PER_CROSSING)))
+        self._batches += batches
         if idle and self._batches:
             self._loop.call_soon(self._next_batch)
 
@@ -79,11 +107,19 @@ class Herald:
             self._loop.call_soon(self._next_batch)
 
     def _send_batch(self) -> None:
-        peer, present, rows = self._batches.popleft()
-        batch = CatalogBatch(
-            correlation=self._correlation(),
-            origin=peer,
-            change="present" if present else "gone",
-            rows=rows,
+        batch = self._batches.popleft()
+        verdict = self._gate.send(
+            CatalogBatch(
+                correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=batch.rows
+            )
         )
-        self._gate.send(batch)
+        if batch.shown is not None and isinstance(verdict.passes, CatalogBatch):
+            batch.shown.update(verdict.passes.rows.ids())
+        if batch.former is not None and batch.shown is not None:
+            former = [batch.former.get(number) for number in range(len(batch.former))]
+            hidden = Rows.build([row for row in former if row["id"] not in batch.shown])
+            self._batches.extendleft(_Batch(batch.peer, "gone", part) for part in _parts(hidden))
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    return [rows.slice(start, start + ROWS_PER_CROSSING) for start in range(0, len(rows), ROWS_PER_CROSSING)]

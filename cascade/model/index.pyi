@@ -109,6 +109,12 @@ class Delta:
     def gone(self) -> Rows:
         """The removed rows as they were."""
 
+    def former(self) -> Rows:
+        """Id and former branch of each changed row whose branch is another now.
+
+        A rule that knew it by its branch may decide otherwise from now on.
+        """
+
 @final
 class Index:
     """All rows of all peers. The key of a row is (peer, id), since factory-set ids repeat (Q11)."""

@@ -134,16 +134,14 @@ def judge(
     if everything it names may: one allowed name must not lift the refusal of another.
     """
     match crossing:
-        case CatalogBatch(change="present", rows=rows):
-            admitted, refused = rows.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
-            passes = replace(crossing, rows=admitted) if len(admitted) else None
-            reason = "" if passes else f"No row of this list of {len(rows)} may pass."
-            return Verdict(passes, ROWS, reason, refused)
         case CatalogBatch(rows=rows):
-            # Withdrawing is never held back: a rule that changed since the row passed must not keep
-            # a camera on show that is gone. Only ids pass, so a row that was never admitted says no
-            # more than that; the other side ignores ids it does not have.
-            return Verdict(replace(crossing, rows=_ids_only(rows)), ALWAYS)
+            # A row that goes is judged like one that comes, by where it stood: the other side hears
+            # nothing of rows that were never shown to it.
+            admitted, refused = rows.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
+            if not len(admitted):
+                return Verdict(None, ROWS, f"No row of this list of {len(rows)} may pass.", refused)
+            passes = admitted if crossing.change == "present" else _places(admitted)
+            return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
         case Ask(payload=payload) | Notice(payload=payload):
             question = _Question(direction, payload.action, crossing.origin)
             return _judge_each(rules, crossing, question, tuple(subjects(payload)), branch)
@@ -232,5 +230,7 @@ def _refused(rules: CompiledRules, question: _Question, rule: str, what: str) ->
     )
 
 
-def _ids_only(rows: Rows) -> Rows:
-    return Rows.build([{"id": name} for name in rows.ids()])
+def _places(rows: Rows) -> Rows:
+    """Which rows, and where they stood: all that is said of what is gone."""
+    found = [rows.get(number) for number in range(len(rows))]
+    return Rows.build([{"id": row["id"], "branch": row.get("branch", "")} for row in found])

@@ -45,12 +45,16 @@ class Answers:
         self.unanswered = 0  # answers that were given up because a page got no 200
         self._endpoint = endpoint
         self._server = server
-        self._trees = trees
         self._domain = domain
         self._tasks = tasks
         self._charset = charset
         self._page_items = page_items
         self._wall = wall
+        self.tell(trees)
+
+    def tell(self, trees: Mapping[str, Tree]) -> None:
+        """Answer from these trees from now on."""
+        self._trees = trees
         self._homes = {camera.id: tree for tree in trees.values() for camera in tree.cameras}
         for tree in trees.values():
             self._homes |= {branch.id: tree for branch in tree.branches}

@@ -1,12 +1,15 @@
 """The whole main job in virtual time, over the plain link and over one that encodes and compares."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from cascade.crossing import CatalogBatch, Crossing
 from gateway.app import SideName
 from gateway.store.memory import MemoryStore
 from interop.demo.scene import KEPT_BRANCH
+from interop.sim.catalog import Tree
 from interop.sim.playing import PlayReport
 from interop.sim.upper import PlayRefused
 from tests.clock import run
@@ -14,6 +17,7 @@ from tests.gateway.world import (
     INNER,
     INNER_ID,
     LOWER,
+    LOWER_ID,
     OUTER,
     UPPER,
     Link,
@@ -242,5 +246,69 @@ def test_rules_that_became_stricter_count_for_what_was_stored_before(link: Link)
             assert {*rest} <= {*items}
         async with world(link, stores=stores, lower_runs=False) as here:
             assert here.playable() == rest  # forgotten is forgotten, until the lower platform tells it again
+
+    run(scenario())
+
+
+def retold(here: World, tree: Tree) -> None:
+    """From the next catalog query on the lower platform tells of this tree."""
+    here.lower.tree = here.tree = tree
+    here.lower.answers.tell({LOWER_ID: tree})
+
+
+def test_a_camera_that_moves_into_a_kept_branch_is_taken_back(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            first, *rest = here.shared()
+            cameras = [
+                replace(camera, parent=KEPT_BRANCH) if camera.id == first else camera
+                for camera in here.tree.cameras
+            ]
+            retold(here, replace(here.tree, cameras=tuple(cameras)))
+            await asyncio.sleep(3700)  # a catalog is asked for each hour
+            assert here.playable() == rest
+            assert first not in (await here.upper.catalog()).ids()
+            with pytest.raises(PlayRefused) as refused:
+                async with here.upper.play(first):
+                    pass
+            assert refused.value.status == 404
+
+    run(scenario())
+
+
+def test_a_camera_that_moves_within_what_is_shared_is_never_away(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            first, *_ = here.shared()
+            crossed: list[Crossing] = []
+            here.gateway.inner.gate.observe(lambda _direction, crossing: crossed.append(crossing))
+            cameras = [
+                replace(camera, parent="") if camera.id == first else camera for camera in here.tree.cameras
+            ]
+            retold(here, replace(here.tree, cameras=tuple(cameras)))
+            await asyncio.sleep(3700)
+            assert first in here.playable()
+            batches = [crossing for crossing in crossed if isinstance(crossing, CatalogBatch)]
+            assert [(batch.change, batch.rows.ids()) for batch in batches] == [("present", [first])]
+
+    run(scenario())
+
+
+def test_nothing_is_said_of_the_end_of_what_was_never_shown(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            crossed: list[Crossing] = []
+            here.gateway.inner.gate.observe(lambda _direction, crossing: crossed.append(crossing))
+            shared, kept = here.shared()[0], here.kept()[0]
+            left = tuple(camera for camera in here.tree.cameras if camera.id not in {shared, kept})
+            retold(here, replace(here.tree, cameras=left))
+            await asyncio.sleep(3700)
+            assert shared not in here.playable()
+            batches = [crossing for crossing in crossed if isinstance(crossing, CatalogBatch)]
+            assert [(batch.change, batch.rows.ids()) for batch in batches] == [("gone", [shared])]
+            assert kept not in (here.folder / "inner.jsonl").read_text()
 
     run(scenario())

@@ -36,6 +36,13 @@ LIVE = rule("live", action="media.live")
 NO_SCHOOLS = rule(
     "no-schools", channels=(f"branch:{SCHOOLS}",), verdict="deny", reason="schools stay private"
 )
+NO_SCHOOLS_ROWS = rule(
+    "no-schools-rows",
+    direction="inward",
+    action="catalog.rows",
+    channels=(f"branch:{SCHOOLS}",),
+    verdict="deny",
+)
 SHARE = rule("share", direction="inward", action="catalog.rows")
 
 
@@ -45,12 +52,10 @@ def decide(rules: list[Rule], crossing: Crossing, direction: Direction = "outwar
 
 @settings(deadline=None)
 @given(CROSSINGS)
-def test_without_a_rule_nothing_passes_but_ends_and_withdrawals(crossing: Crossing) -> None:
+def test_without_a_rule_nothing_passes_but_ends(crossing: Crossing) -> None:
     for direction in BACK:
         verdict = decide([], crossing, direction)
-        ends = isinstance(crossing, NoAnswer | StreamEnded)
-        gone = isinstance(crossing, CatalogBatch) and crossing.change == "gone"
-        assert (verdict.passes is not None) == (ends or gone)
+        assert (verdict.passes is not None) == isinstance(crossing, NoAnswer | StreamEnded)
 
 
 def test_no_match_is_refused_by_default_and_says_what_to_do() -> None:
@@ -147,12 +152,13 @@ def test_a_list_without_an_allowed_row_does_not_pass() -> None:
     assert verdict.refused == {"default": 2}
 
 
-def test_a_withdrawal_passes_with_nothing_but_its_ids() -> None:
-    verdict = decide([], batch(rows(ROAD_CAMERA, SCHOOL_CAMERA), "gone"), "inward")
+def test_a_withdrawal_is_judged_like_a_row_and_says_only_which_and_where() -> None:
+    verdict = decide([NO_SCHOOLS_ROWS, SHARE], batch(rows(ROAD_CAMERA, SCHOOL_CAMERA), "gone"), "inward")
     assert isinstance(verdict.passes, CatalogBatch)
     assert verdict.passes.change == "gone"
-    assert verdict.passes.rows.ids() == [ROAD_CAMERA.name, SCHOOL_CAMERA.name]
-    assert verdict.passes.rows.get(0) == {"id": ROAD_CAMERA.name}
+    assert verdict.passes.rows.ids() == [ROAD_CAMERA.name]
+    assert {*verdict.passes.rows.get(0)} <= {"id", "branch"}
+    assert verdict.refused == {"no-schools-rows": 1}
 
 
 def test_one_allowed_name_does_not_lift_the_refusal_of_another() -> None:

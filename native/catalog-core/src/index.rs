@@ -24,6 +24,9 @@ pub struct Delta {
     pub present: Rows,
     /// The removed rows as they were.
     pub gone: Rows,
+    /// Id and former branch of each changed row whose branch is another now: a rule that knew it
+    /// by its branch may decide otherwise from now on.
+    pub former: Rows,
 }
 
 /// All rows of all peers. The key of a row is (peer, id): factory-set ids repeat (Q11).

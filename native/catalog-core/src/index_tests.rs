@@ -281,3 +281,25 @@ fn small_changes_leave_few_batches() {
     assert!(index.batch_count() < 24, "{}", index.batch_count());
     assert_eq!(index.find(PEER, "7").unwrap()[fields::NAME], "3001");
 }
+
+#[test]
+fn rows_that_stand_elsewhere_now_tell_where_they_stood() {
+    let mut index = Index::new();
+    index.apply(
+        PEER,
+        &rows(&["a", "b", "c parent_id=a", "d parent_id=c", "e parent_id=a"]),
+        true,
+    );
+    let delta = index.apply(
+        PEER,
+        &rows(&["c parent_id=b", "e parent_id=a name=x"]),
+        false,
+    );
+    assert_eq!(ids(&delta.former), ["c", "d"]);
+    for (row, branch) in [(0, "a"), (1, "c/a")] {
+        assert_eq!(delta.former.get(row, fields::BRANCH), branch);
+    }
+    assert_eq!(index.find(PEER, "d").unwrap()[fields::BRANCH], "c/b");
+    let again = index.apply(PEER, &rows(&["c parent_id=b name=y"]), false);
+    assert_eq!(ids(&again.former), Vec::<&str>::new());
+}

@@ -6,7 +6,7 @@ use crate::ancestry::{self, Ancestry};
 use crate::builder::RowsBuilder;
 use crate::column;
 use crate::family::{Family, Slot};
-use crate::fields::{BRANCH, BUSINESS_GROUP_ID, CIVIL_CODE, FIELD_COUNT, PARENT_ID, STATUS};
+use crate::fields::{BRANCH, BUSINESS_GROUP_ID, CIVIL_CODE, FIELD_COUNT, ID, PARENT_ID, STATUS};
 use crate::ids;
 use crate::index::Delta;
 use crate::rows::Rows;
@@ -30,14 +30,23 @@ struct Change {
     delta: Delta,
     /// The batch itself, while rows stand in it.
     held: Option<u32>,
-    /// Rows of the batch that are new or another than before, with the status they had.
-    pending: Vec<(Slot, Box<str>)>,
+    /// Rows of the batch that are new or another than before.
+    pending: Vec<Pending>,
     /// Rows of the batch that are as they were.
     same: Vec<Slot>,
     /// Ids that came, went, or have other parents: the branches below them may be others.
     moved: Vec<Box<str>>,
     /// Batches that a row has left.
     touched: Vec<u32>,
+}
+
+/// A row of the batch on its way into the index.
+struct Pending {
+    slot: Slot,
+    /// The status it had; it keeps it where the batch says none (Q29).
+    status: Box<str>,
+    /// The branch it had, None for a new row.
+    branch: Option<Box<str>>,
 }
 
 impl Peer {
@@ -79,7 +88,7 @@ impl Peer {
         for &slot in change
             .pending
             .iter()
-            .map(|(slot, _)| slot)
+            .map(|pending| &pending.slot)
             .chain(&change.same)
         {
             named[slot as usize] = true;
@@ -107,7 +116,11 @@ impl Peer {
         };
         change.delta.added += 1;
         change.moved.push(rows.id(row).into());
-        change.pending.push((slot, "".into()));
+        change.pending.push(Pending {
+            slot,
+            status: "".into(),
+            branch: None,
+        });
         self.mention(slot);
     }
 
@@ -123,7 +136,11 @@ impl Peer {
         }
         let moved = !UPWARD.into_iter().all(same);
         change.delta.changed += 1;
-        change.pending.push((slot, known.get(place, STATUS).into()));
+        change.pending.push(Pending {
+            slot,
+            status: known.get(place, STATUS).into(),
+            branch: Some(known.get(place, BRANCH).into()),
+        });
         change.touched.push(self.family.chunk_of(slot));
         self.family.stand(slot, held, row);
         if moved {
@@ -164,16 +181,24 @@ impl Peer {
     /// those that only have another branch.
     fn present(&mut self, change: &mut Change) -> (Rows, Vec<Slot>) {
         let mut builder = RowsBuilder::new();
+        let mut former = RowsBuilder::new();
         let mut slots = Vec::with_capacity(change.pending.len());
-        for (slot, status) in &change.pending {
-            let branch = self.ancestry.branch(&self.family, *slot);
-            let mut row = self.family.row(*slot);
+        for pending in &change.pending {
+            let branch = self.ancestry.branch(&self.family, pending.slot);
+            let mut row = self.family.row(pending.slot);
+            if let Some(before) = pending
+                .branch
+                .as_deref()
+                .filter(|before| **before != *branch)
+            {
+                former.push(&named(row[ID], before));
+            }
             row[BRANCH] = &branch;
             if row[STATUS].is_empty() {
-                row[STATUS] = status;
+                row[STATUS] = &pending.status;
             }
             builder.push(&row);
-            slots.push(*slot);
+            slots.push(pending.slot);
         }
         change.delta.unchanged = change.same.len();
         for slot in self.below(&change.moved) {
@@ -185,12 +210,14 @@ impl Peer {
             if row[BRANCH] == branch {
                 continue;
             }
+            former.push(&named(row[ID], row[BRANCH]));
             row[BRANCH] = &branch;
             builder.push(&row);
             slots.push(slot);
             change.delta.changed += 1;
             change.delta.unchanged -= usize::from(change.same.binary_search(&slot).is_ok());
         }
+        change.delta.former = former.finish();
         (builder.finish(), slots)
     }
 
@@ -246,6 +273,14 @@ impl Peer {
         }
         self.mention_limit = 2 * self.mention_count + 1024;
     }
+}
+
+/// A row that says no more than who it is and where it stands.
+fn named<'a>(id: &'a str, branch: &'a str) -> [&'a str; FIELD_COUNT] {
+    let mut row = [""; FIELD_COUNT];
+    row[ID] = id;
+    row[BRANCH] = branch;
+    row
 }
 
 /// Numbers of the rows to take: of one id the last, and none without a usable one.

@@ -220,6 +220,10 @@ impl PyDelta {
         PyRows(self.0.gone.clone())
     }
 
+    fn former(&self) -> PyRows {
+        PyRows(self.0.former.clone())
+    }
+
     fn __repr__(&self) -> String {
         let catalog_core::Delta {
             added,
