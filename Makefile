@@ -8,9 +8,10 @@ RUN := $(UV) run --frozen --no-sync
 export UV_PYTHON_DOWNLOADS := never
 export MATURIN_NO_INSTALL_RUST := 1
 ARGS ?=
+ALSO ?=  # groups beside dev; doors that `bench` opens keep them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types interop fmt wheel ready
+.PHONY: help demo test lint types bench interop fmt wheel ready
 
 help:  ## list the doors
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -32,6 +33,10 @@ types: ready  ## mypy strict, and the native stubs against the native module
 	$(RUN) mypy
 	$(RUN) stubtest sip._native media._native cascade.manscdp._native cascade.model.index
 
+bench: export ALSO := --group bench
+bench: ready  ## measure every claim and draw docs/benchmarks.md
+	$(RUN) python -m benchmarks $(ARGS)
+
 interop: ready  ## against independent programs (installs them from Debian when root)
 	@interop/packages
 	$(RUN) pytest -q interop/scenarios $(ARGS)
@@ -47,7 +52,7 @@ fmt: ready  ## format everything
 
 ready: $(UV)
 	@command -v cargo >/dev/null || { echo "Lockgate builds a native part and found no Rust. Install Rust (cargo, 1.85 or newer), or take the wheels that 'make wheel' made elsewhere." >&2; exit 2; }
-	@$(UV) sync --frozen --all-packages
+	@$(UV) sync --frozen --all-packages $(ALSO)
 
 $(UV):
 	@$(PYTHON) -m venv .tools || { echo "Lockgate needs $(PYTHON) with venv to bring its own tools. On Debian: apt-get install python3.11-venv." >&2; exit 2; }

@@ -1,0 +1,146 @@
+"""What it costs to cross the lock: both doors judge, both write a record, then it is delivered.
+
+CPU time of this process, the threads that sync the two audit files among it. The files lie where the
+system keeps temporary files; the records are checked afterwards.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from benchmarks.results import Result, save
+from cascade.crossing import Ask, CatalogBatch, Crossing, Notice
+from cascade.model.commands.device_info import AskDeviceInfo
+from cascade.model.commands.presence import PeerState, Presence
+from cascade.model.ids import ChannelId, PeerName, PlatformId
+from cascade.model.index import Rows
+from gateway.chamber import chain
+from gateway.chamber.audit import Audit
+from gateway.chamber.gate import Gate, Side
+from gateway.chamber.link import LinkEnd
+from gateway.chamber.link.memory import memory_link
+from gateway.chamber.policy import CompiledRules, Rule
+
+LOWER: Final = PlatformId("44010600002000000001")
+UPPER: Final = PlatformId("44000000002000000001")
+KEPT, SHARED = "44010600002160000001", "44010600002160000002"
+TURN: Final = 64  # crossings handed over before the other door has its turn
+
+RULES: Final = (
+    Rule(
+        id="no-schools",
+        direction="inward",
+        action="catalog.rows",
+        verdict="deny",
+        channels=(f"branch:{KEPT}",),
+    ),
+    Rule(id="rows", direction="inward", action="catalog.rows", verdict="allow", channels=("*",)),
+    Rule(id="presence", direction="inward", action="notice.presence", verdict="allow", channels=("*",)),
+    Rule(id="ask", direction="outward", action="query.*", verdict="allow", channels=("*",)),
+)
+
+
+class Case(Struct, frozen=True):
+    work: str
+    unit: str
+    outer: bool  # which door sends
+    make: Callable[[int], Crossing]
+    count: int
+    rows: int = 0
+
+
+def presence(number: int) -> Crossing:
+    states = (PeerState(LOWER, number % 2 == 0),)
+    return Notice(correlation=number, origin=LOWER, payload=Presence(states=states))
+
+
+def question(number: int) -> Crossing:
+    target = ChannelId(LOWER, PeerName(f"44010600001320{number % 1000:06d}"))
+    return Ask(correlation=number, origin=UPPER, payload=AskDeviceInfo(target=target))
+
+
+BATCH: Final = Rows.build(
+    [
+        {
+            "id": f"44010600001320{number:06d}",
+            "name": f"路口{number:06d}",
+            "status": "ON",
+            "branch": SHARED if number % 5 else KEPT,
+        }
+        for number in range(1000)
+    ]
+)
+
+
+def rows(number: int) -> Crossing:
+    return CatalogBatch(correlation=number, origin=LOWER, change="present", rows=BATCH)
+
+
+CASES: Final = (
+    Case("a notice of presence", "crossing", True, presence, 10_000),
+    Case("a question to a device", "crossing", False, question, 10_000),
+    Case("a batch of 1,000 rows, 200 refused", "crossing", True, rows, 1000, rows=1000),
+)
+
+
+def door(side: Side, audit: Audit, end: LinkEnd, loop: asyncio.AbstractEventLoop) -> Gate:
+    rules = CompiledRules(RULES)
+    return Gate(side=side, rules=rules, audit=audit, link=end, branch=lambda _: "", clock=loop.time)
+
+
+async def measure(case: Case, folder: Path) -> Result:
+    loop = asyncio.get_running_loop()
+    audits = [Audit(folder / f"{side}.jsonl") for side in ("outer", "inner")]
+    ends = memory_link(loop)
+    outer, inner = door("outer", audits[0], ends[0], loop), door("inner", audits[1], ends[1], loop)
+    arrived = asyncio.Event()
+    crossings = [case.make(number) for number in range(case.count)]
+
+    def deliver(crossing: Crossing) -> None:
+        if crossing.correlation == crossings[-1].correlation:
+            arrived.set()
+
+    outer.on_delivery = inner.on_delivery = deliver
+    sender = outer if case.outer else inner
+    used, begun = time.process_time(), time.monotonic()
+    for number, crossing in enumerate(crossings, 1):
+        assert sender.send(crossing).passes is not None
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+    await arrived.wait()
+    used, taken = time.process_time() - used, time.monotonic() - begun
+    for audit in audits:
+        audit.close()
+    for audit in audits:
+        report = chain.verify(audit.path)
+        assert report.whole
+    raw = {
+        "crossings": case.count,
+        "rows": case.rows * case.count,
+        "records": 2 * case.count,
+        "records_per_second": round(2 * case.count / taken),
+        "cpu_seconds": round(used, 4),
+        "seconds": round(taken, 4),
+    }
+    value = round(used / case.count * 1e6, 1)
+    return Result(work=f"lock: {case.work}", value=value, unit="µs per crossing", better="lower", raw=raw)
+
+
+def main() -> None:
+    results = []
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(asyncio.run(measure(case, Path(folder))))
+        result = results[-1]
+        records = result.raw["records_per_second"]
+        print(f"{result.work}: {result.value:g} {result.unit}, {records} audit records/s")
+    save("lock", results)
+
+
+if __name__ == "__main__":
+    main()
