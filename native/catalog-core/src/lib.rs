@@ -21,6 +21,8 @@ mod peer;
 mod row_set;
 mod rows;
 mod selector;
+#[cfg(test)]
+mod selector_tests;
 mod snapshot;
 #[cfg(test)]
 mod testing;

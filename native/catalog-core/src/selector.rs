@@ -1,6 +1,10 @@
 //! Which rows a rule list admits. Compiled once, asked for every row.
+//!
+//! The first rule that fits decides. A rule's selectors are spread over tables that each give the
+//! first rule of their kind, so that a row costs a look at its id and at each element of its
+//! branch, however many rules there are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::fields::BRANCH;
@@ -42,67 +46,120 @@ pub struct Selection {
 }
 
 /// A rule list: the first rule that fits decides, and nothing is refused by "default".
-#[derive(Debug, Clone)]
-pub struct Selector {
-    rules: Vec<Rule>,
-}
-
 #[derive(Debug, Clone, Default)]
-struct Rule {
-    id: String,
-    allow: bool,
-    all: bool,
-    ids: HashSet<Box<str>>,
-    branches: HashSet<Box<str>>,
-    prefixes: Vec<Box<str>>,
+pub struct Selector {
+    verdicts: Vec<(bool, String)>,
+    ids: HashMap<Box<str>, usize>,
+    branches: HashMap<Box<str>, usize>,
+    prefixes: Prefixes,
+    /// The first rule for everything.
+    all: Option<usize>,
 }
 
 impl Selector {
     /// # Errors
     /// The first selector string that is none.
     pub fn new(rules: impl IntoIterator<Item = RuleText>) -> Result<Self, BadSelector> {
-        let rules = rules
-            .into_iter()
-            .map(Rule::compile)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        let mut made = Self::default();
+        let mut prefixes = BTreeMap::new();
+        for (number, rule) in rules.into_iter().enumerate() {
+            for selector in rule.selectors {
+                match selector.split_once(':') {
+                    None if selector == "*" => {
+                        made.all.get_or_insert(number);
+                    }
+                    Some(("id", id)) if !id.is_empty() => {
+                        made.ids.entry(id.into()).or_insert(number);
+                    }
+                    Some(("branch", id)) if !id.is_empty() && !id.contains('/') => {
+                        made.branches.entry(id.into()).or_insert(number);
+                    }
+                    Some(("prefix", digits)) if is_digits(digits) => {
+                        prefixes.entry(digits.into()).or_insert(number);
+                    }
+                    _ => return Err(BadSelector(selector)),
+                }
+            }
+            made.verdicts.push((rule.allow, rule.id));
+        }
+        made.prefixes = Prefixes::new(prefixes);
+        Ok(made)
     }
 
     /// Whether a row with this id and branch passes, and the rule that says so.
     pub fn judge(&self, id: &str, branch: &str) -> (bool, &str) {
-        let rule = self.rules.iter().find(|rule| rule.fits(id, branch));
-        rule.map_or((false, DEFAULT), |rule| (rule.allow, &rule.id))
+        self.verdict(self.first(id, branch))
+    }
+
+    /// The first rule that fits.
+    fn first(&self, id: &str, branch: &str) -> Option<usize> {
+        let within = |id| self.branches.get(id);
+        let mut found = [self.all, self.ids.get(id).copied(), self.prefixes.first(id)]
+            .into_iter()
+            .flatten()
+            .min();
+        if !self.branches.is_empty() {
+            let named = branch.split('/').filter_map(within).chain(within(id));
+            found = named.copied().chain(found).min();
+        }
+        found
+    }
+
+    fn verdict(&self, rule: Option<usize>) -> (bool, &str) {
+        rule.map_or((false, DEFAULT), |rule| {
+            let (allow, id) = &self.verdicts[rule];
+            (*allow, id)
+        })
     }
 }
 
-impl Rule {
-    fn compile(text: RuleText) -> Result<Self, BadSelector> {
-        let mut rule = Self {
-            id: text.id,
-            allow: text.allow,
-            ..Self::default()
-        };
-        for selector in text.selectors {
-            match selector.split_once(':') {
-                None if selector == "*" => rule.all = true,
-                Some(("id", id)) if !id.is_empty() => drop(rule.ids.insert(id.into())),
-                Some(("branch", id)) if !id.is_empty() && !id.contains('/') => {
-                    rule.branches.insert(id.into());
-                }
-                Some(("prefix", digits)) if is_digits(digits) => rule.prefixes.push(digits.into()),
-                _ => return Err(BadSelector(selector)),
-            }
+/// For each prefix the first rule that names it or a shorter one that it begins with.
+#[derive(Debug, Clone, Default)]
+struct Prefixes {
+    /// In the order of their text.
+    sorted: Vec<Prefix>,
+}
+
+#[derive(Debug, Clone)]
+struct Prefix {
+    digits: Box<str>,
+    rule: usize,
+    /// Where the longest shorter one stands that this one begins with.
+    within: Option<usize>,
+}
+
+impl Prefixes {
+    fn new(rules: BTreeMap<Box<str>, usize>) -> Self {
+        let mut made = Self::default();
+        for (digits, rule) in rules {
+            let within = made.longest(&digits);
+            let above = within.map_or(rule, |at| made.sorted[at].rule);
+            made.sorted.push(Prefix {
+                digits,
+                rule: rule.min(above),
+                within,
+            });
         }
-        Ok(rule)
+        made
     }
 
-    fn fits(&self, id: &str, branch: &str) -> bool {
-        self.all
-            || self.ids.contains(id)
-            || self.prefixes.iter().any(|prefix| id.starts_with(&**prefix))
-            || (!self.branches.is_empty()
-                && (self.branches.contains(id)
-                    || branch.split('/').any(|id| self.branches.contains(id))))
+    fn first(&self, id: &str) -> Option<usize> {
+        self.longest(id).map(|at| self.sorted[at].rule)
+    }
+
+    /// Where the longest prefix of `id` stands. All texts between a prefix of `id` and `id` itself
+    /// begin with that prefix, so it is the last text that is not greater, or one of those within
+    /// which that one is.
+    fn longest(&self, id: &str) -> Option<usize> {
+        let not_greater = self.sorted.partition_point(|prefix| *prefix.digits <= *id);
+        let mut at = not_greater.checked_sub(1);
+        while let Some(prefix) = at.map(|at| &self.sorted[at]) {
+            if id.starts_with(&*prefix.digits) {
+                break;
+            }
+            at = prefix.within;
+        }
+        at
     }
 }
 
@@ -114,114 +171,29 @@ impl Rows {
     /// The admitted rows in their order, and how many of the others each rule refused.
     pub fn select(&self, selector: &Selector) -> Selection {
         let mut admitted = Vec::with_capacity(self.len());
-        let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut refused: BTreeMap<Option<usize>, usize> = BTreeMap::new();
         for row in 0..self.len() {
-            match selector.judge(self.id(row), self.get(row, BRANCH)) {
-                (true, _) => admitted.push(row),
-                (false, rule) => *refused.entry(rule).or_default() += 1,
+            let rule = selector.first(self.id(row), self.get(row, BRANCH));
+            if selector.verdict(rule).0 {
+                admitted.push(row);
+            } else {
+                *refused.entry(rule).or_default() += 1;
             }
         }
         let all = admitted.len() == self.len();
+        let mut by_id = BTreeMap::new();
+        for (rule, count) in refused {
+            *by_id
+                .entry(selector.verdict(rule).1.to_owned())
+                .or_default() += count;
+        }
         Selection {
             admitted: if all {
                 self.clone()
             } else {
                 self.pick(admitted)
             },
-            refused: refused
-                .into_iter()
-                .map(|(rule, count)| (rule.to_owned(), count))
-                .collect(),
+            refused: by_id,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::builder::RowsBuilder;
-    use crate::fields::{FIELD_COUNT, ID};
-
-    fn rule(id: &str, allow: bool, selectors: &[&str]) -> RuleText {
-        let selectors = selectors.iter().map(|&text| text.to_owned()).collect();
-        RuleText {
-            id: id.to_owned(),
-            allow,
-            selectors,
-        }
-    }
-
-    #[test]
-    fn the_first_fitting_rule_decides_and_nothing_is_refused() {
-        let selector = Selector::new([
-            rule("no-inside", false, &["branch:216", "id:7"]),
-            rule("guangzhou", true, &["prefix:4401", "branch:4401"]),
-        ])
-        .unwrap();
-        for (id, branch, verdict) in [
-            ("44010601", "", (true, "guangzhou")),
-            ("44010601", "216/4401", (false, "no-inside")),
-            ("216", "", (false, "no-inside")),
-            ("5", "118/4401", (true, "guangzhou")),
-            ("7", "4401", (false, "no-inside")),
-            ("4403", "44", (false, "default")),
-            ("5", "1184401", (false, "default")),
-        ] {
-            assert_eq!(selector.judge(id, branch), verdict, "{id} in {branch}");
-        }
-        assert_eq!(
-            Selector::new([]).unwrap().judge("1", "2"),
-            (false, "default")
-        );
-    }
-
-    #[test]
-    fn a_star_fits_everything() {
-        let selector = Selector::new([rule("all", true, &["*"])]).unwrap();
-        assert_eq!(selector.judge("", ""), (true, "all"));
-    }
-
-    #[test]
-    fn what_is_no_selector_is_named() {
-        for text in [
-            "",
-            "**",
-            "id:",
-            "prefix:",
-            "prefix:44x",
-            "branch:",
-            "branch:1/2",
-            "kind:132",
-            "4401",
-        ] {
-            assert_eq!(
-                Selector::new([rule("r", true, &[text])]).unwrap_err().0,
-                text
-            );
-        }
-    }
-
-    #[test]
-    fn rows_are_parted_and_counted() {
-        let mut builder = RowsBuilder::new();
-        for number in 0..10 {
-            let (id, branch) = (
-                number.to_string(),
-                if number % 2 == 0 { "even/44" } else { "44" },
-            );
-            let mut row = [""; FIELD_COUNT];
-            (row[ID], row[BRANCH]) = (&id, branch);
-            builder.push(&row);
-        }
-        let rows = builder.finish();
-        let selector = Selector::new([
-            rule("no-three", false, &["id:3"]),
-            rule("no-even", false, &["branch:even"]),
-            rule("44", true, &["branch:44"]),
-        ]);
-        let selection = rows.select(&selector.unwrap());
-        assert_eq!(selection.admitted, rows.pick([1, 5, 7, 9]));
-        let refused = [("no-even".to_owned(), 5), ("no-three".to_owned(), 1)];
-        assert_eq!(selection.refused, BTreeMap::from(refused));
     }
 }
