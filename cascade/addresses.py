@@ -4,20 +4,26 @@ An address in an SDP aims somebody's media: unchecked, it lets a peer flood any 
 our networks. What a peer's configured networks do not contain is refused, and some are always.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 LOWEST_MEDIA_PORT = 1024
+
+Listener = tuple[str, int, int]
+"""Sockets of our own: a host, and its first and last port."""
 
 
 class Networks:
     """CIDR strings, or single hosts, as one set of addresses: `"203.0.113.7" in networks`.
 
+    `listeners` are sockets of our own within them: no media of a peer belongs there.
+
     Raises:
         ValueError: one of them is neither.
     """
 
-    def __init__(self, networks: Iterable[str]) -> None:
+    def __init__(self, networks: Iterable[str], listeners: Sequence[Listener] = ()) -> None:
+        self._listeners = tuple(listeners)
         self._networks = tuple(ip_network(text, strict=False) for text in networks)
         self._seen: dict[str, bool] = {}  # hosts repeat with every message; bounded below
 
@@ -28,6 +34,10 @@ class Networks:
                 self._seen.clear()
             known = self._seen[host] = self._holds(host)
         return known
+
+    def listens(self, host: str, port: int) -> bool:
+        """Is that a socket of our own? Two of them would talk to each other."""
+        return any(host == mine and first <= port <= last for mine, first, last in self._listeners)
 
     def _holds(self, host: str) -> bool:
         try:
@@ -55,4 +65,6 @@ def media_objection(host: str, port: int, networks: Networks) -> str | None:
         return f"{host} is outside the networks of this peer"
     if not LOWEST_MEDIA_PORT <= port <= 65_535:
         return f"{port} is not a port of media"
+    if networks.listens(host, port):
+        return f"{host}:{port} is a socket of our own"
     return None

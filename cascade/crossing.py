@@ -4,7 +4,7 @@ These are meanings, not messages: no SIP header, XML text, address, port, SN or 
 side appears here, so none can reach the other side.
 """
 
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
@@ -24,6 +24,28 @@ BACK: Final[dict[Direction, Direction]] = {"inward": "outward", "outward": "inwa
 
 Failure = Literal["not-found", "offline", "busy", "unacceptable", "refused", "timeout", "no-media", "failed"]
 """Why something asked for did not come about; each face writes it as its protocol's status."""
+
+End = Literal[
+    "",
+    "stopped",
+    "bye",
+    "no ACK",
+    "nobody watches",
+    "no media arrived",
+    "media stopped",
+    "peer moved",
+    "peer offline",
+    "cancelled by the viewer",
+    "no answer from below",
+]
+"""How a stream ended, in our words. What a peer wrote about it stays on its side: in our log there."""
+
+_ENDS: Final[dict[str, End]] = {end: end for end in get_args(End)}
+
+
+def end_of(reason: str) -> End:
+    """What the other side may hear of a reason: itself if it is one of ours, else nothing."""
+    return _ENDS.get(reason, "")
 
 
 class Envelope(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -98,7 +120,8 @@ class StreamEnded(Envelope, frozen=True):
 
     channel: ChannelId
     failure: Failure | None = None  # None: an ordinary end
-    reason: str = ""
+    reason: End = ""
+    rule: str = ""  # that refused it beyond
 
 
 Stream = StreamOpen | StreamOffered | StreamControl | StreamEnded

@@ -1,16 +1,27 @@
 """A SIP call as a leg of a media session, and all legs of one face by their peer."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
 
 from cascade.crossing import Failure
 from cascade.errors import StreamFailed
 from cascade.model.ids import PlatformId
-from cascade.ports import Agreed
+from cascade.ports import Agreed, KeptDialog, Store
 from cascade.status import FAILURE_STATUS
-from sip.aio.calls import Call
+from sip.aio.calls import Call, Calls
+from sip.dialog import DialogState
 from sip.headers.reason import reason
+
+log = logging.getLogger(__name__)
+
+KEPT_SECONDS: Final = 0.1
+"""How long a leg waits for its record to be written; a slow disk must not cost a picture."""
+
+RESTARTED: Final = reason(503, "the gateway was restarted")
+"""Why a leg ends that an earlier process left behind."""
 
 
 class CallLeg:
@@ -72,3 +83,66 @@ class Legs:
         """End every leg of `peer`."""
         for leg in list(self._legs.get(peer, ())):
             leg.lose(reason)
+
+
+class LegMemo:
+    """The record of one leg in the store: kept while its dialog may exist at the peer, then dropped."""
+
+    def __init__(
+        self, store: Store, peer: PlatformId, media_port: int, *, key: tuple[str, str] | None = None
+    ) -> None:
+        self._store = store
+        self._peer = peer
+        self._media_port = media_port
+        self._key = key  # Call-ID and our tag
+
+    def keep(self, dialog: DialogState) -> None:
+        self._key = dialog.call_id, dialog.local_tag
+        host, port = dialog.source
+        self._store.save_dialog(
+            KeptDialog(
+                peer=self._peer,
+                media_port=self._media_port,
+                call_id=dialog.call_id,
+                local=dialog.local,
+                local_tag=dialog.local_tag,
+                remote=dialog.remote,
+                remote_tag=dialog.remote_tag,
+                local_cseq=dialog.local_cseq,
+                target=dialog.target,
+                routes=dialog.routes,
+                host=host,
+                port=port,
+                early=dialog.early,
+            )
+        )
+
+    async def kept(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KEPT_SECONDS):
+                await self._store.written()
+
+    def drop(self) -> None:
+        if self._key is not None:
+            self._store.drop_dialog(*self._key)
+
+
+def end_remembered(remembered: Sequence[KeptDialog], calls: Calls, store: Store) -> None:
+    """Say BYE on every leg that an earlier process left behind; each is forgotten once it is over."""
+    for kept in remembered:
+        memo = LegMemo(store, kept.peer, kept.media_port, key=(kept.call_id, kept.local_tag))
+        state = DialogState(
+            call_id=kept.call_id,
+            local=kept.local,
+            local_tag=kept.local_tag,
+            remote=kept.remote,
+            remote_tag=kept.remote_tag,
+            local_cseq=kept.local_cseq,
+            target=kept.target,
+            routes=kept.routes,
+            source=(kept.host, kept.port),
+            early=kept.early,
+        )
+        calls.end(state, memo, reason=RESTARTED)
+    if remembered:
+        log.warning("legs.left_by_earlier_process", extra={"count": len(remembered)})

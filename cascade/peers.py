@@ -6,7 +6,7 @@ from typing import Literal
 from cascade.model.ids import GbId, PlatformId
 
 WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
-"""Only what we write; what we read goes by its bytes (Q24)."""
+"""What we write in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,9 @@ class LowerPeer:
     revival: Literal["revive", "refuse"] = "revive"  # may a keepalive renew a lapsed lease (Q05)
     ssrc: Literal["strict", "answer", "learn"] = "answer"  # which SSRC its media must carry (Q47-Q49)
     charset: WireCharset = "GB2312"
+    charset_in: Literal["auto", "GB18030", "UTF-8"] = (
+        "auto"  # of what it writes; auto goes by the bytes (Q24)
+    )
     catalog_seconds: float = 3600.0  # from one catalog query to the next
     first_page_seconds: float = 120.0  # Q18
     page_seconds: float = 15.0  # quiet this long between pages, and the answer is partial (Q19)
@@ -82,6 +85,8 @@ class PeerView:
     rows: int = 0
     syncing: tuple[int, int | None] | None = None  # ids so far and SumNum of the query in flight
     outcome: str = ""  # of the last catalog query
+    fault: bool = False  # its last keepalive said that it is not well (Q14)
+    faulty: tuple[str, ...] = ()  # those of its children that it calls broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from cascade.crossing import Crossing, Failure
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 
 
@@ -24,6 +24,14 @@ class Gate(Protocol):
 
     def send(self, crossing: Crossing) -> Verdict:
         """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
+        ...
+
+    def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
+        """May `origin` ask this of `target` at all? For a request of which only the head was read.
+
+        A refusal is judged, recorded and counted here like that of a crossing. A yes leaves no
+        trace: `send` judges and records the whole once it is read.
+        """
         ...
 
     def note(self, event: str, peer: PlatformId, **details: str) -> None:
@@ -46,6 +54,27 @@ class Binding(Struct, frozen=True):
     registered_at: float
 
 
+class KeptDialog(Struct, frozen=True):
+    """One INVITE leg, as it must be known to end it after this process has died (`sip.dialog`).
+
+    Call-ID and our tag are its key. `early`: our INVITE had no answer yet.
+    """
+
+    peer: PlatformId
+    media_port: int  # ours
+    call_id: str
+    local: str
+    local_tag: str
+    remote: str
+    remote_tag: str
+    local_cseq: int
+    target: str
+    routes: tuple[str, ...]
+    host: str  # where its messages came from, or our INVITE went to
+    port: int
+    early: bool = False
+
+
 class Store(Protocol):
     """What a side keeps. Reads are for start-up; writes are queued and return at once."""
 
@@ -54,6 +83,18 @@ class Store(Protocol):
     def save_bindings(self, bindings: Sequence[Binding]) -> None: ...
 
     def drop_binding(self, peer: PlatformId) -> None: ...
+
+    async def dialogs(self) -> list[KeptDialog]:
+        """The legs of which nobody has said that they are over."""
+        ...
+
+    def save_dialog(self, dialog: KeptDialog) -> None: ...
+
+    def drop_dialog(self, call_id: str, local_tag: str) -> None: ...
+
+    async def written(self) -> None:
+        """Return once the dialogs and bindings queued so far would survive our death."""
+        ...
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
         """(peer, name, shown) triples of one upper platform, in the order in which they were made."""

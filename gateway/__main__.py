@@ -1,11 +1,6 @@
 """`lockgate`, and `python -m gateway`."""
 
-from gateway.cli import app
-
-
-def main() -> None:
-    app()
-
+from gateway.cli import main
 
 if __name__ == "__main__":
     main()

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
+from cascade.leg import end_remembered
 from cascade.model.ids import ChannelId
 from cascade.model.index import Index
 from cascade.model.secret import Secret
@@ -44,6 +45,9 @@ SideName = Literal["outer", "inner"]
 
 FIRST_CORRELATION: Final[dict[SideName, int]] = {"outer": 1, "inner": 2}
 """Each side counts in twos from its own start, so that a number says who asked."""
+
+LEAVING_SECONDS: Final = 3.0
+"""How long a stop waits for the answers to our BYEs; who is silent longer is told again after a restart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,7 @@ async def open_side(
     async with AsyncExitStack() as held:
         store = around.store(name)
         held.push_async_callback(store.close)
+        remembered = await store.dialogs()
         audit = around.audit(name)
         held.callback(audit.close)
         stack = around.stack(name, own)
@@ -120,10 +125,18 @@ async def open_side(
             return ""
 
         gate = Gate(
-            side=name, rules=config.rules(), audit=audit, link=link, branch=branch, clock=around.loop.time
+            side=name,
+            rules=config.rules(),
+            audit=audit,
+            link=link,
+            branch=branch,
+            clock=around.loop.time,
+            later=around.loop.call_later,
         )
-        calls = Calls(endpoint)
+        held.callback(gate.close)
+        calls = Calls(endpoint, leaving_seconds=LEAVING_SECONDS)
         media_address = own.media_address or own.address
+        listeners = [(*stack.local, stack.local[1]), (media_address, *own.media_ports)]
         as_upper = AsUpper(
             us=us,
             endpoint=endpoint,
@@ -135,6 +148,7 @@ async def open_side(
             media_address=media_address,
             loop=around.loop,
             wall=around.wall,
+            listeners=listeners,
         )
         as_lower = AsLower(
             us=us,
@@ -149,6 +163,7 @@ async def open_side(
             loop=around.loop,
             wall=around.wall,
             random=around.random,
+            listeners=listeners,
         )
         ports = Ports(
             media_address,
@@ -156,6 +171,7 @@ async def open_side(
             quarantine_seconds=30.0,
             clock=around.loop.time,
             choose=around.random.choice,
+            resting=[kept.media_port for kept in remembered],
         )
         sessions = Sessions(
             gate=gate,
@@ -184,6 +200,7 @@ async def open_side(
         )
         gate.on_delivery = side.deliver
         await held.enter_async_context(side)
+        end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
         yield Open(side, gate, audit)
@@ -205,7 +222,11 @@ async def open_gateway(
         open_side("outer", config, secrets.outer, outer_end, around) as outer,
     ):
         inner.side.as_upper.offer_all()  # what it said before the outer gate was there went nowhere
-        yield Gateway(outer, inner)
+        try:
+            yield Gateway(outer, inner)
+        finally:  # both at once: neither waits for the other's dead peers
+            outer.side.stop()
+            inner.side.stop()
 
 
 @asynccontextmanager
@@ -216,13 +237,17 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
     state = Path(config.gateway.state)
 
     def stack(name: SideName, own: SideConfig) -> Engine:
-        engine = Engine(
-            (own.address, own.port),
-            own.domain or own.id[:10],
-            own.networks,
-            os.urandom(32),
-            receive_buffer=own.receive_buffer,
-        )
+        try:
+            engine = Engine(
+                (own.address, own.port),
+                own.domain or own.id[:10],
+                own.networks,
+                os.urandom(32),
+                receive_buffer=own.receive_buffer,
+            )
+        except OSError as error:
+            at = f"{own.address}:{own.port}"
+            raise OSError(f"the {name} side cannot take {at} (UDP): {error}") from error
         engines.append(engine)
         return engine
 

@@ -56,7 +56,9 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     ssrc: Literal["strict", "answer", "learn"] = "answer"
     """SSRC of its media: as we offered, as it answered, or that of the first packet. Default answer."""
     charset: WireCharset = "GB2312"
-    """In what we write to it. What it writes is read by its bytes. Default GB2312."""
+    """In what we write to it. Default GB2312."""
+    charset_in: Literal["auto", "GB18030", "UTF-8"] = "auto"
+    """How to read what it writes; auto goes by the bytes, whatever they are declared. Default auto."""
     catalog_seconds: Seconds = 3600.0
     """From one catalog query to the next. Default 3,600 s."""
     first_page_seconds: Seconds = 120.0

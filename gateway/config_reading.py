@@ -1,6 +1,7 @@
 """From a TOML file to a typed document, with everything that does not fit named at once."""
 
 import difflib
+import functools
 import json
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from msgspec import Struct, inspect, structs
 
 from cascade.model.ids import PeerName
 from cascade.model.secret import Secret
+from gateway.words import ENGLISH, Saying, Words, saying
+from gateway.words.system import reason
 
 D = TypeVar("D", bound=Struct)
 
@@ -23,13 +26,17 @@ class Problem(Struct, frozen=True):
 
     file: str
     key: str  # dotted; `outer.lower[#2].id` is of the second [[outer.lower]]
-    what: str
-    remedy: str
+    what: Saying  # what is wrong, and what to write
     warning: bool = False  # it runs, but probably not as meant
 
-    def __str__(self) -> str:
+    def said(self, words: Words) -> str:
         where = f"{self.file}: {self.key}" if self.key else self.file
-        return f"{'warning: ' if self.warning else ''}{where}: {self.what} {self.remedy}"
+        if self.warning:
+            return words.say("problem.odd", where=where, what=self.what)
+        return words.say("problem.wrong", where=where, what=self.what)
+
+    def __str__(self) -> str:
+        return self.said(ENGLISH)
 
 
 def read(path: Path, kind: type[D], *, secret: bool = False) -> tuple[D | None, list[Problem]]:
@@ -38,27 +45,24 @@ def read(path: Path, kind: type[D], *, secret: bool = False) -> tuple[D | None, 
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
-            return None, [Problem(str(path), "", "The file is larger than 16 MiB.", "Write a smaller one.")]
+            return None, [Problem(str(path), "", saying("config.too_large"))]
         document = tomllib.loads(data.decode("utf-8"))
     except OSError as error:
-        remedy = 'Write one with "lockgate init", or name another file.'
-        return None, [Problem(str(path), "", f"The file cannot be read: {error.strerror}.", remedy)]
+        return None, [Problem(str(path), "", saying("config.unreadable", reason=reason(error)))]
     except UnicodeDecodeError as error:
-        what = f"The file is not UTF-8 text (byte {error.start})."
-        return None, [Problem(str(path), "", what, "Save it as UTF-8.")]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = str(error) or "nested too deeply"
-        return None, [Problem(str(path), "", f"This is not TOML: {reason}.", "Mend that line.")]
-    problems = [
-        Problem(str(path), key, what, remedy) for key, what, remedy in _misfits(document, kind, "", secret)
-    ]
+        return None, [Problem(str(path), "", saying("config.not_utf8", byte=error.start))]
+    except tomllib.TOMLDecodeError as error:
+        return None, [Problem(str(path), "", saying("config.not_toml", reason=str(error)))]
+    except RecursionError:
+        return None, [Problem(str(path), "", saying("config.nested"))]
+    problems = [Problem(str(path), key, what) for key, what in _misfits(document, kind, "", secret)]
     if problems:
         return None, problems
     return msgspec.convert(document, kind, dec_hook=_typed), []
 
 
-Misfit = tuple[str, str, str]
-"""Key, what is wrong, what to write."""
+Misfit = tuple[str, Saying]
+"""Key, and what is wrong with it."""
 
 
 def _misfits(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfit]:
@@ -66,13 +70,13 @@ def _misfits(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfi
         if isinstance(value, dict):
             yield from _in_table(value, kind, key, secret)
         else:
-            yield key, "This is not a table.", f"Write it as [{key}] with a line for each key."
+            yield key, saying("config.no_table", key=key)
     elif (many := _many(kind)) is not None:
         if isinstance(value, list):
             for number, part in enumerate(value, start=1):
                 yield from _misfits(part, many, f"{key}[#{number}]", secret)
         else:
-            yield key, "This is not a list of tables.", f"Write each as [[{key}]]."
+            yield key, saying("config.no_tables", key=key)
     else:
         yield from _in_value(value, kind, key, secret)
 
@@ -83,22 +87,27 @@ def _in_table(table: dict[str, object], kind: type[Struct], key: str, secret: bo
         if name in known:
             yield from _misfits(value, known[name].type, _join(key, name), secret)
         else:
-            yield _join(key, name), "This key is not known.", _suggestion(name, list(known))
+            yield _join(key, name), _unknown(name, list(known))
     for name, field in known.items():
         if field.required and name not in table:
-            many = _many(field.type) is not None
-            table_itself = isinstance(field.type, type) and issubclass(field.type, Struct)
-            shape = f"[[{_join(key, name)}]]" if many else f"[{_join(key, name)}]"
-            remedy = f"Add {shape}." if many or table_itself else f"Write {name} = {_wanted(field.type)}."
-            yield _join(key, name), "This is missing.", remedy
+            place = _join(key, name)
+            if _many(field.type) is not None:
+                yield place, saying("config.missing_table", table=f"[[{place}]]")
+            elif isinstance(field.type, type) and issubclass(field.type, Struct):
+                yield place, saying("config.missing_table", table=f"[{place}]")
+            else:
+                yield place, saying("config.missing_key", name=name, wanted=_wanted(field.type))
 
 
 def _in_value(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfit]:
     try:
         msgspec.convert(value, kind, dec_hook=_typed)
     except msgspec.ValidationError:
-        shown = "This" if secret else json.dumps(value, ensure_ascii=False, default=str)[:80]
-        yield key, f"{shown} does not fit.", f"Write {_wanted(kind)}."
+        if secret:
+            yield key, saying("config.secret_misfit", wanted=_wanted(kind))
+        else:
+            shown = json.dumps(value, ensure_ascii=False, default=str)[:80]
+            yield key, saying("config.misfit", value=shown, wanted=_wanted(kind))
 
 
 def _typed(kind: type[Any], value: object) -> object:
@@ -118,54 +127,59 @@ def _many(kind: Any) -> type[Struct] | None:
     return None
 
 
-def _wanted(kind: Any) -> str:
-    return _words(inspect.type_info(kind))
+def _wanted(kind: Any) -> Saying:
+    return _fitting(inspect.type_info(kind))
 
 
-def _words(wanted: inspect.Type) -> str:
+def _fitting(wanted: inspect.Type) -> Saying:
     """What fits, in words."""
     match wanted:
         case inspect.Metadata(type=inner):
-            return _words(inner)
+            return _fitting(inner)
         case inspect.LiteralType(values=values):
-            return " or ".join(f'"{value}"' for value in values)
+            quoted = [saying("fits.literal", value=str(value)) for value in values]
+            return functools.reduce(lambda one, other: saying("fits.either", one=one, other=other), quoted)
         case inspect.IntType():
-            return f"a whole number{_range(wanted)}"
+            return saying("fits.whole", range=_range(wanted))
         case inspect.FloatType():
-            return f"a number{_range(wanted)}"
+            return saying("fits.number", range=_range(wanted))
         case inspect.BoolType():
-            return "true or false"
-        case inspect.StrType(max_length=most):
-            return "a text in quotes" + (f" of 1 to {most} characters" if most else "")
+            return saying("fits.truth")
+        case inspect.StrType(max_length=int(most)):
+            return saying("fits.text_up_to", most=most)
+        case inspect.StrType():
+            return saying("fits.text")
         case inspect.CustomType(cls=cls) if issubclass(cls, PeerName):
-            return "an id in quotes, 1 to 64 printable characters"
+            return saying("fits.id")
         case inspect.CustomType():
-            return "a text in quotes that is not empty"
+            return saying("fits.filled_text")
         case inspect.VarTupleType(item_type=item, min_length=least):
-            return (
-                "a list in brackets" + (", not empty" if least else "") + f", of which each is {_words(item)}"
-            )
-        case inspect.TupleType(item_types=items):
-            return "[" + ", ".join(_words(item) for item in items) + "]"
+            if least:
+                return saying("fits.filled_list", item=_fitting(item))
+            return saying("fits.list", item=_fitting(item))
+        case inspect.TupleType(item_types=(one, other)):
+            return saying("fits.pair", first=_fitting(one), last=_fitting(other))
         case inspect.DictType(value_type=item):
-            return f'lines "id" = {_words(item)}'
+            return saying("fits.lines", item=_fitting(item))
         case _:
-            return "another value"
+            return saying("fits.other")
 
 
-def _range(number: inspect.IntType | inspect.FloatType) -> str:
-    over = f" above {number.gt:g}" if number.gt is not None else ""
-    least = f" from {number.ge:,}" if number.ge is not None else ""
-    most = f" up to {number.le:,}" if number.le is not None else ""
-    return over + least + most
+def _range(number: inspect.IntType | inspect.FloatType) -> Saying | str:
+    """Its bounds, where it has both."""
+    if number.gt is not None and number.le is not None:
+        return saying("fits.above_up_to", above=number.gt, most=number.le)
+    if number.ge is not None and number.le is not None:
+        return saying("fits.from_up_to", least=number.ge, most=number.le)
+    return ""
 
 
-def _suggestion(name: str, known: list[str]) -> str:
+def _unknown(name: str, known: list[str]) -> Saying:
     if "password" in name.lower():
-        return "Passwords belong in the secrets file, under [outer.passwords] or [inner.passwords]."
+        return saying("config.password_here")
     if close := difflib.get_close_matches(name, known, n=1):
-        return f'Write "{close[0]}" if that is meant, or remove it.'
-    return f"Remove it; known here: {', '.join(known)}."
+        return saying("config.nearly_known", close=close[0])
+    return saying("config.unknown", known=", ".join(known))
 
 
 def _join(key: str, name: str) -> str:

@@ -13,6 +13,8 @@ from io import TextIOWrapper
 from typing import Any, Final, Literal, TextIO
 
 from cascade.model.secret import MASK
+from gateway.words import ENGLISH, Saying, Words
+from gateway.words.events import EXPLAINED
 
 call_id: ContextVar[str] = ContextVar("call_id", default="-")
 """Set once by the router for each request; tasks started from there inherit it."""
@@ -23,16 +25,26 @@ SECRET: Final = frozenset({"password", "authorization", "response", "private_key
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
-def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given as `extra`, secrets masked; a `cascade.model.secret.Secret` masks itself."""
+def fields(record: logging.LogRecord, words: Words = ENGLISH) -> dict[str, Any]:
+    """What was given as `extra`, secrets masked; a `cascade.model.secret.Secret` masks itself.
+
+    Events never change with the language; what explains them to a person does.
+    """
+    given = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    given |= EXPLAINED.get(record.getMessage(), {})
     return {
-        key: MASK if key in SECRET else value for key, value in vars(record).items() if key not in _STANDARD
+        key: MASK if key in SECRET else words.render(value) if isinstance(value, Saying) else value
+        for key, value in given.items()
     }
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line. Open the stream with `errors="backslashreplace"`: a field may hold
     bytes of a peer that were not UTF-8."""
+
+    def __init__(self, words: Words = ENGLISH) -> None:
+        super().__init__()
+        self._words = words
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -41,7 +53,7 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             "call": call_id.get(),
         }
-        line |= {key: value for key, value in fields(record).items() if key not in line}
+        line |= {key: value for key, value in fields(record, self._words).items() if key not in line}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -50,9 +62,13 @@ class JsonFormatter(logging.Formatter):
 class ConsoleFormatter(logging.Formatter):
     """For a person at a terminal: time, level, event, `key=value`; anything odd is quoted."""
 
+    def __init__(self, words: Words = ENGLISH) -> None:
+        super().__init__()
+        self._words = words
+
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        given = fields(record)
+        given = fields(record, self._words)
         if (call := call_id.get()) != "-":
             given["call"] = call
         if record.exc_info:
@@ -61,13 +77,15 @@ class ConsoleFormatter(logging.Formatter):
         return f"{moment} {record.levelname.lower():<7} {_shown(record.getMessage())}{pairs}"
 
 
-def setup(level: str = "info", form: Form = "console", stream: TextIO | None = None) -> None:
+def setup(
+    level: str = "info", form: Form = "console", stream: TextIO | None = None, words: Words = ENGLISH
+) -> None:
     """Send everything logged to `stream` (standard error when None), in place of what was set before."""
     stream = sys.stderr if stream is None else stream
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    handler.setFormatter(JsonFormatter(words) if form == "json" else ConsoleFormatter(words))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -75,7 +93,7 @@ def setup(level: str = "info", form: Form = "console", stream: TextIO | None = N
 
 def _shown(value: object) -> str:
     """Text that cannot start a new line or move the cursor, whoever wrote it."""
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if text and text.isprintable() and not any(sign in text for sign in ' "='):
         return text
     quoted = json.dumps(text, ensure_ascii=False)

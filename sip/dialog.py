@@ -4,6 +4,7 @@ No socket, no timer, no decision: whoever owns a dialog asks it for the next req
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
@@ -20,6 +21,41 @@ Reachable = Callable[[str], bool]
 """Says of a host as written in a Contact or Record-Route whether datagrams to it arrive from here."""
 
 MAX_ROUTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DialogState:
+    """What must be kept of a dialog to end it later, in another process (`Dialog.restored`).
+
+    `early` is one of our INVITEs that has no answer yet, so nothing of theirs is known.
+    """
+
+    call_id: str
+    local: str
+    local_tag: str
+    remote: str
+    remote_tag: str
+    local_cseq: int
+    target: str
+    routes: tuple[str, ...]
+    source: Address
+    early: bool = False
+
+    @classmethod
+    def of_invite(cls, invite: Outgoing) -> "DialogState":
+        """Of our INVITE that nobody has answered: enough to know the answer by."""
+        return cls(
+            call_id=invite.call_id,
+            local=invite.sender,
+            local_tag=invite.from_tag,
+            remote=invite.to,
+            remote_tag="",
+            local_cseq=invite.cseq,
+            target=invite.uri,
+            routes=(),
+            source=invite.destination,
+            early=True,
+        )
 
 
 class Dialog:
@@ -101,6 +137,60 @@ class Dialog:
             source=invite.source,
             remote_user=invite.from_user,
             reachable=reachable,
+        )
+
+    @classmethod
+    def restored(cls, state: DialogState, contact: str, *, reachable: Reachable | None = None) -> "Dialog":
+        """As it was when `state` was kept. Their CSeq is not known: whatever they send next is in order."""
+        return cls(
+            call_id=state.call_id,
+            local=state.local,
+            local_tag=state.local_tag,
+            remote=state.remote,
+            remote_tag=state.remote_tag,
+            local_cseq=state.local_cseq,
+            remote_cseq=None,
+            contact=contact,
+            target=state.target,
+            routes=state.routes,
+            source=state.source,
+            reachable=reachable,
+        )
+
+    @classmethod
+    def answered_late(
+        cls, state: DialogState, answer: Event, contact: str, *, reachable: Reachable | None = None
+    ) -> "Dialog":
+        """Of a 2xx to the INVITE that `state` was kept of, in another process than the one that sent it."""
+        return cls(
+            call_id=state.call_id,
+            local=state.local,
+            local_tag=state.local_tag,
+            remote=without_tag(answer.header("To") or state.remote),
+            remote_tag=answer.to_tag,
+            local_cseq=state.local_cseq,
+            remote_cseq=None,
+            contact=contact,
+            target=answer.contact,
+            routes=tuple(reversed(record_route(answer))),
+            source=answer.source,
+            remote_user=answer.to_user,
+            reachable=reachable,
+        )
+
+    @property
+    def state(self) -> DialogState:
+        """What to keep of it; our next request has the CSeq after `local_cseq`."""
+        return DialogState(
+            call_id=self.call_id,
+            local=self.local,
+            local_tag=self.local_tag,
+            remote=self.remote,
+            remote_tag=self.remote_tag,
+            local_cseq=self._cseq,
+            target=self._target,
+            routes=self._routes,
+            source=self._source,
         )
 
     @property

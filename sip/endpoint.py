@@ -80,6 +80,7 @@ class Endpoint:
         self._decide: dict[int, Decide] = {}
         self._then: dict[int, Then] = {}
         self._methods: dict[str, None] = {"OPTIONS": None}
+        self.on_stray: Then | None = None  # told of 2xx to an INVITE that this process did not send
 
     @property
     def pending(self) -> int:
@@ -242,6 +243,8 @@ class Endpoint:
     def _tell_sender(self, event: Event) -> None:
         last = event.kind != Kind.RESPONSE or event.status >= 200
         then = self._then.pop(event.transaction, None) if last else self._then.get(event.transaction)
+        if event.transaction == 0:
+            then = self.on_stray
         if then is None:
             return
         try:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from cascade.as_lower.invite import Wish
 from cascade.crossing import StreamOffered
 from cascade.errors import StreamFailed
-from cascade.leg import CallLeg, Legs
+from cascade.leg import CallLeg, LegMemo, Legs
 from cascade.model.ssrc import SsrcPool
-from cascade.ports import Agreed, Leg
+from cascade.ports import Agreed, Leg, Store
 from cascade.sdp import MediaAnswer, write_answer
 from sip.aio.calls import Incoming
 from sip.errors import InviteOver
@@ -22,6 +22,7 @@ class Acceptor:
     media_address: str
     pool: SsrcPool
     legs: Legs
+    store: Store
     time: Callable[[], float]
 
     @asynccontextmanager
@@ -60,7 +61,10 @@ class Acceptor:
             async with AsyncExitStack() as held:
                 try:
                     call = await held.enter_async_context(
-                        incoming.accept(write_answer(answer, user=wish.shown))
+                        incoming.accept(
+                            write_answer(answer, user=wish.shown),
+                            memo=LegMemo(self.store, wish.upper, port),
+                        )
                     )
                 except InviteOver as error:
                     raise StreamFailed("timeout", str(error)) from None

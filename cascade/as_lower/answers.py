@@ -38,6 +38,27 @@ class ShownAs:
         return self.shown
 
 
+def is_device(shown: str) -> bool:
+    """Does an id name something that can do anything? Areas, systems and groups have only catalogs."""
+    return len(shown) == 20 and shown[10:13] not in {"200", "215", "216"}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAs:
+    """The names of one request whose head was read: the body may be about that channel and no other."""
+
+    shown: str
+    channel: ChannelId
+
+    def key(self, name: PeerName) -> ChannelId:
+        if name != self.shown:
+            raise ValueError(f"{name} is not {self.shown}, which the head names")
+        return self.channel
+
+    def name(self, channel: ChannelId) -> str:
+        raise ValueError(f"{channel} is not written here")
+
+
 def answer_body(payload: Command, *, sn: str, shown: str, charset: str) -> bytes | None:
     """The Response under the upper's `sn` and the id it asked for; None for what is no such answer."""
     names = ShownAs(shown)

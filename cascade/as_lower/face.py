@@ -15,9 +15,17 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from cascade.addresses import Networks
+from cascade.addresses import Listener, Networks
 from cascade.as_lower.acceptor import Acceptor
-from cascade.as_lower.answers import QUESTIONS, about_us, answer_body, no_answer, ourselves
+from cascade.as_lower.answers import (
+    QUESTIONS,
+    AskedAs,
+    about_us,
+    answer_body,
+    is_device,
+    no_answer,
+    ourselves,
+)
 from cascade.as_lower.invite import Refusal, Wish, decide
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
@@ -32,10 +40,11 @@ from cascade.crossing import (
     StreamOffered,
 )
 from cascade.leg import Legs
-from cascade.manscdp import CONTENT_TYPE, Head, keepalive
-from cascade.model.commands import Command, subjects
+from cascade.manscdp import CONTENT_TYPE, Head, commands, keepalive
+from cascade.manscdp.wire import Wire
+from cascade.model.commands import Command, Control, subjects
 from cascade.model.commands.presence import Presence
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
@@ -45,6 +54,7 @@ from cascade.questions import Questions
 from cascade.timer import Timer
 from sip.aio.calls import Incoming
 from sip.endpoint import Endpoint, Party
+from sip.errors import PeerError
 from sip.events import Event, Reply
 
 __all__ = ["AsLower", "Refusal", "Wish"]
@@ -53,6 +63,9 @@ log = logging.getLogger(__name__)
 
 ASK_SECONDS: Final = 30.0
 """How long one answer may take through a cascade (business answer)."""
+
+CONTROL_SECONDS: Final = 1.0
+"""A control that is older is dropped: the operator has let go of the stick by then (6.5)."""
 
 LINK_SECONDS: Final = 1.0
 """How much longer we wait than the other side may take, before we answer for it."""
@@ -103,6 +116,7 @@ class AsLower:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
         random: Random,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.us = us
         self.index = index
@@ -116,14 +130,14 @@ class AsLower:
         self._wall = wall
         self._random = random
         self._correlation = count(random.getrandbits(31)).__next__
-        self._serials = Serials(random.getrandbits(31))
+        self._serials = Serials(lambda: random.getrandbits(31))
         self._ourselves = ourselves(us)
         self._legs = Legs()
-        pool = SsrcPool(us.id, start=random.getrandbits(31))
-        self._acceptor = Acceptor(media_address, pool, self._legs, loop.time)
+        pool = SsrcPool(us.id, random=random)
+        self._acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._networks = {peer.id: Networks((*peer.networks, peer.host)) for peer in uppers.values()}
         self._media_networks = {
-            peer.id: Networks(peer.media_networks or peer.networks or (peer.host,))
+            peer.id: Networks(peer.media_networks or peer.networks or (peer.host,), listeners)
             for peer in uppers.values()
         }
         self._names = {name: peer.id for peer in uppers.values() for name in (*peer.aliases, peer.id)}
@@ -145,6 +159,7 @@ class AsLower:
             ),
             random=self._random,
             time=self._loop.time,
+            lost=lambda _problem: self._legs.lose(peer.id, "upper lost"),
         )
         return _Upper(peer, share, registrant, CatalogAnswers(share, self.us, self._endpoint, self._store))
 
@@ -244,21 +259,55 @@ class AsLower:
         channel = self._ourselves if own else upper.share.resolve(head.device_id)
         if channel is None:
             return 404
-        if head.root != "Query":
-            return 403
         if not (head.sn.isascii() and head.sn.isdigit() and len(head.sn) <= 10):
             return 400
+        if head.root == "Control":
+            return self._control(event, head, upper.peer.id, None if own else channel)
         if head.cmd_type == "Catalog":
             upper.answers.ask(CatalogQuery(head.sn, event.from_user, None if own else channel))
             return 200
         kind = QUESTIONS.get(head.cmd_type)
         if kind is None:
-            return 403
+            return self._unknown(head, upper.peer.id)
         asked = _Asked(upper, head.sn, event.from_user, head.device_id, kind(target=channel))
         if own:
             self._loop.call_soon(self._answer_ourselves, asked)
             return 200
         return self._ask(asked)
+
+    def _control(self, event: Event, head: Head, upper: PlatformId, target: ChannelId | None) -> int:
+        """What the near door says of the head; the rest is read after our answer. Nothing controls us."""
+        wire = commands.wire(head.root, head.cmd_type, head.operation)
+        if wire is None or target is None or not is_device(head.device_id):
+            return self._unknown(head, upper)
+        if not self._gate.admits(wire.meaning.action, target, upper):
+            return 403
+        self._loop.call_soon(self._pass_on, wire, event.body, upper, AskedAs(head.device_id, target))
+        return 200
+
+    def _pass_on(self, wire: Wire[Control], body: bytes, upper: PlatformId, names: AskedAs) -> None:
+        try:
+            payload = wire.read(body, names)
+        except PeerError as error:
+            self.counts["controls_unreadable"] += 1
+            log.warning(
+                "control.unreadable",
+                extra={"peer": upper, "action": wire.meaning.action, "reason": str(error)},
+            )
+            return
+        verdict = self._gate.send(
+            Notice(
+                correlation=self._correlation(), origin=upper, seconds_left=CONTROL_SECONDS, payload=payload
+            )
+        )
+        self.counts["controls" if verdict.passes is not None else "controls_lost"] += 1
+
+    def _unknown(self, head: Head, upper: PlatformId) -> int:
+        """No rule can allow what we don't carry; an auditor sees that it was tried."""
+        self.counts["commands_unknown"] += 1
+        what = "/".join(filter(None, (head.root, head.cmd_type, head.operation)))
+        self._gate.note("command-unknown", upper, command=what, target=head.device_id)
+        return 403
 
     def _answer_ourselves(self, asked: _Asked) -> None:
         payload = about_us(asked.question, self.us, shared=len(self.index), wall=self._wall())
@@ -360,7 +409,12 @@ class AsLower:
         upper = self._upper_of(event)
         if upper is None:
             return Refusal(403, "not one of our uppers")
-        return decide(event, upper.peer.id, upper.share.resolve, self._media_networks[upper.peer.id])
+        peer = upper.peer.id
+        wish = decide(event, peer, upper.share.resolve, self._media_networks[peer])
+        if isinstance(wish, Refusal):
+            self.counts[f"invites_{wish.status}"] += 1
+            self._gate.note("invite-refused", peer, status=str(wish.status), why=wish.reason)
+        return wish
 
     def accept(
         self, incoming: Incoming, wish: Wish, *, port: int, offered: StreamOffered

@@ -47,6 +47,19 @@ def candidates(event: Event, offer: MediaOffer | None) -> Iterator[str]:
     yield event.to_user
 
 
+def has_media(channel: ChannelId) -> bool:
+    """Can it be played at all? Divisions, systems, groups, organisations and alarm contacts can't (Q28).
+
+    A name that is no id of the standard tells nothing, so it may be a camera (Q10).
+    """
+    name = channel.name
+    if not (name.isascii() and name.isdigit()):
+        return True
+    if len(name) == 20:
+        return not ("200" <= name[10:13] <= "299" or name[10:13] in {"134", "135"})
+    return len(name) not in {2, 4, 6, 8}
+
+
 def decide(event: Event, upper: PlatformId, resolve: Resolve, networks: Networks) -> Wish | Refusal:
     """A wish, or a refusal. An id that is not shared is 404 whatever else is wrong: it tells nothing.
 
@@ -60,7 +73,9 @@ def decide(event: Event, upper: PlatformId, resolve: Resolve, networks: Networks
         except PeerError as error:
             problem = Refusal(error.status, str(error), "this session description cannot be served")
     found = ((shown, resolve(shown)) for shown in candidates(event, offer) if shown)
-    shown, channel = next(((shown, key) for shown, key in found if key is not None), ("", None))
+    shown, channel = next(
+        ((shown, key) for shown, key in found if key is not None and has_media(key)), ("", None)
+    )
     if channel is None:
         return Refusal(404, f"{event.uri_user[:32]} is unknown or not shared")
     if offer is None:

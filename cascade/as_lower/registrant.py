@@ -51,6 +51,7 @@ class Registrant:
     Args:
         password: asked for at each challenge, so that a changed secret counts at once.
         keepalive: body of a keepalive, by its SN made anew each time.
+        lost: called each time when the upper no longer has us, with the reason.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Registrant:
         keepalive: Callable[[], bytes],
         random: Random,
         time: Callable[[], float],
+        lost: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         self._upper = upper
         self._endpoint = endpoint
@@ -69,6 +71,7 @@ class Registrant:
         self._keepalive_body = keepalive
         self._random = random
         self._time = time
+        self._tell_lost = lost
         self._destination = (upper.host, upper.port)
         self._server = Party(upper.id, upper.domain)
         self._call_id = f"{endpoint.token()}@{endpoint.local[0]}"  # one for the link (Q103)
@@ -206,7 +209,9 @@ class Registrant:
 
     def _lost(self, problem: str) -> None:
         log.warning("upper.lost", extra={"upper": self._upper.id, "reason": problem})
-        self.registered, self.problem = False, problem
+        was, self.registered, self.problem = self.registered, False, problem
+        if was:
+            self._tell_lost(problem)
 
 
 def _number(text: str | None) -> int:

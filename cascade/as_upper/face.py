@@ -13,17 +13,19 @@ from contextlib import asynccontextmanager
 from itertools import count
 from random import Random, SystemRandom
 
-from cascade.addresses import Networks
+from cascade.addresses import Listener, Networks
+from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.player import Player
 from cascade.as_upper.questions import Asker, catalog_query, target_of
-from cascade.as_upper.refusals import Refusals
+from cascade.as_upper.refusals import Refusals, Sparse
 from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
 from cascade.as_upper.sync import CatalogSync, Finished, Query
-from cascade.crossing import Ask, Crossing
+from cascade.crossing import Ask, Crossing, Notice
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
-from cascade.manscdp import Head, catalog
+from cascade.manscdp import Head, catalog, xml
+from cascade.model.commands import Command, Control
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
@@ -56,6 +58,7 @@ class AsUpper:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
         random: Random | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         chance = random or SystemRandom()
         self.us = us
@@ -71,19 +74,21 @@ class AsUpper:
         self._herald = Herald(
             gate, loop, origin=self._origin, correlation=count(chance.getrandbits(31)).__next__
         )
-        self._serials = Serials(chance.getrandbits(31))
+        self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(peers)
         self._sync = CatalogSync(self._serials)
         self._asker = Asker(endpoint, gate, self._serials, self._origin)
         self._legs = Legs()
         self._media_networks = {
-            peer.id: Networks(peer.media_networks or peer.networks) for peer in peers.values()
+            peer.id: Networks(peer.media_networks or peer.networks, listeners) for peer in peers.values()
         }
-        pool = SsrcPool(us.id, start=chance.getrandbits(31))
-        self._player = Player(us, endpoint, calls, pool, media_address, self._legs, loop.time)
+        pool = SsrcPool(us.id, random=chance)
+        self._player = Player(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
         self._responses: list[tuple[PlatformId, Head, bytes]] = []
         self._outcomes: dict[PlatformId, str] = {}
         self._refusals = Refusals(loop.time)
+        self._unreadable = Sparse(loop.time)
+        self._faults = Faults(loop.time)
         self._timer = Timer(loop, self._deadline, self._turn)
 
     # What displays and the composition root ask
@@ -112,11 +117,14 @@ class AsUpper:
             rows=self.index.count(peer),
             syncing=self._sync.progress(peer),
             outcome=self._outcomes.get(peer, ""),
+            fault=self._faults.of(peer).itself,
+            faulty=self._faults.of(peer).children,
         )
 
     def counters(self) -> Counter[str]:
         return (
             self.counts
+            + self._faults.counts
             + Counter({f"registrar_{name}": n for name, n in self._registrar.counts.items()})
             + Counter({f"catalog_{name}": n for name, n in self._sync.counts.items()})
             + Counter({f"questions_{name}": n for name, n in self._asker.counts.items()})
@@ -166,15 +174,19 @@ class AsUpper:
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]:
         """Answer a run at once; what it says is read afterwards. Each event is one that `owns` knows."""
         keepalives: list[Event] = []
+        said: list[Event] = []  # those among them that say more than OK, or come after one that did
         replies: list[Reply] = []
         for event, head in pairs:
             if head.root == "Notify" and head.cmd_type == "Keepalive":
                 keepalives.append(event)
+                if not head.well or self._faults:
+                    said.append(event)
             else:
                 replies.append((event.transaction, self._other_message(event, head)))
         if keepalives:
             replies += self._registrar.keepalives(keepalives)
             self._follow()
+            self._faults.hear(said, self._registrar.lease_of)
         return replies
 
     def _other_message(self, event: Event, head: Head) -> int:
@@ -185,7 +197,8 @@ class AsUpper:
         if head.root == "Response":
             if not self._responses:
                 self._loop.call_soon(self._read_responses)
-            self._responses.append((lease.peer.id, head, event.body))
+            body = xml.recoded(event.body, lease.peer.charset_in)
+            self._responses.append((lease.peer.id, head, body))
             return 200
         if head.root == "Notify":
             self.counts["notify_dropped"] += 1
@@ -203,10 +216,11 @@ class AsUpper:
                     self._asker.take(peer, head, body)
             except (PeerError, ValueError) as error:
                 self.counts["responses_unreadable"] += 1
-                log.warning(
-                    "response.unreadable",
-                    extra={"peer": peer, "command": head.cmd_type, "reason": str(error)},
-                )
+                if self._unreadable.due(peer):
+                    log.warning(
+                        "response.unreadable",
+                        extra={"peer": peer, "command": head.cmd_type, "reason": str(error)},
+                    )
         self._timer.plan()
 
     # Presence
@@ -239,6 +253,7 @@ class AsUpper:
         if change.online:
             self._sync.start(self.peers[peer], now, known=self.index.count(peer))
         else:
+            self._faults.forget(peer)
             self._sync.stop(peer)
             self._legs.lose(peer, "peer offline")
         self.index.set_online(peer, change.online)
@@ -293,10 +308,26 @@ class AsUpper:
     # Questions from the other side
 
     def deliver(self, crossing: Crossing) -> None:
-        """Take a question that the gate let through; exactly one Answer or NoAnswer follows."""
-        if not isinstance(crossing, Ask):
-            self.counts["crossings_dropped"] += 1
+        """Take what the gate let through. A question has exactly one Answer or NoAnswer, a control none."""
+        match crossing:
+            case Ask():
+                self._ask(crossing)
+            case Notice(payload=Control() as control):
+                self._control(control)
+            case _:
+                self.counts["crossings_dropped"] += 1
+
+    def _control(self, control: Control) -> None:
+        """Tell the peer whose channel it is; without a lease it is too late to."""
+        target = control.target
+        lease = self._registrar.lease(target.peer)
+        if target.peer not in self.peers or not self._knows(target) or lease is None:
+            self.counts["controls_dropped"] += 1
+            log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
             return
+        self._asker.control(control, lease.peer, lease.address)
+
+    def _ask(self, crossing: Ask[Command]) -> None:
         target = target_of(crossing)
         lease = None if target is None else self._registrar.lease(target.peer)
         if target is None:

@@ -12,6 +12,9 @@ from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.ports import Gate
 
+RETRY_SECONDS: Final = 5.0
+"""After a door's audit could not be written: what was to be told is told then."""
+
 PRESENCE_SECONDS: Final = 0.05
 """Changes of presence are collected this long and cross as one notice."""
 
@@ -79,8 +82,13 @@ class Herald:
     def flush(self) -> None:
         """Send all that waits, now: what is stored as told must have been."""
         self._tell()
-        while self._batches:
-            self._send_batch()
+        while self._batches and self._send_batch():
+            pass
+        self._batches.clear()
+        self._states.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def _tell(self) -> None:
         if self._due is not None:
@@ -95,30 +103,43 @@ class Herald:
                     self._notice((state,))
 
     def _notice(self, states: tuple[PeerState, ...]) -> bool:
+        """False if the rules say no. Where only the audit does, it is told later."""
         verdict = self._gate.send(
             Notice(correlation=self._correlation(), origin=self._origin, payload=Presence(states=states))
         )
-        return verdict.passes is not None
+        if verdict.rule != "audit":
+            return verdict.passes is not None
+        for state in states:
+            self._states.setdefault(state.peer, state.online)
+        if self._due is None:
+            self._due = self._loop.call_later(RETRY_SECONDS, self._tell)
+        return True
 
     def _next_batch(self) -> None:
         if self._batches:
-            self._send_batch()
-        if self._batches:
-            self._loop.call_soon(self._next_batch)
+            if not self._send_batch():
+                self._loop.call_later(RETRY_SECONDS, self._next_batch)
+            elif self._batches:
+                self._loop.call_soon(self._next_batch)
 
-    def _send_batch(self) -> None:
+    def _send_batch(self) -> bool:
+        """False if the audit could not be written: the batch waits at its place."""
         batch = self._batches.popleft()
         verdict = self._gate.send(
             CatalogBatch(
                 correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=batch.rows
             )
         )
+        if verdict.rule == "audit":
+            self._batches.appendleft(batch)
+            return False
         if batch.shown is not None and isinstance(verdict.passes, CatalogBatch):
             batch.shown.update(verdict.passes.rows.ids())
         if batch.former is not None and batch.shown is not None:
             former = [batch.former.get(number) for number in range(len(batch.former))]
             hidden = Rows.build([row for row in former if row["id"] not in batch.shown])
             self._batches.extendleft(_Batch(batch.peer, "gone", part) for part in _parts(hidden))
+        return True
 
 
 def _parts(rows: Rows) -> list[Rows]:

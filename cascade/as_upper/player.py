@@ -1,16 +1,17 @@
 """Playing a channel below: our INVITE, what its answer agreed to, our ACK (GB/T 28181-2016 9.2, 5.5)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from cascade.addresses import Networks, media_objection
 from cascade.errors import StreamFailed, Unacceptable
-from cascade.leg import CallLeg, Legs
+from cascade.leg import CallLeg, LegMemo, Legs
 from cascade.model.ids import ChannelId
 from cascade.model.ssrc import SsrcPool, ten_digits
 from cascade.peers import LowerPeer, Us
-from cascade.ports import Agreed, Leg
+from cascade.ports import Agreed, Leg, Store
 from cascade.sdp import MediaAnswer, MediaOffer, read_answer, write_offer
 from cascade.status import FAILURE_STATUS, failure_of
 from sip.aio.calls import Call, Calls
@@ -19,6 +20,12 @@ from sip.errors import Declined, PeerError, TransactionTimeout, TransportFailed
 from sip.events import Address
 from sip.headers.reason import reason
 from sip.uri import host_port
+
+STILL_HELD: Final = frozenset({486, 487, 500})
+"""What devices answer that have not noticed the end of our last session."""
+
+PARTING_SECONDS: Final = 3.0
+"""How long a refused viewer waits for that session's end: three repeats of our BYE."""
 
 
 def agree(peer: LowerPeer, answer: MediaAnswer, ours: int, source: str, networks: Networks) -> Agreed:
@@ -58,6 +65,7 @@ class Player:
     pool: SsrcPool
     media_address: str
     legs: Legs
+    store: Store
     time: Callable[[], float]
 
     @asynccontextmanager
@@ -96,13 +104,28 @@ class Player:
     async def _placed(
         self, peer: LowerPeer, at: Address, channel: ChannelId, stream_number: int, port: int, ours: int
     ) -> AsyncIterator[Call]:
-        """Hold a call that was answered with 2xx and is not acknowledged; leaving does that, then BYE."""
-        placing = self.calls.place(
-            self._invite(at, channel, stream_number, port, ours), answer_seconds=peer.invite_seconds
-        )
+        """Hold a call that was answered with 2xx and is not acknowledged; leaving does that, then BYE.
+
+        A peer that still holds a session which we are ending is asked once more after that (Q62).
+        """
+
+        def placing() -> AbstractAsyncContextManager[Call]:
+            return self.calls.place(
+                self._invite(at, channel, stream_number, port, ours),
+                answer_seconds=peer.invite_seconds,
+                memo=LegMemo(self.store, peer.id, port),
+            )
+
         async with AsyncExitStack() as held:
             try:
-                call = await held.enter_async_context(placing)
+                try:
+                    call = await held.enter_async_context(placing())
+                except Declined as error:
+                    if error.status not in STILL_HELD or not await self.calls.settled(
+                        at, seconds=PARTING_SECONDS
+                    ):
+                        raise
+                    call = await held.enter_async_context(placing())
             except Declined as error:
                 words = error.warning or error.reason  # Q110: what the peer says about it
                 raise StreamFailed(failure_of(error.status), f"{error.status} {words}".rstrip()) from None

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from cascade.crossing import Answer, Ask, Failure, NoAnswer
 from cascade.errors import BadCommand
-from cascade.manscdp import CONTENT_TYPE, Head, catalog, device_info, device_status
+from cascade.manscdp import CONTENT_TYPE, Head, catalog, commands, device_info, device_status
 from cascade.manscdp.wire import NamesOf, Wire
-from cascade.model.commands import Command
+from cascade.model.commands import Command, Control
 from cascade.model.commands.device_info import AskDeviceInfo, DeviceInfo
 from cascade.model.commands.device_status import AskDeviceStatus, DeviceStatus
 from cascade.model.ids import ChannelId, PlatformId
@@ -106,6 +106,19 @@ class Asker:
 
         body = question_body(question, peer, sn)
         self._endpoint.send(_message(self._endpoint, question.target.name, at, body), then)
+
+    def control(self, control: Control, peer: LowerPeer, at: Address) -> None:
+        """Tell `peer` what its device shall do; its status is counted, and there is no other answer."""
+
+        def then(event: Event) -> None:
+            taken = event.kind == Kind.RESPONSE and event.status < 300
+            self.counts["controls_taken" if taken else "controls_failed"] += 1
+
+        names = NamesOf(peer.id)
+        body = commands.wire_of(control).write(
+            control, sn=self._serials.next(), names=names, charset=peer.charset
+        )
+        self._endpoint.send(_message(self._endpoint, control.target.name, at, body), then)
 
     def take(self, peer: PlatformId, head: Head, body: bytes) -> None:
         """An answer of `peer`; one that is late, repeated or invented is counted.

@@ -14,6 +14,23 @@ LINE_SECONDS: Final = 10.0
 SHOWN: Final = 5
 
 
+class Sparse:
+    """One line of a kind and peer now and then, however often it errs; counters have them all (Q109)."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float = LINE_SECONDS) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._next: dict[str, float] = {}
+
+    def due(self, peer: str) -> bool:
+        """May there be a line about `peer` now? `peer` is one that is configured: they are few."""
+        now = self._clock()
+        if now < self._next.get(peer, 0.0):
+            return False
+        self._next[peer] = now + self._seconds
+        return True
+
+
 class Refusals:
     """REGISTERs whose digest was wrong. An unknown id looks like a wrong password, here as on the wire."""
 
@@ -35,12 +52,7 @@ class Refusals:
             return
         log.warning(
             "registrations.refused",
-            extra={
-                "count": self._count,
-                "first": self._first,
-                "why": "unknown id, wrong password, or another realm or id in the digest",
-                "remedy": "compare id, domain and password at the peer with the configuration and secrets",
-            },
+            extra={"count": self._count, "first": self._first},  # the gateway adds why, and what to do
         )
         self._count, self._first = 0, []
         self._next_line = self._clock() + LINE_SECONDS

@@ -24,6 +24,10 @@ DEFAULT_EXPIRES: Final = 3600
 OUR_VERSION: Final = "2.0"
 """X-GB-Ver of the 2016 edition; given to whoever sends the header (2022 annex I)."""
 
+FOLLOW_SECONDS: Final = 10.0
+"""A port that was followed is kept so long. A keepalive proves nothing but its source, which can be forged:
+each packet may cost an audit record and a change of address only so often."""
+
 BEIJING: Final = timezone(timedelta(hours=8))
 
 Why = Literal["registered", "revived", "restored", "moved", "followed", "removed", "expired", "silent"]
@@ -105,6 +109,7 @@ class Lease:
     silence: float  # seconds without a keepalive that end it
     online: bool = True
     queued: float = 0.0  # the moment under which the heap holds it, 0 when it does not
+    follows_from: float = 0.0  # until then it stays at its port, whatever a keepalive says
 
     @property
     def due(self) -> float:
@@ -234,21 +239,23 @@ class Registrar:
         peer = self._proven(event)
         if peer is None:
             return Challenged(transaction, versioned)
-        wanted = event.expires
+        wanted, arrived, source = event.expires, event.arrived, event.source
+        lease = self._leases.get(peer.id)
+        elsewhere = (
+            lease if lease and lease.online and lease.address != source and lease.due > arrived else None
+        )
+        if elsewhere is not None and peer.binding == "strict":  # nor may it end there, to begin here
+            self.counts["takeover_refused"] += 1
+            return Refused(transaction, 403)
         if wanted == 0:
             self._remove(peer.id)
             return Accepted(transaction, 0, "", versioned)
         expires = min(DEFAULT_EXPIRES if wanted is None else wanted, peer.max_expires)
         if expires < peer.min_expires:
             return Refused(transaction, 423, peer.min_expires)
-        arrived, source = event.arrived, event.source
-        lease = self._leases.get(peer.id)
-        if lease is not None and lease.online and lease.address != source and lease.due > arrived:
-            if peer.binding == "strict":
-                self.counts["takeover_refused"] += 1
-                return Refused(transaction, 403)
-            kept = peer.binding == "same-host" and lease.host == source[0]
-            self._moved(lease, source, "followed" if kept else "moved")
+        if elsewhere is not None:
+            kept = peer.binding == "same-host" and elsewhere.host == source[0]
+            self._moved(elsewhere, source, "followed" if kept else "moved")
             self.counts["moved"] += 1
         came = lease is None or not lease.online
         lease = self._enter(peer, source, arrived, arrived + expires)
@@ -291,8 +298,11 @@ class Registrar:
         elif lease.peer.revival == "revive":
             lease.ends = max(lease.ends, arrived + lease.granted)
         lease.heard = max(lease.heard, arrived)
-        if lease.port != source[1]:
+        if lease.port != source[1] and arrived < lease.follows_from:
+            self.counts["follows_held"] += 1
+        elif lease.port != source[1]:
             self.counts["followed"] += 1
+            lease.follows_from = arrived + FOLLOW_SECONDS
             self._moved(lease, source, "followed")
             self._forget_address(lease)
             lease.port = source[1]

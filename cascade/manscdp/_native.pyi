@@ -42,6 +42,10 @@ class Head:
     def operation(self) -> str:
         """Of a DeviceControl the name of the element that says what to do, else ""."""
 
+    @property
+    def well(self) -> bool:
+        """False for a keepalive that does not say OK, or lists broken children (Q14)."""
+
 @final
 class CatalogPage:
     """One page of a catalog. `sum_num` and `num` are claims of the peer, None where it made none."""

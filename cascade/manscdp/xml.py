@@ -8,7 +8,7 @@ access and external files are off besides.
 import re
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -29,6 +29,13 @@ _DECLARATION: Final = re.compile(r"<\?xml\s[^>]*>")
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _KEPT: Final = {"\r": "&#13;"}  # a reader would make it a line feed
+
+
+def recoded(body: bytes, charset: Literal["auto", "GB18030", "UTF-8"]) -> bytes:
+    """The body as UTF-8 with its mark, from the charset that it is known to be in; as it is for "auto"."""
+    if charset == "auto":
+        return body
+    return b"\xef\xbb\xbf" + body.removeprefix(b"\xef\xbb\xbf").decode(charset, "replace").encode()
 
 
 def read_root(body: bytes) -> etree._Element:

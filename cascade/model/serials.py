@@ -1,15 +1,21 @@
-"""Serial numbers of our own questions (SN): they start at random and are never another side's."""
+"""Serial numbers of our own questions (SN): they say which answer belongs to which, and are no secret."""
 
-from itertools import count
+from collections.abc import Callable
+from typing import Final
 
-LARGEST = 0x7FFF_FFFF
+LARGEST: Final = 0x7FFF_FFFF
 
 
 class Serials:
-    """1 and up; `start` is random, so that a late answer to a question before our restart fits none."""
+    """1 and up, each from `draw` (31 random bits).
 
-    def __init__(self, start: int) -> None:
-        self._numbers = count(start % LARGEST)
+    Not counted on: whoever is asked would know the number of our next question to somebody else, and a
+    datagram with a forged source could answer in its place. Nor does a late answer to a question before
+    our restart fit one of today's.
+    """
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        self._draw = draw
 
     def next(self) -> int:
-        return next(self._numbers) % LARGEST + 1
+        return self._draw() % LARGEST + 1

@@ -3,6 +3,7 @@ five digits of the domain's id, four that are free.
 """
 
 from collections import deque
+from random import Random
 from typing import Final, Literal
 
 from cascade.model.ids import GbId
@@ -17,20 +18,27 @@ class SsrcPool:
 
     Args:
         domain: our own id; its digits 4 to 8 stand in every number.
-        start: which of the 10,000 comes first; random, so that a restart does not repeat numbers.
+        random: which of the 10,000 comes next. Who is invited must not know the number of the stream that
+            a neighbour will be asked for, or it could send in its place.
     """
 
-    def __init__(self, domain: GbId, *, start: int, history: bool = False) -> None:
+    def __init__(self, domain: GbId, *, random: Random, history: bool = False) -> None:
         kind: Literal["0", "1"] = "1" if history else "0"
         self._base = int(f"{kind}{domain.digits[3:8]:0<5}0000")
-        self._free = deque((start + step) % PER_KIND for step in range(PER_KIND))
+        self._random = random
+        self._free = list(range(PER_KIND))
         self._resting: deque[tuple[float, int]] = deque()  # (until, number)
 
     def take(self, now: float) -> int | None:
         """A number nobody uses, or None when all 10,000 are taken or resting."""
         while self._resting and self._resting[0][0] <= now:
             self._free.append(self._resting.popleft()[1])
-        return self._base + self._free.popleft() if self._free else None
+        free = self._free
+        if not free:
+            return None
+        chosen = self._random.randrange(len(free))
+        free[chosen], free[-1] = free[-1], free[chosen]
+        return self._base + free.pop()
 
     def give_back(self, ssrc: int, now: float) -> None:
         self._resting.append((now + QUARANTINE_SECONDS, ssrc - self._base))

@@ -6,6 +6,7 @@ latest `SYNC_SECONDS` later. If either fails nothing may cross (GA/T 1788 bounda
 """
 
 import fcntl
+import functools
 import logging
 import os
 import stat
@@ -62,7 +63,9 @@ class Audit:
         self._monotonic = monotonic
         self._fd = -1
         self._trouble = ""  # why nothing can be written; "" while all is well
+        self._down = False  # from the first failure to the first record that was written again
         self._retry_at = 0.0
+        self._second, self._second_text = -1.0, ""  # as `_moment` wrote it last
         self._written = threading.Event()
         self._closing = threading.Event()
         self._sync_failed = ""
@@ -97,8 +100,7 @@ class Audit:
         self._retry_at = float("inf")
 
     def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> None:
-        moment = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="microseconds")
-        full = {**entry, "time": moment, "monotonic": round(self._monotonic(), 6)}
+        full = {**entry, "time": self._moment(), "monotonic": round(self._monotonic(), 6)}
         line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
         if len(line) > chain.MAX_LINE_BYTES:
             full |= {"details": {}, "subjects": [], "users": [], "cut": True}
@@ -115,10 +117,22 @@ class Audit:
                 f"The audit file {self.path} took only a part of a record. Free space on its disk."
             )
         self.sequence, self.last_hash = sequence, hashed
-        self._written.set()
+        if self._down:
+            self._down = False
+            log.info("audit.resumed", extra={"file": str(self.path), "sequence": sequence})
+        if not self._written.is_set():  # the thread clears it before it syncs, so it syncs this too
+            self._written.set()
+
+    def _moment(self) -> str:
+        second, rest = divmod(self._wall(), 1.0)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second_text}.{int(rest * 1e6):06d}+00:00"
 
     def _fail(self, trouble: str) -> AuditUnavailable:
-        if not self._trouble:
+        if not self._down:
+            self._down = True
             log.error("audit.failed", extra={"file": str(self.path), "problem": trouble})
         self._trouble = trouble
         self._retry_at = self._monotonic() + RETRY_SECONDS
@@ -137,7 +151,6 @@ class Audit:
         except AuditUnavailable as error:
             raise self._fail(str(error)) from error
         self._trouble = ""
-        log.info("audit.resumed", extra={"file": str(self.path), "sequence": self.sequence})
 
     def _open(self) -> None:
         """Open, lock and continue the chain; leaves no descriptor behind when it fails."""
@@ -217,7 +230,8 @@ def describe(
 
     Rows are counted, never listed. Names beyond `MAX_SUBJECTS` are counted.
     """
-    named = [] if isinstance(crossing, CatalogBatch) else list(dict.fromkeys(map(str, _subjects(crossing))))
+    about = getattr(crossing, "payload", crossing)
+    named = _names(about)
     entry: dict[str, Any] = {
         "side": side,
         "door": door,
@@ -225,12 +239,12 @@ def describe(
         "kind": type(crossing).__name__,
         "action": action_of(crossing),
         "origin": str(crossing.origin),
-        "users": [user[:MAX_TEXT] for user in crossing.users[:MAX_USERS]],
+        "users": [user[:MAX_TEXT] for user in crossing.users[:MAX_USERS]] if crossing.users else [],
         "correlation": crossing.correlation,
         "subjects": named[:MAX_SUBJECTS],
         "verdict": "refused" if verdict.passes is None else "passed",
         "rule": verdict.rule,
-        "details": _details(crossing),
+        "details": _details(about),
     }
     if len(named) > MAX_SUBJECTS:
         entry["subjects_not_listed"] = len(named) - MAX_SUBJECTS
@@ -242,52 +256,86 @@ def describe(
     return entry
 
 
-def action_of(crossing: Crossing) -> str:
-    """The name by which rules know it: of its payload, of its media, or of what has no rule."""
-    match crossing:
-        case CatalogBatch():
-            return "catalog.rows"
-        case _:
-            payload = getattr(crossing, "payload", crossing)
-            return str(getattr(payload, "action", "stream.ended"))
-
-
-def _subjects(crossing: Crossing) -> list[ChannelId | PlatformId]:
-    about = getattr(crossing, "payload", crossing)
-    return [name for field in _fields(about) if field != "origin" for name in subjects(getattr(about, field))]
-
-
-def _details(crossing: Crossing) -> dict[str, Any]:
-    """The plain values of the crossing's content, so that a record says on or off, not only of whom."""
-    about = getattr(crossing, "payload", crossing)
-    common = {"correlation", "origin", "users", "seconds_left", "action", "rows"}
+def describe_head(
+    action: str,
+    target: ChannelId,
+    origin: PlatformId,
+    refusal: Verdict,
+    *,
+    side: str,
+    direction: Direction,
+) -> dict[str, Any]:
+    """As `describe`, of a request that was refused by its head: what it wanted in detail was not read."""
     return {
-        field: _plain(getattr(about, field))
-        for field in _fields(about)
-        if field not in common and not isinstance(getattr(about, field), ChannelId)
+        "side": side,
+        "door": "send",
+        "direction": direction,
+        "kind": "Head",
+        "action": action,
+        "origin": str(origin),
+        "subjects": [str(target)],
+        "verdict": "refused",
+        "rule": refusal.rule,
     }
 
 
-def _fields(about: Command | Crossing) -> tuple[str, ...]:
-    return about.__struct_fields__
+def action_of(crossing: Crossing) -> str:
+    """The name by which rules know it: of its payload, of its media, or of what has no rule."""
+    if isinstance(crossing, CatalogBatch):
+        return "catalog.rows"
+    about = getattr(crossing, "payload", crossing)
+    return str(getattr(about, "action", "stream.ended"))
 
 
-def _plain(value: object) -> Any:
-    match value:
-        case Secret():
-            return MASK
-        case str():
-            return str(value)[:MAX_TEXT]
-        case bool() | int() | float() | None:
-            return value
-        case Rows():
-            return len(value)
-        case tuple() | list():
-            return [_plain(part) for part in value[:MAX_USERS]]
-        case Struct():
-            return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-        case _:
-            return str(value)[:MAX_TEXT]
+def _names(about: Command | Crossing) -> list[str]:
+    """What it names, once each, in the order of its fields; the rows of a batch are no names."""
+    found = [name for field in _shown(type(about)) for name in subjects(getattr(about, field))]
+    return [str(found[0])] if len(found) == 1 else list(dict.fromkeys(map(str, found)))
+
+
+def _details(about: Command | Crossing) -> dict[str, Any]:
+    """The plain values of the crossing's content, so that a record says on or off, not only of whom."""
+    details = {}
+    for field in _shown(type(about)):
+        value = getattr(about, field)
+        if type(value) is not ChannelId:
+            details[field] = _plain(value)
+    return details
+
+
+@functools.cache
+def _shown(kind: type[Command | Crossing]) -> tuple[str, ...]:
+    """The fields that say what a crossing is about; the envelope's have keys of their own."""
+    common = {"correlation", "origin", "users", "seconds_left", "action", "rows"}
+    return tuple(field for field in kind.__struct_fields__ if field not in common)
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    way = _ways.get(kind)
+    if way is None:
+        way = _ways[kind] = _way(kind)
+    return way(value)
+
+
+_ways: Final[dict[type, Callable[[Any], Any]]] = {}
+
+
+def _way(kind: type) -> Callable[[Any], Any]:
+    """How values of this kind stand in a record."""
+    if issubclass(kind, Secret):
+        return lambda value: MASK
+    if issubclass(kind, str):
+        return lambda value: str(value)[:MAX_TEXT]
+    if issubclass(kind, bool | int | float | None):
+        return lambda value: value
+    if issubclass(kind, Rows):
+        return len
+    if issubclass(kind, tuple | list):
+        return lambda value: [_plain(part) for part in value[:MAX_USERS]]
+    if issubclass(kind, Struct):
+        return lambda value: {name: _plain(getattr(value, name)) for name in kind.__struct_fields__}
+    return lambda value: str(value)[:MAX_TEXT]
 
 
 def _read_end(fd: int) -> bytes:

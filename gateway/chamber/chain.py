@@ -1,20 +1,24 @@
 """The audit chain: how one record is written as a line, and how a file of them is checked.
 
-A line is canonical JSON: keys sorted, no spaces, ASCII only, so that nothing a peer wrote can start
-a line or move a terminal's cursor. Its `hash` is SHA-256 over the previous record's hash (64 hex
-digits as ASCII) followed by the line without `hash`. A marker record closes what a crash or a full
-disk tore: it names the SHA-256 of what is left of it and continues from the record before.
+A line is canonical JSON: keys sorted, no spaces, printable ASCII only, so that nothing a peer wrote
+can start a line or move a terminal's cursor. Only `hash` stands out of order, as the last key: it is
+SHA-256 over the previous record's hash (64 hex digits as ASCII) followed by the line without it. A
+marker record closes what a crash or a full disk tore: it names the SHA-256 of what is left of it and
+continues from the record before.
 
 The chain finds what was edited, removed or moved between records that are there. It cannot find
 that the newest records were cut off: compare the last hash with one kept elsewhere.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+
+import msgspec
 
 ALGORITHM: Final = "sha256"
 GENESIS: Final = "0" * 64
@@ -25,19 +29,26 @@ TORN: Final = "torn_sha256"
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    """Equal records give equal bytes, and reading them back gives an equal record."""
+    try:
+        data = _encoder.encode(record)
+    except UnicodeEncodeError:  # half a surrogate pair; nothing that a peer wrote may stop the audit
+        data = _encoder.encode(json.loads(json.dumps(record, ensure_ascii=False).encode(errors="replace")))
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _NOT_PRINTABLE.sub(_escaped, data.decode()).encode("ascii")
 
 
 def digest(previous: str, record: Mapping[str, Any]) -> str:
     """The hash of `record`, which must not hold one yet."""
-    return sha256(previous.encode("ascii") + canonical(record)).hexdigest()
+    return _digest(previous, canonical(record))
 
 
 def seal(record: Mapping[str, Any], *, sequence: int, previous: str) -> tuple[bytes, str]:
     """The line of `record` with its newline, and its hash."""
-    full = {**record, "sequence": sequence, "previous": previous, "hash_algorithm": ALGORITHM}
-    full["hash"] = digest(previous, full)
-    return canonical(full) + b"\n", full["hash"]
+    body = canonical({**record, "sequence": sequence, "previous": previous, "hash_algorithm": ALGORITHM})
+    hashed = _digest(previous, body)
+    return _line(body, hashed) + b"\n", hashed
 
 
 def unseal(line: bytes) -> dict[str, Any] | None:
@@ -46,7 +57,7 @@ def unseal(line: bytes) -> dict[str, Any] | None:
     Whole does not mean true: `check` compares the hash.
     """
     try:
-        record = json.loads(line)
+        record = msgspec.json.decode(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
@@ -129,11 +140,12 @@ def _closes(record: dict[str, Any], remains: bytes) -> bool:
 def _follow(record: dict[str, Any], line: bytes, *, number: int, after: int, previous: str) -> str:
     """The hash of `record`, which must be the next one after `after` records."""
     sequence, claimed, hashed = record["sequence"], record["previous"], record.pop("hash")
-    if canonical({**record, "hash": hashed}) != line:
+    body = canonical(record)
+    if _line(body, hashed) != line:
         raise _Broken(f"Record {sequence} (line {number}) was edited: it is not written as it was.")
     if record.get("hash_algorithm") != ALGORITHM:
         raise _Broken(f"Record {sequence} (line {number}) was edited: its hash algorithm is not {ALGORITHM}.")
-    if digest(claimed, record) != hashed:
+    if _digest(claimed, body) != hashed:
         raise _Broken(f"Record {sequence} (line {number}) was edited: its hash does not fit its content.")
     if sequence > after + 1:
         absent = (
@@ -151,3 +163,25 @@ def _follow(record: dict[str, Any], line: bytes, *, number: int, after: int, pre
             f"Record {sequence} (line {number}) does not continue record {after}: one was replaced."
         )
     return str(hashed)
+
+
+def _digest(previous: str, body: bytes) -> str:
+    return sha256(previous.encode("ascii") + body).hexdigest()
+
+
+def _line(body: bytes, hashed: str) -> bytes:
+    return b'%b,"hash":"%b"}' % (body[:-1], hashed.encode("ascii", errors="replace"))
+
+
+def _exact(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)  # msgspec writes no subclass of str
+    raise TypeError(f"{type(value).__name__} cannot stand in a record")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found.group())[1:-1]
+
+
+_encoder: Final = msgspec.json.Encoder(order="sorted", enc_hook=_exact)
+_NOT_PRINTABLE: Final = re.compile("[^\0-~]+")

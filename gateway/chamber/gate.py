@@ -5,7 +5,7 @@ be written stops everything, ends included; the sender learns it from the verdic
 """
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -18,15 +18,17 @@ from cascade.crossing import (
     Crossing,
     Direction,
     NoAnswer,
+    Notice,
     StreamEnded,
     StreamOffered,
     StreamOpen,
 )
+from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
-from gateway.chamber.audit import AuditUnavailable, Door, describe
+from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
 from gateway.chamber.link import LinkEnd, LinkUnavailable
-from gateway.chamber.policy import Branch, CompiledRules, judge
+from gateway.chamber.policy import Branch, CompiledRules, judge, judge_head
 
 log: Final = logging.getLogger("gateway.chamber.gate")
 
@@ -34,6 +36,10 @@ MAX_OPEN: Final = 20_000
 """Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
 GRACE_SECONDS: Final = 5.0
 """An answer may still pass this long after its question's deadline, for the time on the link."""
+
+MAX_HELD: Final = 20_000
+"""Crossings held back by a full disk; the oldest is lost first."""
+RETRY_SECONDS: Final = 1.0
 
 Side = Literal["outer", "inner"]
 SENDS: Final[dict[Side, Direction]] = {"outer": "inward", "inner": "outward"}
@@ -57,6 +63,8 @@ class GateCounters:
     refused: Counter[str] = field(default_factory=Counter)  # crossings; "audit" and "link" are ours
     rows_passed: int = 0
     rows_refused: Counter[str] = field(default_factory=Counter)
+    held: int = 0  # were held back by an audit that could not be written
+    lost: int = 0  # of these, too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,12 @@ class _Open:
 
 
 class Gate:
-    """Satisfies `cascade.ports.Gate`. `clock` gives seconds of any monotonic clock."""
+    """Satisfies `cascade.ports.Gate`. `clock` gives seconds of any monotonic clock.
+
+    What says how things are, and is said once (ends of streams; on arrival rows and presence too), is
+    held while the audit cannot be written, and passes in its order as soon as it can. `later` calls
+    back after so many seconds; without it what is held goes before the next crossing.
+    """
 
     def __init__(
         self,
@@ -80,6 +93,7 @@ class Gate:
         branch: Branch,
         clock: Callable[[], float],
         observers: Sequence[Observer] = (),
+        later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self.on_delivery: Callable[[Crossing], None] = _undeliverable
         self.counters: Final = GateCounters()
@@ -92,6 +106,9 @@ class Gate:
         self._clock = clock
         self._observers = list(observers)
         self._questions: OrderedDict[tuple[str, Direction, int], _Open] = OrderedDict()
+        self._later = later
+        self._held: deque[tuple[Door, Crossing]] = deque()
+        self._waking = False
         link.on_arrival = self.receive
 
     def observe(self, observer: Observer) -> None:
@@ -100,9 +117,17 @@ class Gate:
 
     def send(self, crossing: Crossing) -> Verdict:
         """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
+        if self._held:
+            self.retry()
         verdict = self._decide(crossing, "send", self._sends)
         if verdict.passes is None:
+            if verdict.rule == "audit" and isinstance(crossing, StreamEnded):
+                self._hold("send", crossing)
             return verdict
+        return self._hand_over(crossing, verdict)
+
+    def _hand_over(self, crossing: Crossing, verdict: Verdict) -> Verdict:
+        assert verdict.passes is not None
         self._remember(verdict.passes, self._sends)
         try:
             self._link.deliver(verdict.passes)
@@ -110,6 +135,20 @@ class Gate:
             lost = Verdict(None, "link", f"Nothing was handed over: {error}.")
             return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
         return self._counted(crossing, verdict)
+
+    def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
+        """Judge a request by its head; a refusal is recorded and counted like that of a crossing."""
+        refusal = judge_head(self._rules, action, target, origin, self._sends, self._branch)
+        if refusal is None:
+            return True
+        try:
+            self._audit.record(
+                describe_head(action, target, origin, refusal, side=self._side, direction=self._sends)
+            )
+        except AuditUnavailable as error:
+            refusal = Verdict(None, "audit", str(error))
+        self._note_refusal("Head", origin, refusal)
+        return False
 
     def note(self, event: str, peer: PlatformId, **details: str) -> None:
         """Write what does not cross, but what an auditor must see, to this door's audit."""
@@ -126,11 +165,59 @@ class Gate:
 
     def receive(self, crossing: Crossing) -> None:
         """Judge and record what the other door let through, then deliver it. The link calls this."""
-        direction = BACK[self._sends]
-        verdict = self._decide(crossing, "receive", direction)
-        if verdict.passes is None:
+        if self._held:
+            self.retry()
+        verdict = self._decide(crossing, "receive", BACK[self._sends])
+        if verdict.passes is not None:
+            self._deliver(crossing, verdict)
+        elif verdict.rule == "audit" and _says_how_things_are(crossing):
+            self._hold("receive", crossing)
+        else:
             self._tell_asker(crossing, "refused", verdict.rule)
-            return
+
+    def _hold(self, door: Door, crossing: Crossing) -> None:
+        self.counters.held += 1
+        if len(self._held) >= MAX_HELD:
+            self._held.popleft()
+            self.counters.lost += 1
+        self._held.append((door, crossing))
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._later is not None and not self._waking:
+            self._waking = True
+            self._later(RETRY_SECONDS, self._woken)
+
+    def _woken(self) -> None:
+        self._waking = False
+        self.retry()
+        if self._held:
+            self._wake()
+
+    def retry(self) -> None:
+        """Let what is held pass, in its order, if the audit takes it. A failure makes no line."""
+        while self._held:
+            door, crossing = self._held[0]
+            direction = self._sends if door == "send" else BACK[self._sends]
+            verdict = judge(self._rules, crossing, direction, self._branch, self._asker(crossing, direction))
+            verdict = self._written(crossing, verdict, door, direction)
+            if verdict.rule == "audit":
+                return
+            self._held.popleft()
+            if verdict.passes is None:
+                self._counted(crossing, verdict)
+            elif door == "send":
+                self._hand_over(crossing, verdict)
+            else:
+                self._deliver(crossing, verdict)
+
+    def close(self) -> None:
+        """Forget what is held: who it is for is going too."""
+        self._held.clear()
+
+    def _deliver(self, crossing: Crossing, verdict: Verdict) -> None:
+        assert verdict.passes is not None
+        direction = BACK[self._sends]
         self._counted(crossing, verdict)
         self._remember(verdict.passes, direction)
         try:
@@ -164,22 +251,25 @@ class Gate:
         if isinstance(crossing, CatalogBatch):
             counters.rows_refused.update(verdict.refused)
         if verdict.passes is None:
-            counters.refused[verdict.rule] += 1
-            log.info(
-                "crossing.refused",
-                extra={
-                    "side": self._side,
-                    "kind": type(crossing).__name__,
-                    "peer": crossing.origin,
-                    "rule": verdict.rule,
-                    "reason": verdict.reason,
-                },
-            )
+            self._note_refusal(type(crossing).__name__, crossing.origin, verdict)
             return verdict
         counters.passed[verdict.rule] += 1
         if isinstance(verdict.passes, CatalogBatch):
             counters.rows_passed += len(verdict.passes.rows)
         return verdict
+
+    def _note_refusal(self, kind: str, peer: PlatformId, verdict: Verdict) -> None:
+        self.counters.refused[verdict.rule] += 1
+        log.info(
+            "crossing.refused",
+            extra={
+                "side": self._side,
+                "kind": kind,
+                "peer": peer,
+                "rule": verdict.rule,
+                "reason": verdict.reason,
+            },
+        )
 
     def _tell_asker(self, crossing: Crossing, failure: Literal["refused", "failed"], rule: str) -> None:
         """Who asked must not wait for an answer that cannot come."""
@@ -193,7 +283,7 @@ class Gate:
             case StreamOpen(channel=channel):
                 self.send(
                     StreamEnded(
-                        correlation=number, origin=origin, channel=channel, failure=failure, reason=rule
+                        correlation=number, origin=origin, channel=channel, failure=failure, rule=rule
                     )
                 )
             case _:
@@ -242,6 +332,13 @@ class Gate:
         if question is None or (question.action, question.channel) != (action, channel):
             return None
         return question.asker if self._clock() <= question.until else None
+
+
+def _says_how_things_are(crossing: Crossing) -> bool:
+    """An end, rows or presence: said once, so it must not be lost. A question is asked again."""
+    if isinstance(crossing, Notice):
+        return isinstance(crossing.payload, Presence)
+    return isinstance(crossing, StreamEnded | CatalogBatch)
 
 
 def _undeliverable(crossing: Crossing) -> None:

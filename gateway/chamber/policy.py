@@ -163,6 +163,23 @@ def judge(
             assert_never(crossing)
 
 
+def judge_head(
+    rules: CompiledRules,
+    action: str,
+    target: ChannelId,
+    origin: PlatformId,
+    direction: Direction,
+    branch: Branch,
+) -> Verdict | None:
+    """The refusal of a request of which only the head was read; None if the whole may be sent on.
+
+    The rules look at nothing else of a command about one channel, so both judgements agree.
+    """
+    question = _Question(direction, action, origin)
+    allowed, rule = rules.judge(question, *_judged(target, branch))
+    return None if allowed else _refused(rules, question, rule, str(target))
+
+
 def _judge_answer(
     rules: CompiledRules,
     crossing: Crossing,

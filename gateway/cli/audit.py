@@ -5,32 +5,40 @@ from typing import Annotated
 
 import typer
 
-from gateway.chamber.chain import verify as verify_chain
-
-app = typer.Typer(help="Work on audit files.", no_args_is_help=True)
-
-
-@app.callback()
-def audit() -> None:
-    """Keeps `verify` a command of its own while it is the only one."""
+from gateway.chamber.chain import verify
+from gateway.cli.scaffold import Frame
+from gateway.words import Words
+from gateway.words.system import reason
 
 
-@app.command()
-def verify(file: Annotated[Path, typer.Argument(help="An audit file.", metavar="FILE")]) -> None:
-    """Check the chain of an audit file: exit 0 whole, 1 broken, 2 unreadable."""
+def add(app: typer.Typer, frame: Frame) -> None:
+    words = frame.words
+    audit = typer.Typer()
+
+    @audit.callback()
+    def root() -> None:
+        """Keeps `verify` a command of its own while it is the only one."""
+
+    @audit.command("verify", **frame.command(words.say("help.verify")))
+    def command(
+        file: Annotated[Path, typer.Argument(help=words.say("help.file"), metavar="FILE")],
+    ) -> None:
+        verify_file(file, words)
+
+    app.add_typer(audit, name="audit", **frame.group(words.say("help.audit")))
+
+
+def verify_file(file: Path, words: Words) -> None:
+    """Say whether the chain is whole. Exits 1 where it is not, 2 where it cannot be read."""
     try:
-        report = verify_chain(file)
+        report = verify(file)
     except OSError as error:
-        typer.echo(f"{file} cannot be read: {error.strerror}. Name an audit file.", err=True)
+        typer.echo(words.say("audit.unreadable", file=str(file), reason=reason(error)), err=True)
         raise typer.Exit(2) from error
     if not report.whole:
-        typer.echo(
-            f"{file}: the chain is broken. {report.problem} "
-            f"The {report.records} records before it are whole. "
-            "Keep the file for examination and compare it with a copy.",
-            err=True,
-        )
+        text = words.say("audit.broken", file=str(file), problem=report.problem, records=report.records)
+        typer.echo(text, err=True)
         raise typer.Exit(1)
-    typer.echo(f"{file}: {report.records} records, the chain is whole. Last hash {report.last_hash}.")
+    typer.echo(words.say("audit.whole", file=str(file), records=report.records, hash=report.last_hash))
     if report.torn:
-        typer.echo(f"{report.torn} torn by a crash or a full disk, each closed by a marker.")
+        typer.echo(words.say("audit.torn", count=report.torn))

@@ -1,50 +1,91 @@
 """`lockgate check`: is the configuration usable, and what would it do?"""
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.scaffold import Frame
 from gateway.config import Config, SideConfig, examine
 from gateway.config_reading import Problem
+from gateway.words import Saying, Words, saying
 
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", metavar="FILE")]
 DEFAULT = Path("gateway.toml")
 
 
-def check(config: ConfigFile = DEFAULT) -> None:
-    """Say whether the configuration is usable; exit 2 when it is not."""
-    examined = examine(config)
-    tell(examined.warnings)
+def config_option(words: Words) -> Any:
+    text = words.say("help.config", default=str(DEFAULT))
+    return typer.Option("--config", "-c", help=text, metavar="FILE", show_default=False)
+
+
+def add(app: typer.Typer, frame: Frame) -> None:
+    words = frame.words
+
+    @app.command("check", **frame.command(words.say("help.check")))
+    def command(config: Annotated[Path, config_option(words)] = DEFAULT) -> None:
+        found = usable(config, words)
+        tell(foreign_addresses(found, config, is_ours), words)
+        typer.echo(words.say("check.usable"))
+        for line in summary(found, words):
+            typer.echo(line)
+
+
+def usable(path: Path, words: Words) -> Config:
+    """The configuration, all that is odd in it told. Exits 2 where it is wrong, all of that told."""
+    examined = examine(path)
+    tell(examined.warnings, words)
     if examined.config is None or examined.problems:
-        tell(examined.problems)
+        tell(examined.problems, words)
         raise typer.Exit(2)
-    typer.echo("ok")
-    for line in summary(examined.config):
-        typer.echo(line)
+    return examined.config
 
 
-def tell(problems: Sequence[Problem]) -> None:
+def tell(problems: Sequence[Problem], words: Words) -> None:
     """Each on standard error: file, key, what is wrong, what to write."""
     for problem in problems:
-        typer.echo(str(problem), err=True)
+        typer.echo(problem.said(words), err=True)
 
 
-def summary(config: Config) -> list[str]:
-    allow = sum(rule.allow for rule in config.rule)
+def is_ours(address: str) -> bool:
+    """Has this machine the address? A socket takes it then, at whatever port is free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def foreign_addresses(config: Config, path: Path, ours: Callable[[str], bool]) -> list[Problem]:
+    """Addresses that `run` could not take here: odd and not wrong, it may be meant for another machine."""
     return [
-        _side("outer", config.outer),
-        _side("inner", config.inner),
-        f"rules: {allow} allow, {len(config.rule) - allow} deny; what no rule names is refused",
-        f"state: {config.gateway.state}",
+        Problem(str(path), f"{name}.{key}", saying("config.foreign_address", address=address), True)
+        for name, side in (("outer", config.outer), ("inner", config.inner))
+        for key, address in (("address", side.address), ("media_address", side.media_address))
+        if address and not ours(address)
     ]
 
 
-def _side(name: str, side: SideConfig) -> str:
-    low, high = side.media_ports
-    media = f"{side.media_address or side.address} ports {low} to {high}"
-    return (
-        f"{name}: {side.id} on {side.address}:{side.port}, media on {media}, "
-        f"{len(side.lower)} below, {len(side.upper)} above"
+def summary(config: Config, words: Words) -> Iterator[str]:
+    yield _side(saying("side.outer"), config.outer, words)
+    yield _side(saying("side.inner"), config.inner, words)
+    allow = sum(rule.allow for rule in config.rule)
+    yield words.say("check.rules", allow=allow, deny=len(config.rule) - allow)
+    yield words.say("check.state", folder=config.gateway.state)
+
+
+def _side(name: Saying, side: SideConfig, words: Words) -> str:
+    return words.say(
+        "check.side",
+        side=name,
+        id=side.id,
+        address=side.address,
+        port=side.port,
+        media=side.media_address or side.address,
+        low=side.media_ports[0],
+        high=side.media_ports[1],
+        lower=len(side.lower),
+        upper=len(side.upper),
     )

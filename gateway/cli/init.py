@@ -8,37 +8,46 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.scaffold import Frame
+from gateway.words import Language, Words
+from gateway.words.system import reason
+
 CONFIG = "gateway.toml"
 SECRETS = "secrets.toml"
 
 
-def init(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to write; made when it is not there.", metavar="DIR")
-    ] = Path(),
-) -> None:
-    """Write gateway.toml and secrets.toml as an example; nothing is overwritten."""
+def add(app: typer.Typer, frame: Frame) -> None:
+    words = frame.words
+
+    @app.command("init", **frame.command(words.say("help.init")))
+    def command(
+        folder: Annotated[
+            Path, typer.Argument(help=words.say("help.folder"), metavar="DIR", show_default=False)
+        ] = Path(),
+    ) -> None:
+        write_example(folder, words)
+
+
+def write_example(folder: Path, words: Words) -> None:
+    """Both files, with comments in the operator's language. Exits 2 where it cannot, or one is there."""
     present = [name for name in (CONFIG, SECRETS) if (folder / name).exists()]
     if present:
-        typer.echo(
-            f"{folder / present[0]} is already there and stays as it is. "
-            "Name another folder, or move it away.",
-            err=True,
-        )
+        typer.echo(words.say("init.present", file=str(folder / present[0])), err=True)
         raise typer.Exit(2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / CONFIG, _template(CONFIG), 0o644)
-        _write(folder / SECRETS, _with_passwords(_template(SECRETS)), 0o600)
+        _write(folder / CONFIG, _template(CONFIG, words.language), 0o644)
+        _write(folder / SECRETS, _with_passwords(_template(SECRETS, words.language)), 0o600)
     except OSError as error:
-        typer.echo(f"{error.filename} cannot be written: {error.strerror}. Name another folder.", err=True)
+        text = words.say("init.unwritable", file=str(error.filename or folder), reason=reason(error))
+        typer.echo(text, err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"Wrote {folder / CONFIG} and {folder / SECRETS}.")
-    typer.echo(f"Put in your ids, addresses and passwords, then: lockgate check --config {folder / CONFIG}")
+    typer.echo(words.say("init.wrote", config=str(folder / CONFIG), secrets=str(folder / SECRETS)))
+    typer.echo(words.say("init.next", config=str(folder / CONFIG)))
 
 
-def _template(name: str) -> str:
-    return files("gateway.cli").joinpath("templates", name).read_text(encoding="utf-8")
+def _template(name: str, language: Language) -> str:
+    return files("gateway.cli").joinpath("templates", language, name).read_text(encoding="utf-8")
 
 
 def _with_passwords(text: str) -> str:

@@ -1,34 +1,38 @@
 """`lockgate run`: the gateway, until it is stopped."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from gateway import log
 from gateway.chamber.audit import AuditUnavailable
-from gateway.cli.check import DEFAULT, ConfigFile, tell
-from gateway.config import examine
+from gateway.cli.check import DEFAULT, config_option, usable
+from gateway.cli.scaffold import Frame
 from gateway.store.sqlite.writer import StoreUnavailable
+from gateway.words import Words
 
 
-def run(config: ConfigFile = DEFAULT) -> None:
-    """Run the gateway until Ctrl-C or SIGTERM; exit 2 when the configuration is not usable."""
-    examined = examine(config)
-    tell(examined.warnings)
-    if examined.config is None or examined.problems:
-        tell(examined.problems)
-        raise typer.Exit(2)
-    log.setup(examined.config.log.level, examined.config.log.form)
+def add(app: typer.Typer, frame: Frame) -> None:
+    words = frame.words
+
+    @app.command("run", **frame.command(words.say("help.run")))
+    def command(config: Annotated[Path, config_option(words)] = DEFAULT) -> None:
+        serve(config, words)
+
+
+def serve(path: Path, words: Words) -> None:
+    """Run the gateway. Exits with its code, or with 2 where it cannot start."""
+    config = usable(path, words)
+    log.setup(config.log.level, config.log.form, words=words)
     from gateway import app  # the engine and its libraries: not for `check` and `init`
 
     try:
-        code = app.run(examined.config)
+        code = app.run(config)
     except (AuditUnavailable, StoreUnavailable) as error:
-        typer.echo(f"The gateway cannot run: {error}", err=True)
+        typer.echo(words.say("run.unavailable", reason=str(error)), err=True)
         raise typer.Exit(2) from error
     except OSError as error:
-        typer.echo(
-            f"The gateway cannot run: {error}. Check that the addresses of both sides in {config} "
-            "are those of this machine and that their ports are free.",
-            err=True,
-        )
+        typer.echo(words.say("run.unbound", reason=str(error), config=str(path)), err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(code)

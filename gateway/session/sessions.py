@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from cascade.crossing import Failure, Stream, StreamControl, StreamEnded, StreamOffered, StreamOpen
+from cascade.crossing import Failure, Stream, StreamControl, StreamEnded, StreamOffered, StreamOpen, end_of
 from cascade.errors import StreamFailed
 from cascade.model.ids import PlatformId
 from cascade.ports import Gate
@@ -101,8 +101,8 @@ class Sessions:
                 opening = self._openings.get(correlation)
                 if opening is not None and not opening.offered.done():
                     opening.offered.set_result(crossing)
-            case StreamEnded(correlation=correlation, failure=failure, reason=reason):
-                ending = Ending(failure, reason, by="lock")
+            case StreamEnded(correlation=correlation, failure=failure, reason=reason, rule=rule):
+                ending = Ending(failure, reason or rule or failure or "ended", by="lock")
                 for over in self._overs(correlation):
                     if not over.done():
                         over.set_result(ending)
@@ -229,7 +229,7 @@ class Sessions:
                 origin=origin,
                 channel=wish.channel,
                 failure=ending.failure,
-                reason=ending.reason,
+                reason=end_of(ending.reason),
             )
         )
 

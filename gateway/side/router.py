@@ -5,11 +5,10 @@ Runs of equal kind stay runs: nothing here makes a task, a queue item or a log l
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cascade.manscdp import Head, heads
-from sip.aio.calls import Incoming
 from sip.endpoint import Endpoint, Reply
 from sip.events import Event, Kind
 
@@ -45,13 +44,10 @@ class Sharer(Protocol):
 class Router:
     """Sorts the requests of one side. `strangers` counts those of nobody we know, answered 403."""
 
-    def __init__(
-        self, name: str, as_upper: Registrar, as_lower: Sharer, invited: Callable[[Incoming], None]
-    ) -> None:
+    def __init__(self, name: str, as_upper: Registrar, as_lower: Sharer) -> None:
         self._name = name
         self._as_upper = as_upper
         self._as_lower = as_lower
-        self._invited = invited
         self.strangers = 0
         self.headless = 0
 
@@ -60,12 +56,12 @@ class Router:
         endpoint.handle(Kind.MESSAGE, self._messages)
         endpoint.handle(Kind.MALFORMED, self._malformed)
 
-    def invite(self, incoming: Incoming) -> None:
-        if self._as_lower.owns(incoming.event):
-            self._invited(incoming)
-        else:
-            self.strangers += 1
-            incoming.refuse(FORBIDDEN)
+    def unwelcome(self, event: Event) -> int | None:
+        """The status for an INVITE that comes from no upper of ours, None for one that may go on."""
+        if self._as_lower.owns(event):
+            return None
+        self.strangers += 1
+        return FORBIDDEN
 
     def _messages(self, events: list[Event]) -> Sequence[Reply]:
         replies: list[Reply] = []

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.model.commands import Control
 from cascade.model.index import Index
 from gateway.session.leg import Dial
 from gateway.session.sessions import Sessions
@@ -37,8 +38,12 @@ from media.ports import Ports
 from media.relay import DataPlane
 from sip.aio.calls import Calls, Incoming
 from sip.endpoint import Endpoint
+from sip.headers.reason import reason
 
 log = logging.getLogger(__name__)
+
+STOPPING: Final = reason(503, "the gateway is being stopped")
+"""Why a leg ends that nobody hung up: Reason of its BYE (RFC 3326)."""
 
 
 class Tables(Struct, frozen=True):
@@ -81,31 +86,40 @@ class Side:
         self.below = below  # what our lowers have
         self.shared = shared  # what the other side lets us show
         self._calls = calls
-        self._ports = ports
-        self.router = Router(name, as_upper, as_lower, self._invited)
+        self.ports = ports
+        self.router = Router(name, as_upper, as_lower)
         self._troubles = Troubles(name, endpoint.stack.counters)
+        self._faces: list[asyncio.Task[None]] = []
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> "Side":
         await self.as_upper.restore()
         await self.as_lower.restore()
         self.router.attach(self.endpoint)
-        self._calls.on_invite = self.router.invite
+        self._calls.unwelcome = self.router.unwelcome
+        self._calls.on_invite = self._invited
         await self._running.enter_async_context(self._calls)
         faces = await self._running.enter_async_context(asyncio.TaskGroup())
         runs = (self.as_upper.run(), self.as_lower.run(), self._troubles.run())
-        tasks = [faces.create_task(run) for run in runs]
-        self._running.callback(lambda: [task.cancel() for task in tasks])
-        await self._running.enter_async_context(self.sessions)  # last in, so that BYE goes before goodbye
+        self._faces = [faces.create_task(run) for run in runs]
+        await self._running.enter_async_context(self.sessions)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.stop()
         await self._running.aclose()
+
+    def stop(self) -> None:
+        """Begin to leave: no new sessions, BYE on every leg, then goodbye above. The exit waits for it."""
+        self._calls.close(STOPPING)
+        for task in self._faces:
+            if not task.cancelling():
+                task.cancel()
 
     def deliver(self, crossing: Crossing) -> None:
         """Take what this side's gate let through."""
         match crossing:
-            case Ask():
+            case Ask() | Notice(payload=Control()):
                 self.as_upper.deliver(crossing)
             case Answer() | NoAnswer() | Notice() | CatalogBatch():
                 self.as_lower.deliver(crossing)
@@ -119,7 +133,7 @@ class Side:
             sources=self.sessions.sources,
             viewings=self.sessions.viewings,
             calls=self._calls.active,
-            ports=self._ports.in_use,
+            ports=self.ports.in_use,
             bindings=self.as_upper.bound,
             rows=len(self.below) + len(self.shared),
         )

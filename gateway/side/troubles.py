@@ -5,18 +5,20 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.words import saying
+
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 10.0
 
 TROUBLES: Final = {
-    "foreign_source": "datagrams from outside the side's networks got no answer",
-    "malformed": "datagrams were no SIP message",
-    "overload": "requests were refused with 503, too much was open",
-    "unanswered": "requests were answered by nobody in time",
-    "undelivered": "requests of ours could not leave",
-    "late_replies": "answers of ours came too late",
-    "nonces_full": "right digests were turned away, too many nonces in use",
+    "foreign_source": saying("trouble.foreign_source"),
+    "malformed": saying("trouble.malformed"),
+    "overload": saying("trouble.overload"),
+    "unanswered": saying("trouble.unanswered"),
+    "undelivered": saying("trouble.undelivered"),
+    "late_replies": saying("trouble.late_replies"),
+    "nonces_full": saying("trouble.nonces_full"),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
-from cascade.ports import Binding
+from cascade.ports import Binding, KeptDialog
 
 
 class MemoryStore:
@@ -12,6 +12,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._bindings: dict[PlatformId, Binding] = {}
+        self._dialogs: dict[tuple[str, str], KeptDialog] = {}
         self._mapping: dict[PlatformId, list[tuple[str, str, str]]] = {}
         self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
 
@@ -23,6 +24,18 @@ class MemoryStore:
 
     def drop_binding(self, peer: PlatformId) -> None:
         self._bindings.pop(peer, None)
+
+    async def dialogs(self) -> list[KeptDialog]:
+        return [dialog for _, dialog in sorted(self._dialogs.items())]
+
+    def save_dialog(self, dialog: KeptDialog) -> None:
+        self._dialogs[dialog.call_id, dialog.local_tag] = dialog
+
+    def drop_dialog(self, call_id: str, local_tag: str) -> None:
+        self._dialogs.pop((call_id, local_tag), None)
+
+    async def written(self) -> None:
+        return
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
         return list(self._mapping.get(upper, ()))

@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="save each received stream as camera-ID.ps")
     parser.add_argument("--cameras", type=int, default=200, help="cameras of the lower platform (200)")
     parser.add_argument("--plays", type=int, default=4, help="cameras played at once (4)")
+    parser.add_argument("--break", dest="fault", help=argparse.SUPPRESS)  # for interop.demo.selftest
     return parser.parse_args()
 
 
@@ -46,20 +47,34 @@ def main() -> int:
         command += ["--started", str(started)]
         command += ["--record"] if wanted.record else []
         command += ["--no-tty"] if wanted.no_tty else []
+        command += ["--break", wanted.fault] if wanted.fault else []
+        # Ctrl-C reaches the child too, which ignores it (inherited) until it is ready to stop in good order.
+        # Before that, our SIGTERM ends it without a word.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         child = subprocess.Popen(command)
+        stopped: list[int] = []
+
+        def stop(received: int, _frame: object) -> None:
+            stopped.append(received)
+            child.terminate()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Ctrl-C reaches the child by itself; a signal sent to this process alone is passed on.
-            signal.signal(number, lambda received, _frame: child.send_signal(received))
+            signal.signal(number, stop)
         code = child.wait()
-        return _look_back(report, code)
+        if stopped and code == -signal.SIGTERM:
+            code = 0  # before it was ready, or after it had finished
+        return _look_back(report, code, stopped=bool(stopped))
 
 
-def _look_back(report_file: Path, code: int) -> int:
+def _look_back(report_file: Path, code: int, *, stopped: bool) -> int:
     """Complete the report with what is seen from outside, tell it, and say how it went."""
     from interop.demo.orphans import still_there
     from interop.demo.report import read, summary
 
     if not report_file.is_file():
+        if stopped and code == 0:
+            print("Stopped before anything had begun.")
+            return 0
         print(f"The demo ended without a report (exit code {code}).", file=sys.stderr)
         return code or 1
     report = read(report_file)

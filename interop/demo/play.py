@@ -8,15 +8,16 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 
 from gateway.chamber import chain
+from interop.demo.faults import FAULTS, Fault
 from interop.demo.orphans import Held, held
 from interop.demo.report import Delay, Orphans, RefusedReport, Report, StreamReport, percentile
 from interop.demo.scene import CAMERA, INNER_ID, LOWER_ID, Scene, open_scene
@@ -25,10 +26,7 @@ from interop.demo.view import Playing as PlayingRow
 from interop.sim.camera import FRAME_RATE
 from interop.sim.playing import Playing, PlayReport
 from interop.sim.sending import StreamRecord
-from interop.sim.upper import PlayRefused
-
-SETTLE_SECONDS: Final = 15.0
-"""How long sessions, sockets and descriptors may take to go after the last hang-up."""
+from interop.sim.upper import PTZ_LEFT, PlayRefused
 
 
 class Stopped(Exception):
@@ -38,13 +36,16 @@ class Stopped(Exception):
 class Play:
     """One run of the demo over a scene; what was seen is in `report`."""
 
-    def __init__(self, scene: Scene, view: View, wanted: argparse.Namespace, stop: asyncio.Event) -> None:
+    def __init__(
+        self, scene: Scene, view: View, wanted: argparse.Namespace, stop: asyncio.Event, fault: Fault
+    ) -> None:
         self.report = Report(seconds=wanted.seconds)
         self.delays: list[float] = []
         self._scene = scene
         self._view = view
         self._wanted = wanted
         self._stop = stop
+        self._fault = fault
         self._started = time.monotonic()
         self._phase = "starting"
         self._pages = (0, 0)  # catalog items received above, and announced
@@ -55,10 +56,11 @@ class Play:
         """Register, sync, play, be refused, hang up, and look what is left."""
         async with self._shown():
             try:
-                await self._unless_stopped(self._meet(), "Registration and catalog", 60.0)
+                await self._unless_stopped(self._meet(), "Registration and catalog", self._fault.meet_seconds)
                 before = held()
-                await self._watch()
-                await self._settle(before)
+                async with self._fault.lingering(self._scene):
+                    await self._watch()
+                    await self._settle(before)
             except Stopped:
                 self.report.interrupted = True
 
@@ -77,9 +79,8 @@ class Play:
             await arrived.wait()
         report.channels_offered = len(_cameras(scene.gateway.outer.side.below.rows(LOWER_ID).ids()))
         report.channels_shared = len(shared)
-        catalog = await scene.upper.catalog(on_page=self._page)
+        catalog = await scene.upper.catalog(on_page=self._page, quiet_seconds=self._fault.page_seconds)
         report.channels_received = len(_cameras(list(catalog.ids())))
-        report.refused_by_rule = dict(scene.gateway.outer.counters.rows_refused)
 
     def _page(self, items: int, announced: int | None) -> None:
         self._pages = (items, announced or 0)
@@ -92,6 +93,7 @@ class Play:
         async with AsyncExitStack() as calls:
             await asyncio.gather(*(self._start(calls, channel) for channel in chosen))
             await self._be_refused(self._scene.kept()[0])
+            await self._be_refused_ptz(chosen[0])
             left = self._started + self._wanted.seconds - time.monotonic()
             try:
                 async with asyncio.timeout(max(1.0, left)):
@@ -105,7 +107,14 @@ class Play:
             for channel, playing in sorted(self._playing.items()):
                 seen = await playing.finish()
                 self.delays += seen.delays_ms
-                self.report.streams.append(_stream(sent[channel], seen))
+                if channel in sent:
+                    self.report.streams.append(_stream(sent[channel], seen))
+            gateway = self._scene.gateway
+            self.report.refused_by_rule = {
+                **gateway.outer.counters.rows_refused,
+                **gateway.inner.counters.refused,
+            }
+            self.report.controls_below = len(self._scene.lower.controls)
 
     async def _start(self, calls: AsyncExitStack, channel: str) -> None:
         camera = self._scene.tree.camera(channel)
@@ -124,13 +133,23 @@ class Play:
                 self.report.problems.append(f"Camera {channel} played although no rule shares it.")
         except PlayRefused as refused:
             self.report.refused.append(
-                RefusedReport(channel=channel, status=refused.status, reason=refused.reason)
+                RefusedReport(channel=channel, asked="play", status=refused.status, reason=refused.reason)
             )
+
+    async def _be_refused_ptz(self, channel: str) -> None:
+        """Turn a camera that plays."""
+        status = await self._scene.upper.control(channel, PTZ_LEFT)
+        if status == 200:
+            self.report.problems.append(f"Camera {channel} was turned although a rule forbids it.")
+        else:
+            rules = " ".join(self._scene.gateway.inner.counters.refused)
+            told = RefusedReport(channel=channel, asked="ptz", status=status, reason=f"by {rules}")
+            self.report.refused.append(told)
 
     async def _settle(self, before: Held) -> None:
         """Wait for the last session to be gone, then count what is left of it."""
         self._phase = "looking for leftovers"
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + self._fault.settle_seconds
         while True:
             now = held()
             orphans = Orphans(
@@ -202,7 +221,9 @@ class Play:
                 )
             )
         refused = [f"{rule}: {count} rows kept back" for rule, count in outer.counters.rows_refused.items()]
-        refused += [f"{play.channel}: answered {play.status} {play.reason}" for play in self.report.refused]
+        refused += [
+            f"{one.asked} {one.channel}: answered {one.status} {one.reason}" for one in self.report.refused
+        ]
         return Picture(
             phase=self._phase,
             elapsed=time.monotonic() - self._started,
@@ -274,14 +295,27 @@ def complete(
     trails = [chain.verify(audit) for audit in audits]
     report.audit_records = sum(trail.records for trail in trails)
     report.audit_verified = all(trail.whole for trail in trails)
+    report.audit_refused = _refused_in(audits)
+    report.audit_problems = [trail.problem for trail in trails if trail.problem]
     if not report.interrupted:
         report.problems += report.judge(cameras=wanted.cameras, shared=expected, plays=wanted.plays)
     elif not report.audit_verified or report.orphans.total:
         report.problems.append("Stopped early, and something was left behind or the audit does not verify.")
 
 
+def _refused_in(audits: Sequence[Path]) -> dict[str, int]:
+    """Crossings that the audit says were refused, by rule."""
+    found: Counter[str] = Counter()
+    for audit in audits:
+        for line in audit.read_bytes().splitlines():
+            record = chain.unseal(line) or {}
+            if record.get("verdict") == "refused":
+                found[record["rule"]] += 1
+    return dict(found)
+
+
 async def main(wanted: argparse.Namespace) -> int:
-    stop = asyncio.Event()
+    stop, fault = asyncio.Event(), FAULTS[wanted.fault]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -292,11 +326,14 @@ async def main(wanted: argparse.Namespace) -> int:
         ThreadPoolExecutor(2) as workers,
         LiveView(Console()) if terminal else nullcontext(plain) as view,
     ):
-        async with open_scene(Path(folder), wanted.cameras, workers) as scene:
-            play = Play(scene, view, wanted, stop)
+        async with open_scene(Path(folder), wanted.cameras, workers, fault) as scene:
+            play = Play(scene, view, wanted, stop, fault)
             await play.run()
             audits, expected = scene.audits, len(scene.cameras())
+        fault.audits(audits)
+        fault.pictures(wanted.out)
         complete(play.report, play.delays, audits, wanted, expected)
+    play.report.sockets += fault.before_exit()
     play.report.write(wanted.report)
     return 1 if play.report.problems else 0
 
@@ -311,6 +348,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plays", type=int, default=4)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--no-tty", action="store_true")
+    parser.add_argument("--break", dest="fault", choices=FAULTS, default="none")
     return parser.parse_args()
 
 

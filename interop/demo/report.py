@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +43,7 @@ class RefusedReport(Struct, kw_only=True):
     """Something asked for that was refused, as the upper platform was told."""
 
     channel: str
+    asked: Literal["play", "ptz"]
     status: int
     reason: str
 
@@ -75,9 +77,12 @@ class Report(Struct, kw_only=True):
     delay_ms: Delay | None = None
     first_picture_seconds: float | None = None
     refused: list[RefusedReport] = msgspec.field(default_factory=list)
-    refused_by_rule: dict[str, int] = msgspec.field(default_factory=dict)
+    refused_by_rule: dict[str, int] = msgspec.field(default_factory=dict)  # rows below, crossings above
+    controls_below: int = 0  # commands that reached the lower platform; no rule allows any
     audit_records: int = 0
     audit_verified: bool = False
+    audit_refused: dict[str, int] = msgspec.field(default_factory=dict)  # by rule, in the records
+    audit_problems: list[str] = msgspec.field(default_factory=list)  # the first of each trail
     orphans: Orphans = msgspec.field(default_factory=Orphans)
     sockets: list[str] = msgspec.field(default_factory=list)  # UDP sockets it had: address:port#inode
     snapshots: list[str] = msgspec.field(default_factory=list)
@@ -87,6 +92,7 @@ class Report(Struct, kw_only=True):
 
     def judge(self, *, cameras: int, shared: int, plays: int) -> list[str]:
         """Say in sentences what did not hold; `cameras` were offered, `shared` expected, `plays` asked."""
+        there = [picture for picture in self.snapshots if Path(picture).is_file()]
         checks = [
             (
                 self.channels_offered == cameras,
@@ -102,8 +108,12 @@ class Report(Struct, kw_only=True):
             ),
             (len(self.streams) == plays, f"{len(self.streams)} of {plays} cameras played."),
             (
-                bool(self.streams) and self.frames_decoded == self.frames_sent,
+                self.frames_decoded == self.frames_sent > 0,
                 f"{self.frames_decoded} frames were decoded of {self.frames_sent} sent.",
+            ),
+            (
+                not self.packets_lost,
+                f"{sum(map(len, self.packets_lost.values()))} packets were lost on the way.",
             ),
             (self.payload_identical, "Sender's and receiver's SHA-256 over the PS bytes differ."),
             (
@@ -116,20 +126,45 @@ class Report(Struct, kw_only=True):
             ),
             (self.delay_ms is not None, "No glass-to-glass delay was measured."),
             (
-                [refused.status for refused in self.refused] == [404],
-                f"The camera that no rule shares was answered {[r.status for r in self.refused]}, not 404.",
+                self._status("play") == 404,
+                f"Playing a camera that no rule shares was {self._told('play')} instead of refused with 404.",
+            ),
+            (
+                self._status("ptz") == 403,
+                f"PTZ, which a rule forbids, was {self._told('ptz')} instead of refused with 403.",
+            ),
+            (
+                [refused.asked for refused in self.refused] == ["play", "ptz"],
+                f"{len(self.refused)} requests were refused instead of one to play and one for PTZ.",
+            ),
+            (
+                self.refused_by_rule.get("no-ptz") == 1,
+                "The near door did not count one refusal by the rule no-ptz.",
+            ),
+            (
+                self.audit_refused.get("no-ptz") == 1,
+                "The audit trail has no record of the refusal by the rule no-ptz.",
+            ),
+            (
+                self.controls_below == 0,
+                f"{self.controls_below} commands that a rule forbids reached the lower platform.",
             ),
             (
                 self.audit_records > 0 and self.audit_verified,
-                "The audit trail is empty or does not verify.",
+                " ".join(["The audit trail is empty or does not verify.", *self.audit_problems]),
             ),
             (self.orphans.total == 0, f"Something was left behind: {msgspec.to_builtins(self.orphans)}."),
-            (
-                len(self.snapshots) == plays and all(Path(picture).is_file() for picture in self.snapshots),
-                f"{len(self.snapshots)} of {plays} pictures were saved.",
-            ),
+            (len(there) == plays, f"{len(there)} of {plays} pictures were saved."),
         ]
         return [sentence for held, sentence in checks if not held]
+
+    def _status(self, asked: str) -> int | None:
+        """What the upper platform was told when it asked that; None: it was not refused."""
+        return next((refused.status for refused in self.refused if refused.asked == asked), None)
+
+    def _told(self, asked: str) -> str:
+        status = self._status(asked)
+        return "not refused" if status is None else f"refused with {status}"
 
     def write(self, path: Path) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
@@ -162,7 +197,8 @@ def summary(report: Report) -> str:
             f"Glass to glass: {report.delay_ms.p50:.0f} ms (median), {report.delay_ms.p99:.0f} ms (p99)."
         )
     lines += [
-        f"Refused: {refused.channel} with {refused.status} {refused.reason}." for refused in report.refused
+        f"Refused: {refused.asked} of {refused.channel} with {refused.status} {refused.reason}."
+        for refused in report.refused
     ]
     lines.append(
         f"Audit: {report.audit_records} records, "

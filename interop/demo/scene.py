@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway import config
 from gateway.app import Gateway, Surroundings, open_gateway, real_surroundings
+from interop.demo.faults import WELL, Fault
 from interop.sim.catalog import Tree, sample_tree
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Server
@@ -105,6 +106,14 @@ channels = ["branch:{kept}"]
 verdict = "deny"
 
 [[rule]]
+id = "no-ptz"
+reason = "Cameras are turned from the public network only."
+direction = "outward"
+action = "control.ptz"
+channels = ["*"]
+verdict = "deny"
+
+[[rule]]
 id = "live"
 reason = "The upper platform may watch live what it sees."
 direction = "outward"
@@ -112,6 +121,8 @@ action = "media.live"
 channels = ["*"]
 verdict = "allow"
 """
+
+PORT_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +156,9 @@ def free_port(address: str, wanted: int = 5060) -> int:
     raise OSError(f"no free UDP port on {address}")
 
 
-def write_config(folder: Path, password: str) -> tuple[config.Config, config.Secrets]:
+def write_config(folder: Path, password: str, fault: Fault = WELL) -> tuple[config.Config, config.Secrets]:
     """Write both files as an administrator would, and read them back through the product's checks."""
-    text = CONFIG.format(
+    text = fault.rules(CONFIG).format(
         outer=OUTER,
         outer_id=OUTER_ID,
         outer_port=free_port(OUTER),
@@ -180,7 +191,7 @@ class Platforms:
 
 @asynccontextmanager
 async def open_platforms(
-    written: config.Config, password: str, cameras: int, workers: Executor
+    written: config.Config, password: str, cameras: int, workers: Executor, fault: Fault = WELL
 ) -> AsyncIterator[Platforms]:
     """Open both platforms for the gateway of that configuration. `lower.run()` is the caller's to start."""
     tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT))
@@ -190,7 +201,7 @@ async def open_platforms(
         upper = UpperPlatform(
             endpoint=calls.endpoint,
             calls=calls,
-            net=RealNet(),
+            net=fault.above(RealNet()),
             media_host=UPPER,
             passwords={INNER_ID: password},
             workers=workers,
@@ -199,25 +210,45 @@ async def open_platforms(
         lower = LowerPlatform(
             endpoint=calls.endpoint,
             calls=calls,
-            net=RealNet(),
+            net=fault.below(RealNet()),
             server=Server(OUTER_ID, OUTER_ID[:10], (OUTER, written.outer.port)),
             password=password,
             media_host=LOWER,
             name=tree.name,
-            cameras=tree.cameras,
+            cameras=fault.cameras(tree.cameras),
             branches=tree.branches,
             workers=workers,
         )
-        yield Platforms(lower, upper, tree)
+        platforms = Platforms(lower, upper, tree)
+        fault.begin(platforms)
+        yield platforms
 
 
 @asynccontextmanager
-async def open_scene(folder: Path, cameras: int, workers: Executor) -> AsyncIterator[Scene]:
-    """Start everybody, the upper platform first; leaving ends them, the gateway before the platforms."""
+async def open_scene(
+    folder: Path, cameras: int, workers: Executor, fault: Fault = WELL
+) -> AsyncIterator[Scene]:
+    """Start everybody, the upper platform first; leaving ends them, the gateway before the platforms.
+
+    Another demo may take a port between our look and our bind: then all of it is tried again.
+    """
+    async with AsyncExitStack() as held:
+        for left in reversed(range(PORT_TRIES)):
+            try:
+                scene = await held.enter_async_context(_open_scene(folder, cameras, workers, fault))
+                break
+            except OSError:
+                if not left:
+                    raise
+        yield scene
+
+
+@asynccontextmanager
+async def _open_scene(folder: Path, cameras: int, workers: Executor, fault: Fault) -> AsyncIterator[Scene]:
     password = token_bytes(12).hex()
-    written, secrets = write_config(folder, password)
+    written, secrets = write_config(folder, password, fault)
     async with (
-        open_platforms(written, password, cameras, workers) as platforms,
+        open_platforms(written, password, cameras, workers, fault) as platforms,
         real_surroundings(written) as around,
         open_gateway(written, secrets, around) as gateway,
         Tasks() as background,

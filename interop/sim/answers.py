@@ -41,6 +41,7 @@ class Answers:
         wall: Callable[[], float],
     ) -> None:
         self.queries = 0
+        self.controls: list[tuple[str, str]] = []  # id and PTZCmd ("" for another control), as they came
         self.pages = 0
         self.unanswered = 0  # answers that were given up because a page got no 200
         self._endpoint = endpoint
@@ -70,11 +71,14 @@ class Answers:
         message = xml.read(event.body)
         if message is None:
             return 400
-        if message.root != "Query":
-            return 200  # nothing here can be controlled; notices are taken note of
+        if message.root not in ("Query", "Control"):
+            return 200  # notices are taken note of
         tree = self._homes.get(message.device_id)
         if tree is None:
             return 404
+        if message.root == "Control":  # nothing moves here, but what was asked for is written down
+            self.controls.append((message.device_id, message.text("PTZCmd")))
+            return 200
         self.queries += 1
         return 200 if self._tasks.start(self._answer(tree, message)) else 503
 

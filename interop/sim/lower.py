@@ -72,6 +72,11 @@ class LowerPlatform:
         calls.on_invite = self.senders.invited
 
     @property
+    def controls(self) -> tuple[tuple[str, str], ...]:
+        """Controls that came: id, and PTZCmd ("" for another kind)."""
+        return tuple(self.answers.controls)
+
+    @property
     def registered(self) -> asyncio.Event:
         return self.membership.registered
 

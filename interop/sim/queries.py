@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from interop.sim import xml
 from interop.sim.registrar import Registered, Registrar
 from sip.aio.ask import ask
-from sip.endpoint import Endpoint, Party
+from sip.endpoint import Endpoint, Outgoing, Party
 from sip.errors import SipError
 
 if TYPE_CHECKING:
@@ -105,6 +105,27 @@ class Queries:
                 raise QueryFailed(0, f"no answer to {cmd_type} within {ANSWER_SECONDS:g} s") from None
         return {element.tag: (element.text or "").strip() for element in answer.tree}
 
+    async def control(self, fields: xml.Fields, platform: str | None, target: str) -> int:
+        """Send a DeviceControl that says `fields`; the status of its answer, 0 if there is none."""
+        bound = self._registrar.need(platform)
+        self._sn += 1
+        outgoing = self._message("Control", "DeviceControl", str(self._sn), bound, target, fields)
+        try:
+            return (await ask(self._endpoint, outgoing)).status
+        except SipError:
+            return 0
+
+    def _message(
+        self, root: str, cmd_type: str, sn: str, bound: Registered, target: str, fields: xml.Fields = ()
+    ) -> Outgoing:
+        return self._endpoint.request(
+            "MESSAGE",
+            Party(target, bound.domain),
+            bound.address,
+            body=xml.write(root, cmd_type, sn, target, xml.elements(fields), charset=self._charset),
+            content_type=xml.CONTENT_TYPE,
+        )
+
     @asynccontextmanager
     async def _query(
         self, cmd_type: str, bound: Registered, target: str
@@ -112,13 +133,7 @@ class Queries:
         self._sn += 1
         sn = str(self._sn)
         answers = self._waiting[sn] = asyncio.Queue()
-        outgoing = self._endpoint.request(
-            "MESSAGE",
-            Party(target, bound.domain),
-            bound.address,
-            body=xml.write("Query", cmd_type, sn, target, charset=self._charset),
-            content_type=xml.CONTENT_TYPE,
-        )
+        outgoing = self._message("Query", cmd_type, sn, bound, target)
         try:
             try:
                 answer = await ask(self._endpoint, outgoing)

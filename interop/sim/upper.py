@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from interop.sim import sdp, xml
 from interop.sim.camera import Decoder, ScreenFactory
@@ -19,6 +20,9 @@ from sip.endpoint import Endpoint, Party
 from sip.errors import Declined, SipError
 from sip.events import Event, Kind, Reply
 from sip.uri import host_port
+
+PTZ_LEFT: Final = "A50F0102400000F7"
+PTZ_STOP: Final = "A50F0100000000B5"
 
 
 class PlayRefused(Exception):
@@ -53,6 +57,7 @@ class UpperPlatform:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.refused: list[PlayRefused] = []
+        self.deaf: Callable[[xml.Message], bool] = lambda message: False  # answers it takes and forgets
         self.playing: dict[str, Playing] = {}
         self._endpoint = endpoint
         self._calls = calls
@@ -92,7 +97,7 @@ class UpperPlatform:
             return 403
         if (message.root, message.cmd_type) == ("Notify", "Keepalive"):
             self.registrar.alive(bound)
-        elif message.root == "Response":
+        elif message.root == "Response" and not self.deaf(message):
             self._queries.hear(message)
         return 200
 
@@ -120,6 +125,17 @@ class UpperPlatform:
     ) -> dict[str, str]:
         """How a platform or channel is, text by tag. Raises NotRegistered, QueryFailed."""
         return await self._queries.single("DeviceStatus", platform, target)
+
+    # Control
+
+    async def control(self, channel: str, ptz: str, *, via: str | None = None) -> int:
+        """Send a PTZCmd (16 hex digits, see `PTZ_STOP`); the status of its answer, 0 if there is none.
+
+        Raises:
+            NotRegistered: `via` (the only one when None) is not there.
+        """
+        fields: xml.Fields = [("PTZCmd", ptz), ("Info", [("ControlPriority", "5")])]
+        return await self._queries.control(fields, via, channel)
 
     # Pictures
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
 from sip.aio.ask import failure
-from sip.dialog import Dialog, Reachable, record_route
+from sip.dialog import Dialog, DialogState, Reachable, record_route
 from sip.endpoint import Endpoint
 from sip.errors import Declined, InviteOver, SipError, TransportFailed, UsageError
 from sip.events import Event, Headers, Kind
@@ -28,6 +28,37 @@ InviteKey = tuple[str, str, int]
 """Call-ID, From tag and CSeq of an INVITE: the same in every copy of it."""
 
 
+class Memo(Protocol):
+    """Keeps, beyond this process, what is needed to end one call; its owner provides it.
+
+    What is kept last stands. `drop` is called once, when the call is over at both ends.
+    """
+
+    def keep(self, dialog: DialogState) -> None: ...
+
+    async def kept(self) -> None:
+        """Return once what was kept survives a sudden death, or after a moment if that takes long."""
+        ...
+
+    def drop(self) -> None: ...
+
+
+class NoMemo:
+    """Keeps nothing."""
+
+    def keep(self, dialog: DialogState) -> None:
+        pass
+
+    async def kept(self) -> None:
+        pass
+
+    def drop(self) -> None:
+        pass
+
+
+NO_MEMO: Final = NoMemo()
+
+
 class Keeper(Protocol):
     """What a call tells whoever counts calls."""
 
@@ -40,6 +71,7 @@ class Keeper(Protocol):
     def acknowledged(self, transaction: int) -> None: ...
     def gone(self, call: "Call") -> None: ...
     def answered(self, incoming: "Incoming") -> None: ...
+    def parted(self, farewell: "Farewell") -> None: ...
 
 
 class Call:
@@ -61,6 +93,7 @@ class Call:
         placed: int = 0,
         cseq: int = 0,
         invite_key: InviteKey | None = None,
+        memo: Memo = NO_MEMO,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.dialog = dialog
@@ -70,6 +103,7 @@ class Call:
         self.ended_by: Event | None = None
         self.reason: str | None = None
         self.invite_key = invite_key
+        self._memo = memo
         self._keeper = keeper
         self._accepted = accepted  # transaction of their INVITE
         self._placed = placed  # transaction of ours
@@ -78,6 +112,11 @@ class Call:
         self._bye = 0
         self._left = False
         self._over = False
+
+    @property
+    def ending(self) -> bool:
+        """Our BYE is on its way, or waits for their ACK."""
+        return self._left and not self._over
 
     def ack(self, body: bytes = b"", content_type: str | None = None) -> None:
         """Acknowledge the 2xx of a call we placed; once, later calls do nothing."""
@@ -126,11 +165,9 @@ class Call:
     def _end(self) -> None:
         if self._over:
             return
-        headers: Headers = (("Reason", _one_line(self.reason)),) if self.reason else ()
         try:
             self.ack()
-            bye = self.dialog.request("BYE", headers=headers)
-            self._bye = self._keeper.endpoint.send(bye, self._on_bye_answer)
+            self._bye = self._keeper.endpoint.send(_bye(self.dialog, self.reason), self._on_bye_answer)
         except (SipError, ValueError):  # what can't be written can't be ended; it must still be forgotten
             log.exception("sip.bye_failed", extra={"call": self.dialog.call_id})
             self._gone()
@@ -146,17 +183,49 @@ class Call:
         if not self.acknowledged.done():
             self.acknowledged.set_exception(InviteOver("over before its ACK"))
             self.acknowledged.exception()  # whoever does not ask need not hear of it
+        self._memo.drop()
         self._keeper.gone(self)
+
+
+class Farewell:
+    """A dialog of an earlier process: all that is left to do is our BYE, which its transaction repeats."""
+
+    def __init__(self, keeper: Keeper, dialog: Dialog, memo: Memo, reason: str | None) -> None:
+        self.dialog = dialog
+        self.over = False
+        self._keeper = keeper
+        self._memo = memo
+        self._client = 0
+        try:
+            self._client = keeper.endpoint.send(_bye(dialog, reason), self._on_answer)
+        except (SipError, ValueError):  # what can't be written can't be ended
+            log.exception("sip.bye_failed", extra={"call": dialog.call_id})
+            self._part()
+
+    def on_bye(self, event: Event) -> None:
+        """Theirs has crossed ours."""
+        self._part()
+
+    def _on_answer(self, event: Event) -> None:
+        if event.kind != Kind.RESPONSE or event.status >= 200:
+            self._part()
+
+    def _part(self) -> None:
+        self.over = True
+        self._keeper.endpoint.forget(self._client)
+        self._memo.drop()
+        self._keeper.parted(self)
 
 
 class Placing:
     """Our INVITE until its final answer. `answer` is the call, not acknowledged yet, or raises."""
 
-    def __init__(self, keeper: Keeper, outgoing: Outgoing) -> None:
+    def __init__(self, keeper: Keeper, outgoing: Outgoing, memo: Memo = NO_MEMO) -> None:
         self._loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Call] = self._loop.create_future()
         self._keeper = keeper
         self._outgoing = outgoing
+        self._memo = memo
         self._call: Call | None = None
         self._left = False
         self._over = False
@@ -193,7 +262,8 @@ class Placing:
     def _confirm(self, event: Event) -> None:
         keeper = self._keeper
         dialog = Dialog.placed(self._outgoing, event, keeper.endpoint.contact, reachable=keeper.reachable)
-        call = Call(keeper, dialog, event, placed=self._client, cseq=self._outgoing.cseq)
+        self._memo.keep(dialog.state)
+        call = Call(keeper, dialog, event, placed=self._client, cseq=self._outgoing.cseq, memo=self._memo)
         self._call = call
         keeper.confirmed(call)
         if self.answer.done():
@@ -216,6 +286,8 @@ class Placing:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._call is None:
+            self._memo.drop()
         self._keeper.over(self)
 
 
@@ -257,29 +329,43 @@ class Incoming:
 
     @asynccontextmanager
     async def accept(
-        self, body: bytes, content_type: str = "application/sdp", *, headers: Headers = ()
+        self,
+        body: bytes,
+        content_type: str = "application/sdp",
+        *,
+        headers: Headers = (),
+        memo: Memo = NO_MEMO,
     ) -> AsyncIterator[Call]:
         """Send 200 and hold the call; leaving ends it with BYE unless it ended before.
+
+        `memo` has kept the dialog before the 200 leaves.
 
         Raises:
             InviteOver: it was cancelled, refused or accepted before.
         """
-        call = self._answer(body, content_type, headers)
+        keeper = self._keeper
+        dialog = Dialog.accepted(self.event, keeper.endpoint.contact, reachable=keeper.reachable)
+        memo.keep(dialog.state)
+        try:
+            await memo.kept()
+            call = self._answer(dialog, body, content_type, headers, memo)
+        except BaseException:
+            memo.drop()
+            raise
         try:
             yield call
         finally:
             call.leave()
 
-    def _answer(self, body: bytes, content_type: str, headers: Headers) -> Call:
+    def _answer(self, dialog: Dialog, body: bytes, content_type: str, headers: Headers, memo: Memo) -> Call:
         if self._over:
             raise InviteOver("the INVITE is cancelled or answered")
         keeper, event = self._keeper, self.event
-        dialog = Dialog.accepted(event, keeper.endpoint.contact, reachable=keeper.reachable)
         all_headers = [*self._dialog_headers(headers), ("Allow", keeper.endpoint.allow)]
         if body:
             all_headers.append(("Content-Type", content_type))
         keeper.endpoint.reply([(event.transaction, 200, all_headers, body)])
-        call = Call(keeper, dialog, event, accepted=event.transaction, invite_key=self.key)
+        call = Call(keeper, dialog, event, accepted=event.transaction, invite_key=self.key, memo=memo)
         self.accepted = True
         keeper.confirmed(call, event.transaction)
         self._finish()
@@ -324,6 +410,11 @@ def _settle(future: asyncio.Future[T], value: T) -> None:
     """Set it unless it is set, or whoever awaited it was cancelled with it."""
     if not future.done():
         future.set_result(value)
+
+
+def _bye(dialog: Dialog, reason: str | None) -> Outgoing:
+    headers: Headers = (("Reason", _one_line(reason)),) if reason else ()
+    return dialog.request("BYE", headers=headers)
 
 
 def _one_line(text: str) -> str:

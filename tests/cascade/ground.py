@@ -8,12 +8,13 @@ from typing import Final
 
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
-from cascade.crossing import Ask, Crossing, StreamControl, StreamEnded, StreamOffered, StreamOpen
+from cascade.crossing import Ask, Crossing, Notice, StreamControl, StreamEnded, StreamOffered, StreamOpen
 from cascade.manscdp import CONTENT_TYPE, Head, heads
-from cascade.model.ids import GbId, PlatformId
+from cascade.model.commands import Control
+from cascade.model.ids import ChannelId, GbId, PlatformId
 from cascade.model.index import Index, Rows
 from cascade.peers import LowerPeer, UpperPeer, Us
-from cascade.ports import Binding, Verdict
+from cascade.ports import Binding, KeptDialog, Verdict
 from sip._native import authorize, ha1
 from sip.aio.calls import Calls, ask
 from sip.endpoint import Endpoint, Party
@@ -41,6 +42,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.kept: dict[PlatformId, Binding] = {}
+        self.legs: dict[str, KeptDialog] = {}
         self.triples: dict[PlatformId, list[tuple[str, str, str]]] = {}
         self.rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
         self.flushed = 0
@@ -53,6 +55,18 @@ class Shelf:
 
     def drop_binding(self, peer: PlatformId) -> None:
         self.kept.pop(peer, None)
+
+    async def dialogs(self) -> list[KeptDialog]:
+        return list(self.legs.values())
+
+    def save_dialog(self, dialog: KeptDialog) -> None:
+        self.legs[dialog.call_id] = dialog
+
+    def drop_dialog(self, call_id: str, local_tag: str) -> None:
+        del self.legs[call_id]
+
+    async def written(self) -> None:
+        return
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
         return list(self.triples.get(upper, ()))
@@ -83,6 +97,7 @@ class Door:
     def __init__(self) -> None:
         self.sent: list[Crossing] = []
         self.notes: list[tuple[str, PlatformId, dict[str, str]]] = []
+        self.forbidden: set[str] = set()  # actions refused by their head
         self.refuse: Callable[[Crossing], bool] = lambda crossing: False
         self.deliver: Callable[[Crossing], None] = lambda crossing: None
 
@@ -92,6 +107,9 @@ class Door:
         self.sent.append(crossing)
         asyncio.get_running_loop().call_soon(self.deliver, crossing)
         return Verdict(passes=crossing, rule="yes")
+
+    def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
+        return action not in self.forbidden
 
     def note(self, event: str, peer: PlatformId, **details: str) -> None:
         self.notes.append((event, peer, details))
@@ -166,7 +184,7 @@ class OneSide:
 
     def deliver(self, crossing: Crossing) -> None:
         match crossing:
-            case Ask():
+            case Ask() | Notice(payload=Control()):
                 self.upper.deliver(crossing)
             case StreamOpen() | StreamOffered() | StreamControl() | StreamEnded():
                 self.streams.append(crossing)

@@ -171,6 +171,7 @@ def test_what_is_unknown_is_404_and_what_the_near_door_refuses_is_403() -> None:
         assert await on.ask(query("DeviceInfo", 1, ids[0])) == 403
         control = query("DeviceControl", 1, ids[0]).replace("Query>", "Control>")
         control = control.replace("</Control>", "<PTZCmd>A50F01</PTZCmd></Control>")
+        on.inner.door.forbidden = {"control.ptz"}
         assert await on.ask(control) == 403
         assert await on.ask(keepalive(UPPER)) == 200
         assert on.upper.of("DeviceInfo", "Response") == []

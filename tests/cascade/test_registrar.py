@@ -284,3 +284,26 @@ def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, Plat
             assert lease is None or lease.due > now or what != "wait"
     one.advance(now + 100_000.0)
     assert len(one) == 0
+
+
+def test_a_strict_binding_cannot_be_ended_elsewhere_to_begin_anew_there() -> None:
+    one = registered(replace(PEER, binding="strict"))
+    thief = replace(REGISTER, source=("203.0.113.66", 5060), arrived=10.0, expires=0)
+    assert one.decide([thief], 10.0, WALL) == [Refused(1, 403)]
+    assert one.changes() == []
+    assert one.lease(NVR) is not None
+    assert one.decide([replace(REGISTER, arrived=11.0, expires=0)], 11.0, WALL) == [Accepted(1, 0, "", False)]
+
+
+def test_forged_ports_are_followed_only_so_often() -> None:
+    """Whoever forges the source of keepalives gets one move, not an audit record for each datagram."""
+    one = registered()
+    for number in range(100):
+        assert keepalive(one, 1.0 + number / 100, ("203.0.113.50", 40_000 + number)) == 200
+    assert [change.why for change in one.changes()] == ["followed"]
+    assert one.counts["follows_held"] == 99
+    assert keepalive(one, 61.0) == 200  # the peer itself is heard, and gets its port back
+    assert [(change.why, change.moved_to) for change in one.changes()] == [("followed", "203.0.113.50:5060")]
+    lease = one.lease(NVR)
+    assert lease is not None
+    assert lease.address == HOME

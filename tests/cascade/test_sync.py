@@ -1,5 +1,6 @@
 """When catalogs are asked for, and when an answer is whole: a machine with the time as an argument."""
 
+import itertools
 import random
 from dataclasses import dataclass, field, replace
 
@@ -35,7 +36,7 @@ def asked(sync: CatalogSync, now: float) -> str:
 
 
 def started(peer: LowerPeer = PEER, *, known: int = 0) -> tuple[CatalogSync, str]:
-    sync = CatalogSync(Serials(41))
+    sync = CatalogSync(Serials(itertools.count(41).__next__))
     sync.start(peer, 0.0, known=known)
     return sync, asked(sync, 0.0)
 
@@ -159,7 +160,7 @@ def test_a_peer_that_went_offline_is_forgotten() -> None:
 
 
 def test_numbers_differ_between_queries_of_all_peers() -> None:
-    sync = CatalogSync(Serials(random.Random(1).getrandbits(31)))
+    sync = CatalogSync(Serials(itertools.count(random.Random(1).getrandbits(31)).__next__))
     for number in range(100):
         sync.start(replace(PEER, id=PlatformId(f"peer-{number}")), 0.0)
     queries = [output for output in sync.advance(0.0) if isinstance(output, Query)]

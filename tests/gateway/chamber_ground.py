@@ -1,7 +1,7 @@
 """What the chamber's tests stand on: two sides, a channel of each kind, crossings of each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -10,6 +10,7 @@ from cascade.crossing import (
     Ask,
     CatalogBatch,
     Crossing,
+    End,
     NoAnswer,
     Notice,
     StreamControl,
@@ -17,6 +18,7 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.commands.device_info import AskDeviceInfo, DeviceInfo
 from cascade.model.commands.device_status import AskDeviceStatus, DeviceStatus
 from cascade.model.commands.presence import PeerState, Presence
@@ -81,6 +83,11 @@ def presence(*states: tuple[PlatformId, bool], origin: PlatformId = LOWER) -> No
     return Notice(correlation=1, origin=origin, payload=Presence(states=told))
 
 
+def ptz(key: ChannelId = ROAD_CAMERA) -> Notice[Any]:
+    movement = Movement(pan="left", pan_speed=64)
+    return Notice(correlation=9, origin=UPPER, payload=ControlPtz(target=key, movement=movement))
+
+
 def stream_open(key: ChannelId = ROAD_CAMERA, *, correlation: int = 8) -> StreamOpen:
     return StreamOpen(correlation=correlation, origin=UPPER, channel=key)
 
@@ -127,6 +134,11 @@ _presence = st.builds(
     Presence,
     states=st.lists(st.builds(PeerState, _names.map(PlatformId), st.booleans()), max_size=3).map(tuple),
 )
+_movements = st.builds(
+    lambda pan, tilt: Movement(pan=pan[0], pan_speed=pan[1], tilt=tilt),
+    st.just((None, 0)) | st.tuples(st.sampled_from(["left", "right"]), st.integers(0, 255)),
+    st.sampled_from(["up", "down", None]),
+)
 _row_dicts: st.SearchStrategy[Sequence[dict[str, str]]] = st.lists(
     st.fixed_dictionaries(
         {"id": _names}, optional={"name": st.text("甲乙ab ", max_size=8), "status": st.just("ON")}
@@ -146,7 +158,7 @@ CROSSINGS: st.SearchStrategy[Crossing] = st.one_of(
     ),
     _crossing(Answer, payload=_info | _status, part=st.integers(1, 9), last=st.booleans()),
     _crossing(NoAnswer, action=_text, failure=st.sampled_from(["refused", "timeout"]), rule=_text),
-    _crossing(Notice, payload=_presence),
+    _crossing(Notice, payload=_presence | st.builds(ControlPtz, target=_channels, movement=_movements)),
     _crossing(CatalogBatch, change=st.sampled_from(["present", "gone"]), rows=_row_dicts.map(Rows.build)),
     _crossing(StreamOpen, channel=_channels, action=_text, stream_number=st.integers(0, 3)),
     _crossing(
@@ -159,6 +171,12 @@ CROSSINGS: st.SearchStrategy[Crossing] = st.one_of(
         description=_text,
     ),
     _crossing(StreamControl, channel=_channels, action=_text),
-    _crossing(StreamEnded, channel=_channels, failure=st.none() | st.just("offline"), reason=_text),
+    _crossing(
+        StreamEnded,
+        channel=_channels,
+        failure=st.none() | st.just("offline"),
+        reason=st.sampled_from(get_args(End)),
+        rule=_text,
+    ),
 )
 """Any crossing there is."""

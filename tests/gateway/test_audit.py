@@ -70,6 +70,35 @@ def test_each_record_continues_the_one_before(path: Path) -> None:
     assert (report.records, report.last_hash, report.problem) == (5, previous, "")
 
 
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=9), _values, max_size=6))
+def test_a_record_is_written_in_one_way_only(record: dict[str, Any]) -> None:
+    line = chain.canonical(record)
+    assert line == json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    assert all(0x20 <= byte < 0x7F for byte in line)
+    assert json.loads(line) == record
+
+
+@given(st.floats())
+def test_a_number_is_written_as_it_is_read_again(number: float) -> None:
+    line = chain.canonical({"number": number})
+    assert chain.canonical(json.loads(line)) == line
+
+
+def test_half_a_character_does_not_stop_the_audit(path: Path) -> None:
+    audit = Audit(path)
+    audit.record({"action": "x", "details": {"text": "a\ud800b"}})
+    audit.close()
+    assert records(path)[0]["details"] == {"text": "a?b"}
+    assert chain.verify(path).whole
+
+
 def test_the_operating_system_has_a_record_when_record_returns(path: Path) -> None:
     audit = Audit(path)
     audit.record({"action": "media.live"})
@@ -270,8 +299,7 @@ def forged(line: bytes, **fields: Any) -> bytes:
     """A record edited with care: its own hash fits again."""
     record = json.loads(line) | fields
     del record["hash"]
-    record["hash"] = chain.digest(record["previous"], record)
-    return chain.canonical(record) + b"\n"
+    return chain.seal(record, sequence=record["sequence"], previous=record["previous"])[0]
 
 
 def replaced(lines: list[bytes], at: int, line: bytes) -> list[bytes]:

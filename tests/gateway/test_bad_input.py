@@ -37,9 +37,12 @@ class Caller:
     async def send(self, text: str, to: tuple[str, int] = (OUTER, 5060)) -> str:
         """Send, and return the last answer within two seconds, "" for none."""
         self.answers.clear()
-        self._port.send(text.encode(), to)
+        self.throw(text, to)
         await asyncio.sleep(2.0)
         return self.answers[-1] if self.answers else ""
+
+    def throw(self, text: str, to: tuple[str, int] = (OUTER, 5060)) -> None:
+        self._port.send(text.encode(), to)
 
     def close(self) -> None:
         self._port.close()

@@ -1,27 +1,54 @@
 """The command line as a person meets it: words on the right stream, and exit codes."""
 
+import os
+import re
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Final
+from unicodedata import east_asian_width
 
 import pytest
+from msgspec.structs import fields
 from typer.testing import CliRunner, Result
 
 from gateway.chamber.audit import Audit, AuditUnavailable
-from gateway.cli import app
-from gateway.config import Config, load, load_secrets
+from gateway.cli import build
+from gateway.cli.check import is_ours
+from gateway.config import (
+    Config,
+    GatewayConfig,
+    LogConfig,
+    LowerConfig,
+    MediaConfig,
+    SideConfig,
+    UpperConfig,
+    load,
+    load_secrets,
+)
 from gateway.store.sqlite.writer import StoreUnavailable
+from gateway.words import LANGUAGES, Language, Words
+from gateway.words.choice import VARIABLES
+
+IDENTIFIERS: Final = {
+    *("lockgate", "root", "run", "check", "init", "audit", "verify", "lang", "version", "help", "config"),
+    *("gateway", "secrets", "toml", "en", "zh", "FILE", "DIR", "LANG", "GB", "Ctrl", "SIGTERM"),
+}
+"""What is the same in every language."""
 
 
-def lockgate(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def lockgate(*arguments: str | Path, language: Language = "en") -> Result:
+    return CliRunner().invoke(build(Words(language)), [str(argument) for argument in arguments])
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Path:
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("gateway.cli.check.is_ours", lambda address: True)  # of whatever machine this is
     assert lockgate("init", tmp_path / "site").exit_code == 0
     return tmp_path / "site"
 
@@ -47,8 +74,11 @@ def test_the_secrets_of_the_example_are_private_and_its_own(example: Path, tmp_p
     assert {*one.outer.values(), *one.inner.values()}.isdisjoint({*two.outer.values(), *two.inner.values()})
 
 
-def test_the_defaults_shown_in_the_example_are_the_defaults(example: Path) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_defaults_shown_in_the_example_are_the_defaults(tmp_path: Path, language: Language) -> None:
     """With every commented default written out, the document means the same."""
+    example = tmp_path / "site"
+    assert lockgate("init", example, language=language).exit_code == 0
     text = (example / "gateway.toml").read_text()
     shown = "\n".join(
         line[2:]
@@ -70,6 +100,44 @@ def test_the_defaults_shown_in_the_example_are_the_defaults(example: Path) -> No
     assert (one.log, one.media, one.gateway) == (two.log, two.media, two.gateway)
 
 
+def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
+    """All but the reasons of rules, which are words; and each key that there is stands in both."""
+    found = []
+    for language in LANGUAGES:
+        lockgate("init", tmp_path / language, language=language)
+        text = (tmp_path / language / "gateway.toml").read_text()
+        keys = re.findall(r"^(?:# )?(\w+) = ", text, flags=re.MULTILINE)
+        document = tomllib.loads(text)
+        for rule in document["rule"]:
+            del rule["reason"]
+        found.append((keys, document))
+        assert load_secrets(tmp_path / language / "secrets.toml")
+    assert found[1:] == found[:-1]
+    tables = (GatewayConfig, LogConfig, MediaConfig, SideConfig, LowerConfig, UpperConfig)
+    written = {field.name for table in tables for field in fields(table)} - {"lower", "upper"}
+    assert written <= set(found[0][0])
+
+
+def test_an_address_of_another_machine_is_pointed_at(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.check.is_ours", lambda address: address != "10.1.0.2")
+    result = lockgate("check", "--config", example / "gateway.toml")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "ok")  # meant for another, perhaps
+    assert result.stderr == (
+        f"warning: {example / 'gateway.toml'}: outer.address: 10.1.0.2 is not an address of this machine. "
+        "Write one of its own, unless the gateway will run on another.\n"
+    )
+
+
+def test_an_address_is_ours_if_a_socket_takes_it() -> None:
+    assert is_ours("127.0.0.1")
+    assert not is_ours("192.0.2.1")  # for documentation: nobody's
+
+
+def test_the_version_is_told() -> None:
+    result = lockgate("--version")
+    assert (result.exit_code, result.stdout) == (0, f"lockgate {version('lockgate')}\n")
+
+
 def test_init_overwrites_nothing(example: Path) -> None:
     (example / "gateway.toml").unlink()
     before = (example / "secrets.toml").read_text()
@@ -88,6 +156,7 @@ def test_init_says_when_it_cannot_write(tmp_path: Path) -> None:
     assert "cannot be written" in result.stderr
 
 
+@pytest.mark.usefixtures("example")
 def test_init_writes_here_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert lockgate("init").exit_code == 0
@@ -125,7 +194,7 @@ def play_app(monkeypatch: pytest.MonkeyPatch, run: Callable[[Config], int]) -> N
     vars(fake)["run"] = run
     monkeypatch.setitem(sys.modules, "gateway.app", fake)
     monkeypatch.setattr("gateway.app", fake, raising=False)
-    monkeypatch.setattr("gateway.log.setup", lambda level, form: None)
+    monkeypatch.setattr("gateway.log.setup", lambda level, form, *, words: None)
 
 
 def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
@@ -207,16 +276,144 @@ def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
     assert "cannot be read" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--nonsense"], ["audit", "verify"]])
-def test_misuse_exits_2(arguments: list[str]) -> None:
-    result = lockgate(*arguments)
+@pytest.mark.parametrize(
+    ("arguments", "english", "chinese"),
+    [
+        (
+            ["nonsense"],
+            "There is no command 'nonsense'; there are run, check, init, audit.",
+            "没有“nonsense”",
+        ),
+        (["run", "--nonsense"], "There is no option --nonsense.", "没有 --nonsense 这个选项。"),
+        (["run", "--confi", "x"], "perhaps --config is meant.", "也许要写的是 --config。"),
+        (["run", "--config"], "Option --config needs a value.", "选项 --config 后面缺少值。"),
+        (["audit", "verify"], "The argument FILE is missing.", "缺少参数 FILE。"),
+        (["check", "one", "two"], "more than the command takes: one two.", "多余的参数：one two。"),
+    ],
+)
+def test_misuse_exits_2_with_one_sentence_and_where_help_is(
+    arguments: list[str], english: str, chinese: str
+) -> None:
+    one, other = lockgate(*arguments), lockgate(*arguments, language="zh")
+    for result in (one, other):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert len(result.stderr.splitlines()) == 1
+        assert "--help" in result.stderr
+    assert one.stderr.startswith("Error: ")
+    assert english in one.stderr
+    assert other.stderr.startswith("错误：")
+    assert chinese in other.stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["init"], ["audit"], ["audit", "verify"]])
+def test_help_is_in_one_language_and_fits_a_terminal(command: list[str], language: Language) -> None:
+    result = lockgate(*command, "--help", language=language)
+    assert (result.exit_code, result.stderr) == (0, "")
+    for line in result.stdout.splitlines():
+        assert sum(1 + (east_asian_width(sign) in "WF") for sign in line) <= 80, line
+    if language == "zh":
+        left = set(re.findall(r"[A-Za-z]{2,}", result.stdout))
+        assert left <= IDENTIFIERS, left - IDENTIFIERS
+    else:
+        assert result.stdout.isascii()
+
+
+def test_no_arguments_show_the_help_as_a_trouble() -> None:
+    for result in (lockgate(), lockgate("audit")):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("Usage: ")
+
+
+def test_check_speaks_chinese(example: Path) -> None:
+    result = lockgate("check", "--config", example / "gateway.toml", language="zh")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "配置可用",
+        "外侧（outer）：44010000002000000999，信令 10.1.0.2:5060，媒体 10.1.0.2 端口 30000 至 30999，"
+        "下级 1 个，上级 0 个",
+        "内侧（inner）：44000000002000000999，信令 10.2.0.2:5060，媒体 10.2.0.2 端口 30000 至 30999，"
+        "下级 0 个，上级 1 个",
+        "规则：允许 4 条，拒绝 0 条；没有规则写明的一律拒绝",
+        f"数据目录：{example / 'state'}",
+    ]
+    (example / "secrets.toml").unlink()
+    result = lockgate("check", "--config", example / "gateway.toml", language="zh")
     assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr
+    assert result.stderr == (
+        f"{example / 'secrets.toml'}: 文件无法读取：没有这个文件或目录。"
+        "请用“lockgate init”写一个，或指定别的文件。\n"
+    )
 
 
-def test_the_program_itself_starts_and_checks(example: Path) -> None:
-    command = [sys.executable, "-m", "gateway", "check", "--config", str(example / "gateway.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("ok\n")
+PLAIN: Final = {
+    name: value for name, value in os.environ.items() if name not in {*VARIABLES, "PYTHONIOENCODING"}
+}
+
+
+def program(
+    *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The program itself, in no locale but the one given."""
+    command = [sys.executable, "-m", "gateway", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, check=False, env={**PLAIN, **(environment or {})}, timeout=60
+    )
+
+
+@pytest.fixture
+def local(example: Path) -> Path:
+    """A configuration with addresses of this machine, whichever it is."""
+    path = example / "gateway.toml"
+    path.write_text(
+        path.read_text().replace('"10.1.0.2"', '"127.0.1.1"').replace('"10.2.0.2"', '"127.0.2.1"')
+    )
+    return path
+
+
+def test_the_program_itself_starts_and_checks(local: Path) -> None:
+    done = program("check", "--config", local)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"ok\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "chinese"),
+    [
+        (["--lang", "zh", "check"], {}, True),
+        (["check", "--lang=zh"], {"LANG": "en_US.UTF-8"}, True),
+        (["check"], {"LANG": "zh_CN.UTF-8"}, True),
+        (["--lang", "en", "check"], {"LANG": "zh_CN.UTF-8"}, False),
+        (["check"], {"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, False),
+        (["check"], {"LANG": "fr_FR.UTF-8"}, False),
+    ],
+)
+def test_the_program_speaks_the_language_asked_for_or_of_the_locale(
+    local: Path, arguments: list[str], environment: dict[str, str], chinese: bool
+) -> None:
+    done = program(*arguments, "--config", local, environment=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().startswith("配置可用\n" if chinese else "ok\n")
+
+
+@pytest.mark.parametrize("arguments", [["--lang", "fr", "check"], ["check", "--lang"]])
+def test_a_language_without_words_is_a_usage_error(arguments: list[str]) -> None:
+    done = program(*arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Write --lang followed by one of: en, zh." in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gb2312", "utf-8"])
+def test_a_terminal_that_cannot_show_a_word_stops_nothing(local: Path, encoding: str) -> None:
+    """Paths and words that the terminal lacks are shown as escapes or question marks."""
+    odd = local.parent / "𠮷é"
+    odd.mkdir()
+    environment = {"PYTHONIOENCODING": encoding}
+    fine = program("--lang", "zh", "check", "--config", local, environment=environment)
+    wrong = program("--lang", "zh", "check", "--config", odd / "none", environment=environment)
+    assert (fine.returncode, fine.stderr) == (0, b"")
+    assert b"10.1.0.2" not in fine.stdout
+    assert b"127.0.1.1:5060" in fine.stdout
+    assert wrong.returncode == 2
+    assert b"lockgate init" in wrong.stderr
+    assert b"Traceback" not in wrong.stderr

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ from gateway.config import (
     load,
     load_secrets,
 )
+from gateway.words import LANGUAGES, Words
 
 LOWER = PlatformId("44010000002000000001")
 UPPER = PlatformId("44000000002000000001")
@@ -164,6 +166,10 @@ def test_what_is_wrong_is_said_with_file_key_and_remedy(folder: Path, case: dict
     assert matching, problems
     assert all(problem.startswith(str(folder / "gateway.toml")) for problem in matching)
     assert all(problem.endswith((".", '"', "]")) for problem in matching)
+    for problem in examine(folder / "gateway.toml").problems:
+        chinese = problem.said(Words("zh"))
+        assert chinese.startswith(problem.file)
+        assert re.search(r"[\u4e00-\u9fff]", chinese)
 
 
 def test_everything_that_does_not_fit_is_said_at_once(folder: Path) -> None:
@@ -271,4 +277,5 @@ def test_any_value_in_place_of_a_table_is_a_problem_or_fits(table: str, value: o
     from gateway.config_reading import _misfits
 
     document = {"gateway": {"state": "x"}, table: value}
-    assert all(len(misfit) == 3 for misfit in _misfits(document, Config, "", False))
+    for _, what in _misfits(document, Config, "", False):
+        assert all(Words(language).render(what) for language in LANGUAGES)

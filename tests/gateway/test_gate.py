@@ -129,7 +129,7 @@ def test_what_the_far_door_refuses_is_answered_at_once() -> None:
                 correlation=7, origin=UPPER, action="query.device-info", failure="refused", rule="no-schools"
             ),
             StreamEnded(
-                correlation=8, origin=UPPER, channel=SCHOOL_CAMERA, failure="refused", reason="no-schools"
+                correlation=8, origin=UPPER, channel=SCHOOL_CAMERA, failure="refused", rule="no-schools"
             ),
         ]
         assert lock.outer.counters.refused == {"no-schools": 2}

@@ -75,8 +75,10 @@ def test_each_field_of_the_demos_report(demo: tuple[int, Report, Path]) -> None:
     assert all(setup > 0 for setup in report.setup_ms)
     assert report.delay_ms is not None
     assert 0 < report.delay_ms.p50 <= report.delay_ms.p99
-    assert [refused.status for refused in report.refused] == [404]
-    assert report.refused_by_rule == {"no-schools": 21}
+    assert [(one.status, one.asked) for one in report.refused] == [(404, "play"), (403, "ptz")]
+    assert report.refused_by_rule == {"no-schools": 21, "no-ptz": 1}
+    assert report.audit_refused == {"no-ptz": 1}
+    assert report.controls_below == 0
     assert report.audit_records > 0
     assert report.audit_verified
     assert report.orphans.total == 0

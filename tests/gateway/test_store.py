@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cascade.model.ids import PlatformId
 from cascade.model.index import FIELDS, Index, Rows
-from cascade.ports import Binding, Store
+from cascade.ports import Binding, KeptDialog, Store
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite import migrations
 from gateway.store.sqlite.store import SqliteStore
@@ -33,6 +33,24 @@ def binding(peer: PlatformId, port: int = 5060) -> Binding:
         contact=f"sip:{peer}@10.1.0.9:{port}",
         expires_at=1_700_003_600.5,
         registered_at=1_700_000_000.25,
+    )
+
+
+def dialog(call_id: str, *, early: bool = False, cseq: int = 1) -> KeptDialog:
+    return KeptDialog(
+        peer=ONE,
+        media_port=30_002,
+        call_id=call_id,
+        local="<sip:us@4401000000>",
+        local_tag="ours",
+        remote="\"Gate; '1'\" <sip:cam@10.1.0.9>",
+        remote_tag="" if early else "theirs",
+        local_cseq=cseq,
+        target="sip:cam@10.1.0.9:5060",
+        routes=("<sip:10.1.0.1;lr>", "<sip:10.1.0.2;lr>"),
+        host="10.1.0.9",
+        port=5060,
+        early=early,
     )
 
 
@@ -62,6 +80,19 @@ async def test_the_last_binding_of_a_peer_stands(store: Store) -> None:
     store.drop_binding(PlatformId("unknown"))
     assert await store.bindings() == [binding(TWO)]
     assert type((await store.bindings())[0].peer) is PlatformId
+
+
+async def test_a_dialog_is_kept_as_it_was_last_until_it_is_dropped(store: Store) -> None:
+    store.save_dialog(dialog("b"))
+    store.save_dialog(dialog("a", early=True))
+    store.save_dialog(dialog("a", cseq=2))
+    await store.written()
+    assert await store.dialogs() == [dialog("a", cseq=2), dialog("b")]
+    assert type((await store.dialogs())[0].peer) is PlatformId
+    store.drop_dialog("a", "ours")
+    store.drop_dialog("b", "another tag")
+    store.drop_dialog("unknown", "ours")
+    assert await store.dialogs() == [dialog("b")]
 
 
 async def test_ids_come_back_in_the_order_of_making(store: Store) -> None:
@@ -127,6 +158,28 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert await store.catalog() == [(ONE, Rows.build([row("1")]))]
     await store.close()
     assert sorted(path.name for path in (tmp_path / "outer").iterdir()) == ["catalog.db", "state.db"]
+
+
+async def test_a_file_of_the_first_step_gets_the_tables_of_the_next(tmp_path: Path) -> None:
+    before = Database(tmp_path / "state.db", migrations.STATE[:1])
+    await before.close()
+    store = SqliteStore(tmp_path)
+    store.save_dialog(dialog("a"))
+    assert await store.dialogs() == [dialog("a")]
+    await store.close()
+
+
+async def test_what_is_written_outlives_a_sudden_death(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "life")
+    store.save_dialog(dialog("a"))
+    await store.written()
+    (tmp_path / "after").mkdir()
+    for file in (tmp_path / "life").glob("state.db*"):  # as the next process finds it: nothing was closed
+        (tmp_path / "after" / file.name).write_bytes(file.read_bytes())
+    await store.close()
+    found = SqliteStore(tmp_path / "after")
+    assert await found.dialogs() == [dialog("a")]
+    await found.close()
 
 
 def test_columns_are_the_fields_of_rows() -> None:

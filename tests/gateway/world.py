@@ -5,11 +5,12 @@ scenarios run over the plain memory link and over one that encodes, decodes and 
 """
 
 import asyncio
+import copy
 import json
 import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -51,13 +52,89 @@ Link = Callable[[asyncio.AbstractEventLoop], tuple[LinkEnd, LinkEnd]]
 LINKS: Final[dict[str, Link]] = {"memory": memory_link, "encoded": encoded_link}
 
 
+class Life:
+    """The gateway from one start to its stop or its sudden death; what it stored outlives it."""
+
+    def __init__(
+        self, network: Network, folder: Path, link: Link, stores: dict[SideName, MemoryStore], number: int
+    ) -> None:
+        self.plane = CorePlane(network.loop, network.datagrams)
+        self._network = network
+        self._folder = folder
+        self._link = link
+        self._stores = stores
+        self._number = number
+        self._stacks: list[VirtualStack] = []
+        self._audits: list[Audit] = []
+        self._opened: asyncio.Future[Gateway] = network.loop.create_future()
+        self._stop = asyncio.Event()
+        self._task = network.loop.create_task(self._live())
+
+    async def opened(self) -> Gateway:
+        """Both sides, once they are up. Raises what kept them from it."""
+        self._task.add_done_callback(self._failed)
+        return await self._opened
+
+    def _failed(self, task: "asyncio.Task[None]") -> None:
+        if not self._opened.done():
+            error = None if task.cancelled() else task.exception()
+            self._opened.set_exception(error or RuntimeError("the gateway ended before it was open"))
+
+    async def stop(self) -> None:
+        """As by SIGTERM; of one that died, wait for what is left of its tasks."""
+        self._stop.set()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def die(self) -> None:
+        """As by SIGKILL: from now on it says nothing, hears nothing, writes nothing and holds no address."""
+        for stack in self._stacks:
+            stack.close()
+        for audit in self._audits:
+            audit.close()
+        self.plane.close()
+        for side, store in self._stores.items():
+            self._stores[side] = copy.deepcopy(store)
+        self._task.cancel()
+
+    async def _live(self) -> None:
+        around = Surroundings(
+            loop=self._network.loop,
+            wall=lambda: WALL + self._network.loop.time(),
+            random=random.Random(self._number),
+            stack=self._stack,
+            attach=attach,
+            plane=self.plane,
+            store=self._store,
+            audit=self._audit,
+        )
+        written = config.load(self._folder / "gateway.toml")
+        secrets = config.load_secrets(self._folder / "secrets.toml")
+        async with open_gateway(written, secrets, around, self._link(self._network.loop)) as gateway:
+            self._opened.set_result(gateway)
+            await self._stop.wait()
+
+    def _stack(self, _name: SideName, own: SideConfig) -> Stack:
+        stack = self._network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
+        self._stacks.append(stack)
+        return stack
+
+    def _store(self, name: SideName) -> Store:
+        return self._stores.setdefault(name, MemoryStore())
+
+    def _audit(self, side: SideName) -> Audit:
+        audit = Audit(self._folder / f"{side}.jsonl", monotonic=self._network.loop.time)
+        self._audits.append(audit)
+        return audit
+
+
 @dataclass(slots=True)
 class World:
-    """Who is there. `lower` and `upper` are replaced when they are restarted."""
+    """Who is there. What is restarted is replaced: `gateway` and `plane` by `restart`."""
 
     network: Network
+    life: Life
     gateway: Gateway
-    plane: CorePlane
     lower: LowerPlatform
     upper: UpperPlatform
     upper_calls: Calls
@@ -65,6 +142,30 @@ class World:
     tree: Tree
     stores: dict[SideName, MemoryStore] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    link: Link = memory_link
+    lives: int = 1
+    dead: list[Life] = field(default_factory=list)
+
+    async def close(self) -> None:
+        for life in (self.life, *self.dead):
+            await life.stop()
+
+    @property
+    def plane(self) -> CorePlane:
+        return self.life.plane
+
+    async def restart(self) -> None:
+        """Start the gateway anew after it stopped or died, on what it has stored."""
+        self.lives += 1
+        self.life = Life(self.network, self.folder, self.link, self.stores, self.lives)
+        self.gateway = await self.life.opened()
+
+    async def kill(self, dead_seconds: float = 1.0) -> None:
+        """kill -9 and a new start after a while."""
+        self.life.die()
+        self.dead.append(self.life)
+        await asyncio.sleep(dead_seconds)
+        await self.restart()
 
     def shared(self) -> list[str]:
         return [camera.id for camera in self.tree.cameras if camera.parent != KEPT_BRANCH]
@@ -129,16 +230,8 @@ async def world(
     lower_runs: bool = True,
 ) -> AsyncIterator[World]:
     """Everybody up and running in virtual time; on leaving nothing may be bound any more."""
-    loop = asyncio.get_running_loop()
-    network = Network(loop, seed, loss=loss)
-    plane = CorePlane(loop, network.datagrams)
+    network = Network(asyncio.get_running_loop(), seed, loss=loss)
     kept: dict[SideName, MemoryStore] = {} if stores is None else stores
-
-    def stack(_name: SideName, own: SideConfig) -> Stack:
-        return network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
-
-    def store(name: SideName) -> Store:
-        return kept.setdefault(name, MemoryStore())
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -151,29 +244,20 @@ async def world(
             + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
             + f'\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
         )
-        around = Surroundings(
-            loop=loop,
-            wall=lambda: WALL + loop.time(),
-            random=random.Random(seed),
-            stack=stack,
-            attach=attach,
-            plane=plane,
-            store=store,
-            audit=lambda side: Audit(folder / f"{side}.jsonl", monotonic=loop.time),
-        )
         tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT))
         async with AsyncExitStack() as held:
             upper, upper_calls = await open_upper(held, network)
             lower, lower_calls = await open_lower(held, network, tree, lower_password)
-            gateway = await held.enter_async_context(
-                open_gateway(
-                    config.load(folder / "gateway.toml"), config.load_secrets(secrets), around, link(loop)
-                )
+            life = Life(network, folder, link, kept, seed)
+            gateway = await life.opened()
+            here = World(
+                network, life, gateway, lower, upper, upper_calls, lower_calls, tree, kept, folder, link, seed
             )
+            held.push_async_callback(here.close)
             background = await held.enter_async_context(Tasks())
             if lower_runs:
                 background.start(lower.run())
-            yield World(network, gateway, plane, lower, upper, upper_calls, lower_calls, tree, kept, folder)
+            yield here
         assert network.bound() == [], "addresses are still bound after everybody has left"
 
 

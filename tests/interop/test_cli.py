@@ -1,11 +1,13 @@
 """What a user gets who types something wrong, or asks for help."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from interop.sim.__main__ import app, number_from
+from interop.sim.__main__ import main
+from interop.sim.cli import app, number_from
 from interop.sim.station import address
 
 SERVER = ["--server", "127.0.0.1", "--server-id", "44010000002000000001", "--password", "x"]
@@ -26,6 +28,8 @@ def test_help_names_every_option_with_its_meaning(command: str) -> None:
         (["device", *SERVER, "--charset", "LATIN1"], "--charset needs"),
         (["device", "--server", "host:port", *SERVER[2:]], "write HOST or HOST:PORT"),
         (["upper", "--password", "x"], "--platform needs"),
+        (["lower", "--server", "255.255.255.255", *SERVER[2:]], "--server: 255.255.255.255 can't be"),
+        (["device", *SERVER, "--id", "9" * 20, "--count", "2"], "--id needs room to count on"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(arguments: list[str], says: str) -> None:
@@ -58,3 +62,16 @@ def test_addresses_are_read_with_and_without_port(text: str, meant: tuple[str, i
 
 def test_ids_count_on_in_their_serial_number() -> None:
     assert number_from("44010600001320000099", 1) == "44010600001320000100"
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "interop.sim.cli")
+    for name in [name for name in sys.modules if name.startswith("interop.sim.cam")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "av is not installed. Install lockgate with its extra: lockgate[sim]." in capsys.readouterr().err

@@ -42,6 +42,24 @@ def test_a_port_rests_before_it_is_given_out_again() -> None:
     assert ports.take() == second
 
 
+def test_ports_of_an_earlier_process_rest_first() -> None:
+    clock = Clock()
+    ports = Ports(
+        "10.0.0.1",
+        30_000,
+        30_005,
+        quarantine_seconds=30.0,
+        clock=clock,
+        choose=lambda free: free[0],
+        resting=[30_000, 30_002, 30_002, 40_000],
+    )
+    assert (ports.take(), ports.in_use) == (30_004, 1)
+    with pytest.raises(NoPortLeft, match="1 media ports held, 2 rest"):
+        ports.take()
+    clock.now = 30.0
+    assert {ports.take(), ports.take()} == {30_000, 30_002}
+
+
 def test_what_is_given_back_twice_rests_once() -> None:
     clock = Clock()
     ports = ports_of(clock, 30_000, 30_001)

@@ -177,7 +177,9 @@ class VirtualStack:
         self._settle()
 
     def close(self) -> None:
-        """Free the address; nothing is heard or sent any more."""
+        """Free the address; nothing is heard or sent any more. Safe to call twice."""
+        if self._closed:
+            return
         self._closed = True
         self._network.unbind(self.local)
         if self._timer is not None:

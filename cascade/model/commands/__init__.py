@@ -5,9 +5,10 @@ mapping follow its field types (`subjects`) and are written nowhere by hand.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from cascade.model.ids import ChannelId, PlatformId
 
@@ -18,14 +19,33 @@ class Command(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields
     action: ClassVar[str]
 
 
+class Control(Command, frozen=True):
+    """What a device below shall do, and answers nothing: it crosses as a `Notice`.
+
+    Not as an `Ask`: both gates would keep every one open for an answer that never comes, and
+    telling the asker of a failure would need an end that no message above can carry. Who is
+    refused by the near door hears it at once; what is lost later is counted where it is lost.
+    """
+
+    target: ChannelId
+
+
 def subjects(value: object) -> Iterator[ChannelId | PlatformId]:
     """Whatever `value` names, in lists and parts too: the policy judges it, the audit lists it."""
-    match value:
-        case ChannelId() | PlatformId():
-            yield value
-        case tuple():
-            for part in value:
-                yield from subjects(part)
-        case Struct():
-            for name in value.__struct_fields__:
-                yield from subjects(getattr(value, name))
+    found: list[ChannelId | PlatformId] = []
+    _gather(value, found)
+    return iter(found)
+
+
+def _gather(value: object, found: list[ChannelId | PlatformId]) -> None:
+    if isinstance(value, _NAMES):
+        found.append(value)
+        return
+    parts = value if isinstance(value, tuple) else astuple(value) if isinstance(value, Struct) else ()
+    for part in parts:
+        if type(part) not in _PLAIN:
+            _gather(part, found)
+
+
+_NAMES: Final = (ChannelId, PlatformId)
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})

@@ -54,6 +54,24 @@ STATE: Final = (
         UNIQUE (upper, shown)           -- an id is never given twice
     ) STRICT;
     """,
+    """
+    CREATE TABLE dialog (               -- INVITE legs that may exist at their peers
+        peer TEXT NOT NULL,
+        media_port INTEGER NOT NULL,    -- ours
+        call_id TEXT NOT NULL,
+        local TEXT NOT NULL,
+        local_tag TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        remote_tag TEXT NOT NULL,
+        local_cseq INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        routes TEXT NOT NULL,           -- JSON, a list of header values
+        host TEXT NOT NULL,
+        port INTEGER NOT NULL,
+        early INTEGER NOT NULL,         -- 1: our INVITE had no answer yet
+        PRIMARY KEY (call_id, local_tag)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 CATALOG: Final = (

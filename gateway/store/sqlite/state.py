@@ -1,12 +1,22 @@
-"""`state.db`: who is registered where, and which id each upper platform was given for what."""
+"""`state.db`: who is registered where, which legs exist, which id each upper was given for what."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from cascade.model.ids import PlatformId
-from cascade.ports import Binding
+from cascade.ports import Binding, KeptDialog
 from gateway.store.sqlite import migrations
 from gateway.store.sqlite.writer import Database
+
+DIALOG: Final = KeptDialog.__struct_fields__
+"""The columns of a kept dialog; a test compares them with the table."""
+
+SAVE_DIALOG: Final = (
+    f"INSERT OR REPLACE INTO dialog ({', '.join(DIALOG)}) VALUES (?{', ?' * (len(DIALOG) - 1)})"
+)
+READ_DIALOGS: Final = f"SELECT {', '.join(DIALOG)} FROM dialog ORDER BY call_id, local_tag"
 
 
 class StateFile:
@@ -44,6 +54,24 @@ class StateFile:
     def drop_binding(self, peer: PlatformId) -> None:
         self.database.write("an unregistration", ("DELETE FROM binding WHERE peer = ?", [(str(peer),)]))
 
+    def dialogs(self) -> list[KeptDialog]:
+        return [
+            _dialog(dict(zip(DIALOG, row, strict=True)))
+            for row in self.database.reading.execute(READ_DIALOGS)
+        ]
+
+    def save_dialog(self, dialog: KeptDialog) -> None:
+        values = [getattr(dialog, field) for field in DIALOG]
+        values[DIALOG.index("peer")] = str(dialog.peer)
+        values[DIALOG.index("routes")] = json.dumps(dialog.routes)
+        self.database.write("a dialog", (SAVE_DIALOG, [values]))
+
+    def drop_dialog(self, call_id: str, local_tag: str) -> None:
+        self.database.write(
+            "the end of a dialog",
+            ("DELETE FROM dialog WHERE call_id = ? AND local_tag = ?", [(call_id, local_tag)]),
+        )
+
     def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
         return self.database.reading.execute(
             "SELECT peer, name, shown FROM mapping WHERE upper = ? ORDER BY made", (str(upper),)
@@ -57,3 +85,12 @@ class StateFile:
                 [(str(upper), str(peer), str(name), str(shown)) for peer, name, shown in triples],
             ),
         )
+
+
+def _dialog(row: dict[str, Any]) -> KeptDialog:
+    row |= {
+        "peer": PlatformId(row["peer"]),
+        "routes": tuple(json.loads(row["routes"])),
+        "early": bool(row["early"]),
+    }
+    return KeptDialog(**row)

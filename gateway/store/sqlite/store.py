@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
-from cascade.ports import Binding
+from cascade.ports import Binding, KeptDialog
 from gateway.store.sqlite.catalog import CatalogFile
 from gateway.store.sqlite.state import StateFile
 from gateway.store.sqlite.writer import WriterCounters
@@ -34,6 +34,19 @@ class SqliteStore:
 
     def drop_binding(self, peer: PlatformId) -> None:
         self._state.drop_binding(peer)
+
+    async def dialogs(self) -> list[KeptDialog]:
+        await self._state.database.flush()
+        return self._state.dialogs()
+
+    def save_dialog(self, dialog: KeptDialog) -> None:
+        self._state.save_dialog(dialog)
+
+    def drop_dialog(self, call_id: str, local_tag: str) -> None:
+        self._state.drop_dialog(call_id, local_tag)
+
+    async def written(self) -> None:
+        await self._state.database.flush()
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
         await self._state.database.flush()

@@ -105,7 +105,10 @@ class Database:
             with suppress(RuntimeError):  # nobody waits any more: the loop is closed
                 loop.call_soon_threadsafe(written)
 
-        await asyncio.to_thread(self._queue.put, tell)
+        try:
+            self._queue.put_nowait(tell)
+        except queue.Full:
+            await asyncio.to_thread(self._queue.put, tell)
         await done
 
     async def close(self) -> None:

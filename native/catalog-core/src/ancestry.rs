@@ -3,8 +3,10 @@
 //! What a row says of its parents is read the way it is meant in the field:
 //!
 //! - `ParentID` may be a path or several parents: the last element is the parent, the others are
-//!   further memberships (Q25). Only ids that are rows of the same peer count.
+//!   further memberships (Q25). Only ids that are rows of the same peer count as ancestors.
 //! - `BusinessGroupID` is a membership too.
+//! - What is named above but has no row, yet or any more, ends the branch: a rule about it must hold
+//!   for who says to be below it, whichever page was lost and whatever its peer leaves out.
 //! - Where none of them is known, the registered peer itself is the parent, if it has a row (Q27).
 //!   Divisions stand alone.
 //! - The division of a row is its `CivilCode`, else a division in its `ParentID`, else that of its
@@ -41,6 +43,8 @@ pub(crate) struct Ancestry {
     depths: Vec<usize>,
     /// From child to parent, numbers into `nodes`.
     steps: Vec<(usize, usize)>,
+    /// Those of them that name something above without a row.
+    orphans: Vec<Slot>,
 }
 
 impl Ancestry {
@@ -67,14 +71,31 @@ impl Ancestry {
                 branch.push(area);
             }
         }
+        let orphans = self.orphans.iter().filter(|slot| self.nodes.contains(slot));
+        for missing in orphans
+            .flat_map(|&slot| mentioned(family, slot))
+            .filter(|id| family.find(id).is_none())
+        {
+            if branch.len() == MAX_NODES {
+                break;
+            }
+            if !branch.contains(&missing) {
+                branch.push(missing);
+            }
+        }
         branch.join("/")
     }
 
     fn walk(&mut self, family: &Family, slot: Slot) {
         self.start(slot);
+        self.orphans.clear();
         let mut child = 0;
         while child < self.nodes.len() {
-            for parent in parents(family, self.nodes[child]) {
+            let (parents, all_known) = parents(family, self.nodes[child]);
+            if !all_known {
+                self.orphans.push(self.nodes[child]);
+            }
+            for parent in parents {
                 self.step(child, parent);
             }
             child += 1;
@@ -142,18 +163,21 @@ impl Ancestry {
     }
 }
 
-fn parents(family: &Family, slot: Slot) -> Vec<Slot> {
+/// The parents that have rows, and whether every id that is named has one.
+fn parents(family: &Family, slot: Slot) -> (Vec<Slot>, bool) {
     let mut parents: Vec<Slot> = Vec::with_capacity(2);
+    let mut all_known = true;
     for id in mentioned(family, slot) {
         match family.find(id) {
             Some(parent) if parent != slot && !parents.contains(&parent) => parents.push(parent),
-            _ => {}
+            Some(_) => {}
+            None => all_known = false,
         }
     }
     if parents.is_empty() && !ids::is_area(family.id(slot)) {
         parents.extend(family.find(&family.peer).filter(|&own| own != slot));
     }
-    parents
+    (parents, all_known)
 }
 
 /// The divisions that a row itself says it is in: as it is written, and with zero pairs trimmed.

@@ -39,7 +39,7 @@ fn without_a_known_parent_the_peer_itself_is_it() {
     index.apply(PEER, &rows(&all.each_ref().map(String::as_str)), true);
     let expected = format!("{PEER}/4401/44");
     assert_eq!(branch(&index, "1"), expected);
-    assert_eq!(branch(&index, "2"), expected);
+    assert_eq!(branch(&index, "2"), format!("{expected}/unknown"));
     assert_eq!(branch(&index, "44"), "");
     assert_eq!(branch(&index, PEER), "4401/44");
 }
@@ -109,7 +109,7 @@ fn a_long_chain_is_followed_sixteen_generations() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     index.apply(PEER, &rows(&lines), true);
     assert_eq!(branch(&index, "000").split('/').count(), 16);
-    assert_eq!(branch(&index, "098"), "099");
+    assert_eq!(branch(&index, "097"), "098/099/100");
 }
 
 #[test]
@@ -136,17 +136,36 @@ fn a_parent_that_moves_takes_its_descendants_along() {
     assert_eq!(ids(&delta.present), ["nvr"]);
     let delta = index.remove(PEER, ["nvr"]);
     assert_eq!((delta.removed, delta.changed), (1, 1));
-    assert_eq!(branch(&index, "camera"), "");
-    let delta = index.apply(PEER, &rows(&["nvr"]), false);
-    assert_eq!(counts(&delta), [1, 1, 0, 0]);
     assert_eq!(branch(&index, "camera"), "nvr");
+    let delta = index.apply(PEER, &rows(&["nvr"]), false);
+    assert_eq!(counts(&delta), [1, 0, 0, 0]);
+    assert_eq!(branch(&index, "camera"), "nvr");
+}
+
+/// A rule about a branch holds for who says to be in it, whether the branch itself has a row or not.
+#[test]
+fn what_is_named_above_counts_without_a_row() {
+    let mut index = Index::new();
+    let all = [
+        "camera parent_id=system/school business_group_id=group",
+        "below parent_id=camera",
+        "system",
+    ];
+    index.apply(PEER, &rows(&all), true);
+    assert_eq!(branch(&index, "camera"), "system/school/group");
+    assert_eq!(branch(&index, "below"), "camera/system/school/group");
+    index.apply(PEER, &rows(&["school parent_id=group"]), false);
+    assert_eq!(branch(&index, "camera"), "school/system/group");
+    index.remove(PEER, ["school", "system"]);
+    assert_eq!(branch(&index, "camera"), "school/system/group");
 }
 
 #[test]
 fn a_row_of_the_batch_with_only_another_branch_is_changed() {
     let mut index = Index::new();
     index.apply(PEER, &rows(&["camera parent_id=nvr"]), true);
-    let delta = index.apply(PEER, &rows(&["camera parent_id=nvr", "nvr"]), true);
+    let again = ["camera parent_id=nvr", "nvr parent_id=north"];
+    let delta = index.apply(PEER, &rows(&again), true);
     assert_eq!(counts(&delta), [1, 1, 0, 0]);
     assert_eq!(ids(&delta.present), ["nvr", "camera"]);
 }

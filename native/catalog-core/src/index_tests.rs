@@ -150,8 +150,8 @@ fn a_snapshot_stands_in_the_order_of_sending() {
         "44010600001320000001",
         "44010600001320000001",
         "44010600001320000009",
-        "44010600001340000001",
         "cam",
+        "44010600001340000001",
     ];
     assert_eq!(shown(&mut index), expected);
     let snapshot = index.snapshot();

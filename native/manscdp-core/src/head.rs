@@ -46,6 +46,8 @@ pub struct Head {
     pub device_id: String,
     /// Of a `DeviceControl` the name of the element that says what to do, or empty.
     pub operation: String,
+    /// False for a keepalive that does not say `OK`, or lists broken children (Q14).
+    pub well: bool,
 }
 
 /// Read the head of `body`. None: there is none (another root, one of the four missing or unfit,
@@ -59,7 +61,13 @@ pub fn head(body: &[u8]) -> Option<Head> {
             break;
         }
     }
-    found.into_head(root)
+    let mut head = found.into_head(root)?;
+    if head.root == "Notify" && head.cmd_type == "Keepalive" {
+        head.well = body.len() <= WINDOW
+            && find(body, b"<Status>OK</Status>").is_some()
+            && find(body, b"<Info").is_none();
+    }
+    Some(head)
 }
 
 /// The root's name in our spelling, and its children.
@@ -147,6 +155,7 @@ impl<'a> Found<'a> {
             device_id: name(device_id)?,
             cmd_type,
             operation,
+            well: true,
         })
     }
 }
@@ -329,6 +338,30 @@ mod tests {
 
     const KEEPALIVE: &str = "<?xml version=\"1.0\" encoding=\"GB2312\"?>\r\n<Notify><CmdType>Keepalive</CmdType>\
         <SN>43</SN><DeviceID>44010600001180000001</DeviceID><Status>OK</Status></Notify>";
+
+    #[test]
+    fn a_keepalive_that_says_ok_and_nothing_else_is_well() {
+        assert!(head(KEEPALIVE.as_bytes()).unwrap().well);
+        let listed = "<Info><DeviceID>1</DeviceID></Info></Notify>";
+        for body in [
+            KEEPALIVE.replace("OK", "OFF"),
+            KEEPALIVE.replace("<Status>OK</Status>", ""),
+            KEEPALIVE.replace("</Notify>", listed),
+            KEEPALIVE.replace("</Notify>", &" ".repeat(WINDOW)),
+        ] {
+            assert!(!head(body.as_bytes()).unwrap().well, "{body}");
+        }
+        assert!(
+            head(
+                KEEPALIVE
+                    .replace("Keepalive", "Alarm")
+                    .replace("OK", "x")
+                    .as_bytes()
+            )
+            .unwrap()
+            .well
+        );
+    }
 
     #[test]
     fn a_keepalive_has_a_head() {

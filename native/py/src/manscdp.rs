@@ -25,6 +25,7 @@ struct Head {
     sn: String,
     device_id: String,
     operation: String,
+    well: bool,
 }
 
 #[pymethods]
@@ -45,6 +46,7 @@ impl From<manscdp_core::Head> for Head {
             sn: head.sn,
             device_id: head.device_id,
             operation: head.operation,
+            well: head.well,
         }
     }
 }

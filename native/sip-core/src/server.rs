@@ -11,7 +11,9 @@ use crate::time::{GIVE_UP, T1, T2, T4, TIMER_C, Time};
 pub enum State {
     /// Waits for our answer.
     Open,
-    /// Answered; the answer is kept for repeats (timer J).
+    /// Answered; the answer is kept for repeats (timer J). An INVITE that was refused at once ends here
+    /// too: its sender, who heard nothing before, repeats it until it hears this. Were we to repeat our
+    /// refusal as after a 100, one forged datagram would be worth eleven of ours to its victim.
     Answered,
     /// An INVITE waits for our final answer.
     Proceeding,
@@ -45,6 +47,8 @@ pub struct Server {
     pub tag: u64,
     /// The REGISTER's digest was right, so a 401 says `stale=true`.
     pub stale: bool,
+    /// A provisional answer has left, so the INVITE is not repeated any more and our answer must be.
+    announced: bool,
     interval: u64,
     resend_at: Time,
     pub ends_at: Time,
@@ -84,6 +88,7 @@ impl Server {
             response: None,
             tag,
             stale: false,
+            announced: false,
             interval: T1,
             resend_at: Time::NEVER,
             ends_at: now.after(wait),
@@ -103,7 +108,15 @@ impl Server {
     pub fn answer(&mut self, status: u16, response: Arc<[u8]>, now: Time) {
         self.response = Some(response);
         match (self.state, status) {
-            (State::Proceeding, ..=199) => self.ends_at = now.after(TIMER_C),
+            (State::Proceeding, ..=199) => {
+                self.announced = true;
+                self.ends_at = now.after(TIMER_C);
+            }
+            (State::Proceeding, 300..) if !self.announced => {
+                self.state = State::Answered;
+                self.message = None;
+                self.ends_at = now.after(GIVE_UP);
+            }
             (State::Proceeding, _) => {
                 self.state = if status < 300 {
                     State::Accepted

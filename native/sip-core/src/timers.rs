@@ -28,4 +28,14 @@ impl Timers {
     pub fn pop(&mut self) {
         self.heap.pop();
     }
+
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Drop every entry that `is_live` does not know. Costs a pass over all.
+    pub fn retain(&mut self, mut is_live: impl FnMut(u64, Time) -> bool) {
+        self.heap
+            .retain(|Reverse((due, number))| is_live(*number, *due));
+    }
 }

@@ -50,6 +50,20 @@ impl Core {
         }
     }
 
+    /// Keep the queue as small as what is held: who is gone early, such as a stranger that was refused at
+    /// once, leaves its entry behind. A pass comes only after as many new entries as may be held.
+    pub(super) fn sweep_timers(&mut self) {
+        let held = 2 * self.limits.transactions + self.limits.cached;
+        if self.timers.len() <= 2 * held {
+            return;
+        }
+        let (servers, clients) = (&self.servers, &self.clients);
+        self.timers.retain(|number, due| {
+            servers.get(number).map(|server| server.queued) == Some(due)
+                || clients.get(number).map(|client| client.queued) == Some(due)
+        });
+    }
+
     fn next_due(&self, number: u64) -> Time {
         match (self.servers.get(number), self.clients.get(number)) {
             (Some(server), _) => server.next_due(),

@@ -7,7 +7,7 @@ use super::{Answer, Core, hex};
 use crate::codec::{self, Head, Headers};
 use crate::event::Kind;
 use crate::server::State;
-use crate::time::Time;
+use crate::time::{GIVE_UP, Time};
 
 impl Core {
     /// Answer a request. What is over or answered already is counted and left alone.
@@ -84,6 +84,9 @@ impl Core {
             State::Answered => {
                 self.open -= 1;
                 self.cached += 1;
+                if kind == Kind::Invite {
+                    self.expiry.push_back((now.after(GIVE_UP), number));
+                }
                 self.evict_cached();
             }
             State::Open => {}

@@ -221,6 +221,7 @@ impl Core {
         self.by_key.insert(key, number);
         self.open += 1;
         if invite {
+            self.sweep_timers();
             self.schedule_server(number);
         } else {
             self.expiry.push_back((ends_at, number));

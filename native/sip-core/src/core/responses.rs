@@ -38,6 +38,9 @@ impl Core {
             found.filter(|(_, client)| client.invite == (method == b"INVITE"))
         else {
             self.counters.stray_responses += 1;
+            if number.is_none() && method == b"INVITE" && (200..300).contains(&status) {
+                self.tell_stray(bytes, head, source, now);
+            }
             return;
         };
         let was_over = client.is_over();
@@ -78,6 +81,18 @@ impl Core {
                 head: *head,
             };
             self.tell(Event::new(Kind::Response, number, source, now, &message));
+        }
+    }
+
+    /// A 2xx to an INVITE that this process did not send: an earlier one did, and its owner may have to end
+    /// what came of it (RFC 3261 section 13.2.2.4).
+    fn tell_stray(&mut self, bytes: &[u8], head: &Head, source: SocketAddr, now: Time) {
+        if self.events.len() < self.limits.events {
+            let message = Message {
+                bytes: Arc::from(bytes),
+                head: *head,
+            };
+            self.tell(Event::new(Kind::Response, 0, source, now, &message));
         }
     }
 }

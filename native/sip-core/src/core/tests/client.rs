@@ -53,7 +53,7 @@ fn answers_reach_their_request_once() {
     feed(&mut core, &answer(&request, 200, ";tag=x"), 20.0);
     feed(
         &mut core,
-        &answer(&request.replace("7 MESSAGE", "7 INVITE"), 200, ""),
+        &answer(&request.replace("7 MESSAGE", "7 INVITE"), 404, ""),
         20.0,
     );
     feed(
@@ -63,6 +63,22 @@ fn answers_reach_their_request_once() {
     );
     assert_eq!(count(&core, "stray_responses"), 3);
     assert!(events(&mut core).is_empty());
+}
+
+#[test]
+fn a_2xx_to_an_invite_of_an_earlier_process_is_told() {
+    let mut core = core();
+    send(&mut core, "INVITE", 0.0);
+    let request = text(&core.take_outputs()[0]).replace("z9hG4bK", "z9hG4bKf");
+    for status in [100, 180, 302, 486] {
+        feed(&mut core, &answer(&request, status, ";tag=x"), 0.1);
+    }
+    assert!(events(&mut core).is_empty());
+    feed(&mut core, &answer(&request, 200, ";tag=x"), 0.2);
+    let seen = event(&mut core);
+    assert_eq!((seen.kind, seen.transaction), (Kind::Response, 0));
+    assert_eq!(count(&core, "stray_responses"), 5);
+    assert!(core.take_outputs().is_empty());
 }
 
 #[test]

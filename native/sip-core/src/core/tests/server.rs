@@ -150,6 +150,7 @@ fn a_refusal_of_invite_is_repeated_until_its_ack_which_makes_no_event() {
     let mut core = core();
     feed(&mut core, &invite(), 0.0);
     let event_invite = event(&mut core);
+    reply(&mut core, event_invite.transaction, 100, 0.0);
     reply(&mut core, event_invite.transaction, 486, 0.0);
     sent(&mut core);
     assert_eq!(moments(&mut core, 4.0), [0.5, 1.5, 3.5]);
@@ -158,6 +159,51 @@ fn a_refusal_of_invite_is_repeated_until_its_ack_which_makes_no_event() {
     feed(&mut core, &invite(), 4.1);
     assert!(moments(&mut core, 100.0).is_empty());
     assert!(events(&mut core).is_empty());
+}
+
+#[test]
+fn a_refusal_with_nothing_before_it_is_sent_once_for_each_copy_of_the_invite() {
+    let mut core = core();
+    feed(&mut core, &invite(), 0.0);
+    let refused = event(&mut core);
+    reply(&mut core, refused.transaction, 403, 0.0);
+    assert_eq!(sent(&mut core), ["SIP/2.0 403 Forbidden"]);
+    assert!(moments(&mut core, 31.0).is_empty());
+    assert_eq!(
+        (count(&core, "now_open"), count(&core, "now_cached")),
+        (0, 1)
+    );
+    feed(&mut core, &invite(), 31.5);
+    assert_eq!(sent(&mut core), ["SIP/2.0 403 Forbidden"]);
+    let tag = format!(";tag={:016x}", refused.tag);
+    feed(&mut core, &ask("ACK", "z9hG4bKi1", 1, &tag, "", ""), 31.6);
+    assert!(moments(&mut core, 200.0).is_empty());
+    assert!(events(&mut core).is_empty());
+    assert_eq!(
+        (count(&core, "now_open"), count(&core, "now_cached")),
+        (0, 0)
+    );
+}
+
+#[test]
+fn strangers_that_are_refused_at_once_leave_room_for_others() {
+    let mut core = core_with(Limits {
+        transactions: 4,
+        cached: 4,
+        ..Limits::default()
+    });
+    for number in 0..40 {
+        let branch = format!("z9hG4bKi{number}");
+        feed(&mut core, &ask("INVITE", &branch, 1, "", "", ""), 0.0);
+        let stranger = event(&mut core);
+        reply(&mut core, stranger.transaction, 403, 0.0);
+    }
+    assert_eq!(count(&core, "overload"), 0);
+    assert_eq!(
+        (count(&core, "now_open"), count(&core, "now_cached")),
+        (0, 4)
+    );
+    assert!(core.timers.len() <= 25, "{}", core.timers.len());
 }
 
 #[test]
