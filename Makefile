@@ -35,6 +35,7 @@ types: ready  ## mypy strict, and the native stubs against the native module
 
 bench: export ALSO := --group bench
 bench: ready  ## measure every claim and draw docs/benchmarks.md
+	@benchmarks/packages
 	$(RUN) python -m benchmarks $(ARGS)
 
 interop: ready  ## against independent programs (installs them from Debian when root)

@@ -5,6 +5,7 @@ CPU time of this process, the best of three runs; pages are those of the wire: 4
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, TypeVar
 
 from benchmarks.results import Result, save
@@ -18,7 +19,7 @@ PEER: Final = "44010600002000000001"
 OURS: Final = "44010000002000000001"
 ROWS: Final = 100_000
 BRANCHES: Final = 1000
-RULES: Final = 1000
+RULES: Final = (1000, 10_000)
 RUNS: Final = 3
 
 
@@ -66,12 +67,26 @@ def gather(bodies: list[bytes]) -> Rows:
     return gathered.rows()
 
 
-def rules() -> Selector:
-    """A rule for each organisation, every tenth of them a refusal; the last one shares the rest."""
-    about = [
-        (f"r{number}", number % 10 != 0, [f"branch:44010600002160{number:06d}"]) for number in range(RULES)
-    ]
+def rules(count: int) -> Selector:
+    """A rule for each organisation, every tenth of them a refusal; the last one shares the rest.
+
+    What is more of them than organisations is about cameras by their names and by how they begin.
+    """
+    about = [(f"r{number}", number % 10 != 0, [selector(number)]) for number in range(count)]
     return Selector([*about, ("rest", True, ["*"])])
+
+
+def selector(number: int) -> str:
+    if number < BRANCHES:
+        return f"branch:44010600002160{number:06d}"
+    return f"id:44010600001320{number:06d}" if number % 2 else f"prefix:4401060000132{number:06d}"
+
+
+def judged_alone(selector: Selector) -> int:
+    """Judge as many crossings as there are rows, each from Python; how many may pass."""
+    judge = selector.judge
+    branch = f"44010600002160000011/{PEER}/440106/4401/44"
+    return sum(judge("44010600001320000011", branch)[0] for _ in range(ROWS))
 
 
 def judge(rows: Rows, selector: Selector) -> int:
@@ -138,8 +153,11 @@ def main() -> None:
     assert len(rows) == ROWS
     index = bench.measure("apply to an empty index", applied, lambda: rows)
     bench.measure("apply again, nothing new", lambda to: to.apply(PEER, rows, complete=True), lambda: index)
-    selector, named = rules(), index.rows(PEER)
-    shared = bench.measure(f"judge by {RULES:,} rules", lambda by: judge(named, by), lambda: selector)
+    named = index.rows(PEER)
+    for count in RULES:
+        given = partial(rules, count)
+        shared = bench.measure(f"judge by {count:,} rules", partial(judge, named), given)
+        assert bench.measure(f"judge one name by {count:,} rules", judged_alone, given) == ROWS
     assert 0 < shared < ROWS
     snapshot = bench.measure("put in the order of sending", ordered, lambda: applied(rows))
     mapping = bench.measure("give ids for an upper platform", assigned, lambda: snapshot)

@@ -1,7 +1,8 @@
 """What it costs to cross the lock: both doors judge, both write a record, then it is delivered.
 
 CPU time of this process, the threads that sync the two audit files among it. The files lie where the
-system keeps temporary files; the records are checked afterwards.
+system keeps temporary files; the records are checked afterwards, and that is measured too. The rate is by the
+clock: sender, both doors and receiver share one processor.
 """
 
 import asyncio
@@ -29,6 +30,9 @@ from gateway.chamber.policy import CompiledRules, Rule
 LOWER: Final = PlatformId("44010600002000000001")
 UPPER: Final = PlatformId("44000000002000000001")
 KEPT, SHARED = "44010600002160000001", "44010600002160000002"
+RATE: Final = 20_000
+RUNS: Final = 3
+"""The best counts: what else the machine does can only cost."""
 TURN: Final = 64  # crossings handed over before the other door has its turn
 
 RULES: Final = (
@@ -93,7 +97,7 @@ def door(side: Side, audit: Audit, end: LinkEnd, loop: asyncio.AbstractEventLoop
     return Gate(side=side, rules=rules, audit=audit, link=end, branch=lambda _: "", clock=loop.time)
 
 
-async def measure(case: Case, folder: Path) -> Result:
+async def measure(case: Case, folder: Path) -> list[Result]:
     loop = asyncio.get_running_loop()
     audits = [Audit(folder / f"{side}.jsonl") for side in ("outer", "inner")]
     ends = memory_link(loop)
@@ -116,9 +120,11 @@ async def measure(case: Case, folder: Path) -> Result:
     used, taken = time.process_time() - used, time.monotonic() - begun
     for audit in audits:
         audit.close()
+    checking = time.process_time()
     for audit in audits:
         report = chain.verify(audit.path)
         assert report.whole
+    checking = time.process_time() - checking
     raw = {
         "crossings": case.count,
         "rows": case.rows * case.count,
@@ -126,19 +132,32 @@ async def measure(case: Case, folder: Path) -> Result:
         "records_per_second": round(2 * case.count / taken),
         "cpu_seconds": round(used, 4),
         "seconds": round(taken, 4),
+        "verify_seconds": round(checking, 4),
     }
-    value = round(used / case.count * 1e6, 1)
-    return Result(work=f"lock: {case.work}", value=value, unit="µs per crossing", better="lower", raw=raw)
+    cost, check = round(used / case.count * 1e6, 1), round(checking / (2 * case.count) * 1e6, 2)
+    work = f"lock: {case.work}"
+    results = [Result(work=work, value=cost, unit="µs per crossing", better="lower", raw=raw)]
+    if not case.rows:
+        rate, unit = round(case.count / taken), "crossings per second"
+        results += [
+            Result(work=work, value=rate, unit=unit, better="higher", bar=RATE, raw=raw),
+            Result(work=f"{work}, verified", value=check, unit="µs per record", better="lower", raw=raw),
+        ]
+    return results
 
 
 def main() -> None:
     results = []
     for case in CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            results.append(asyncio.run(measure(case, Path(folder))))
-        result = results[-1]
-        records = result.raw["records_per_second"]
-        print(f"{result.work}: {result.value:g} {result.unit}, {records} audit records/s")
+        runs = []
+        for _ in range(RUNS):
+            with tempfile.TemporaryDirectory() as folder:
+                runs.append(asyncio.run(measure(case, Path(folder))))
+        for same in zip(*runs, strict=True):
+            best = min if same[0].better == "lower" else max
+            result = best(same, key=lambda run: run.value)
+            results.append(result)
+            print(f"{result.work}: {result.value:g} {result.unit}")
     save("lock", results)
 
 

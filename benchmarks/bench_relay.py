@@ -27,6 +27,8 @@ WARM_SECONDS, SECONDS = 0.5, 3.0
 RUNS: Final = 3
 """The median counts; all are kept in `raw`."""
 BUFFER: Final = 4 << 20
+LATE_SECONDS: Final = 0.02
+"""A generator that was held up does not send what no camera would."""
 
 
 class Case(Struct, frozen=True):
@@ -63,13 +65,18 @@ def run_nanoseconds(thread: int) -> int:
 
 
 class Load:
-    """Cameras and viewers of a case: `burst` sends one frame of one stream, `drain` empties the sinks."""
+    """Cameras and viewers of a case: `burst` sends one frame of one stream, `drain` empties the sinks.
+
+    `ports` must be set before: where each stream takes its packets.
+    """
 
     def __init__(self, case: Case, stack: contextlib.ExitStack) -> None:
         self.case = case
         self.sinks = [self._udp(stack, case.merged_sink) for _ in range(min(case.streams, 8))]
         self.camera = self._udp(stack, False)
+        self.sink_ports = [sink.getsockname()[1] for sink in self.sinks]
         self.ports: list[int] = []
+        self.sent = self.drained = 0
         self._sequence = 0
         self._room = bytearray(1 << 16)
 
@@ -83,19 +90,6 @@ class Load:
         made.setblocking(False)
         return made
 
-    async def open(self, plane: NativePlane) -> None:
-        for number in range(self.case.streams):
-            stream = str(number)
-            self.ports.append(await plane.bind(Open(stream=stream, address=HOST, port=0)))
-            sink = self.sinks[number % len(self.sinks)].getsockname()
-            for viewer in map(str, range(self.case.viewers)):
-                await plane.bind(AddViewer(stream=stream, viewer=viewer, address=HOST, port=0))
-                aim = AimViewer(
-                    stream=stream, viewer=viewer, host=HOST, port=sink[1], ssrc=number, payload_type=96
-                )
-                plane.tell(aim)
-            plane.tell(Expect(stream=stream, source=(HOST,), ssrc=number, max_bits_per_second=1 << 40))
-
     def rounds(self) -> Iterator[list[bytes]]:
         """The packets of the next burst, once for each stream; SSRCs are the streams' numbers."""
         payload = b"\0\0\1\xba" + bytes(PACKET_BYTES - 16)
@@ -107,6 +101,7 @@ class Load:
                 yield [head + ssrc + payload for head in heads]
 
     def burst(self, packets: Sequence[bytes], port: int) -> None:
+        self.sent += len(packets)
         if self.case.merged_source:
             train = [(SOL_UDP, UDP_SEGMENT, struct.pack("H", PACKET_BYTES))]
             self.camera.sendmsg(packets, train, 0, (HOST, port))
@@ -119,10 +114,26 @@ class Load:
             with contextlib.suppress(BlockingIOError):
                 while True:
                     sink.recv_into(self._room)
+                    self.drained += 1
+
+
+async def open_streams(plane: NativePlane, case: Case, sink_ports: Sequence[int]) -> list[int]:
+    """Open every stream of a case, dealt out to the sinks; the ports that take their packets."""
+    ports = []
+    for number in range(case.streams):
+        stream = str(number)
+        ports.append(await plane.bind(Open(stream=stream, address=HOST, port=0)))
+        sink = sink_ports[number % len(sink_ports)]
+        for viewer in map(str, range(case.viewers)):
+            await plane.bind(AddViewer(stream=stream, viewer=viewer, address=HOST, port=0))
+            aim = AimViewer(stream=stream, viewer=viewer, host=HOST, port=sink, ssrc=number, payload_type=96)
+            plane.tell(aim)
+        plane.tell(Expect(stream=stream, source=(HOST,), ssrc=number, max_bits_per_second=1 << 40))
+    return ports
 
 
 def drive(load: Load, seconds: float) -> None:
-    """Send at the case's rate for that long, late bursts at once."""
+    """Send at the case's rate for that long; of late bursts those of the last `LATE_SECONDS` at once."""
     case = load.case
     pause = BURST / case.packets_per_second
     begun = due = time.monotonic()
@@ -132,7 +143,7 @@ def drive(load: Load, seconds: float) -> None:
         if now - begun > seconds:
             return
         load.burst(packets, load.ports[number % case.streams])
-        due += pause
+        due = max(due + pause, now - LATE_SECONDS)
         if number % 8 == 0:
             load.drain()
 
@@ -144,7 +155,7 @@ async def measure(case: Case) -> Result:
             thread = relay_thread()
             spread(thread)
             load = Load(case, stack)
-            await load.open(plane)
+            load.ports = await open_streams(plane, case, load.sink_ports)
             drive(load, WARM_SECONDS)
             before, spent = totals(plane), run_nanoseconds(thread)
             begun = time.monotonic()

@@ -6,6 +6,7 @@ reached on this machine; the CPU time of one transaction says what a core of the
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -29,6 +30,7 @@ from sip.events import Address, Event, Kind, Reply, Request
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
 OUTER: Final = "127.0.1.1"
 INNER: Final = "127.0.2.1"
@@ -134,7 +136,7 @@ class Devices:
         self._gateway = gateway
         self._uri = f"sip:{GATEWAY_ID}@{DOMAIN}"
         self._contact = f"@{engine.local[0]}:{engine.local[1]}>"
-        self._open: dict[int, str] = {}
+        self._open: dict[int, tuple[str, bool]] = {}  # the device, and whether it gave its proof
         self._cseq = 0
         self._turn = cycle(ids())
         self.failed = 0
@@ -148,29 +150,30 @@ class Devices:
             return started < count or time.monotonic() - begun < seconds
 
         while self._open or wanted():
-            requests: list[tuple[str, Request]] = []
+            requests: list[tuple[tuple[str, bool], Request]] = []
             replies: list[Reply] = []
             for event in self._events():
                 last = time.monotonic()
                 if event.kind == Kind.MESSAGE:  # a catalog is asked for
                     replies.append((event.transaction, 200))
                     continue
-                device = self._open.pop(event.transaction, None)
-                if device is None:
+                device, proven = self._open.pop(event.transaction, ("", False))
+                if not device:
                     continue
-                if event.status == 401:
-                    requests.append((device, self.register(device, event.header("WWW-Authenticate") or "")))
+                if event.status == 401 and not proven:
+                    proof = self.register(device, event.header("WWW-Authenticate") or "")
+                    requests.append(((device, True), proof))
                 elif event.status == 200:
                     finished += 1
                 else:
                     self.failed += 1
             while len(self._open) + len(requests) < WINDOW and wanted():
                 device = next(self._turn)
-                requests.append((device, start(device)))
+                requests.append(((device, False), start(device)))
                 started += 1
             self._engine.reply(replies)
             sent = self._engine.send([request for _, request in requests])
-            self._open.update(zip(sent, (device for device, _ in requests), strict=True))
+            self._open.update(zip(sent, (who for who, _ in requests), strict=True))
             if time.monotonic() - last > PATIENCE:
                 raise SystemExit(f"the gateway is silent; {len(self._open)} requests wait")
         return finished
@@ -202,19 +205,12 @@ class Devices:
         ]
 
 
-def measure(
-    devices: Devices, ask: "Connection[Any, Any]", what: str, start: Callable[[str], Request]
-) -> list[Result]:
+def measure(devices: Devices, gateway: "Gateway", what: str, start: Callable[[str], Request]) -> list[Result]:
     """Two results of one run: CPU time of the gateway for one, and how many a second there were."""
-
-    def used() -> Used:
-        ask.send("used")
-        return Used(*ask.recv())
-
-    before, own, begun = used(), Used.now(), time.monotonic()
+    before, own, begun = gateway.used(), Used.now(), time.monotonic()
     finished = devices.run(start, seconds=SECONDS)
     taken = time.monotonic() - begun
-    spent, own = used().since(before), Used.now().since(own)
+    spent, own = gateway.used().since(before), Used.now().since(own)
     raw = {
         "finished": finished,
         "failed": devices.failed,
@@ -235,28 +231,50 @@ def measure(
     ]
 
 
-def main() -> None:
-    port = free_port(OUTER)
+class Gateway:
+    """The gateway's process as the devices' side sees it."""
+
+    def __init__(self, process: "SpawnProcess", ask: "Connection[Any, Any]") -> None:
+        assert process.pid is not None
+        self.pid: Final = process.pid
+        self._ask = ask
+
+    def used(self) -> Used:
+        self._ask.send("used")
+        return Used(*self._ask.recv())
+
+
+@contextlib.contextmanager
+def running_gateway(port: int) -> Iterator[Gateway]:
+    """The gateway in a process of its own, listening on `port` of OUTER for all devices."""
     spawning = multiprocessing.get_context("spawn")
     ask, answers = spawning.Pipe()
     with tempfile.TemporaryDirectory() as folder:
-        gateway = spawning.Process(target=serve, args=(folder, port, answers), daemon=True)
-        gateway.start()
+        process = spawning.Process(target=serve, args=(folder, port, answers), daemon=True)
+        process.start()
         answers.close()
-        ask.send("ready")
-        if not ask.poll(20.0):
-            raise SystemExit("the gateway did not start")
-        ask.recv()
+        try:
+            ask.send("ready")
+            if not ask.poll(20.0):
+                raise SystemExit("the gateway did not start")
+            ask.recv()
+            yield Gateway(process, ask)
+        finally:
+            ask.close()
+            process.join(10.0)
+
+
+def main() -> None:
+    port = free_port(OUTER)
+    with running_gateway(port) as gateway:
         engine = Engine((DEVICES_AT, 0), DOMAIN, ["127.0.1.0/24"], os.urandom(32))
         devices = Devices(engine, (OUTER, port))
         try:
             devices.run(devices.register, count=DEVICES)  # everybody is known, catalogs are asked for
-            results = measure(devices, ask, "REGISTER with digest (401, 200)", devices.register)
-            results += measure(devices, ask, "keepalive", devices.keepalive)
+            results = measure(devices, gateway, "REGISTER with digest (401, 200)", devices.register)
+            results += measure(devices, gateway, "keepalive", devices.keepalive)
         finally:
             engine.close()
-            ask.close()
-            gateway.join(10.0)
     for result in results:
         print(f"{result.work}: {result.value:g} {result.unit}")
     save("signalling", results)

@@ -9,6 +9,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot
 
+from benchmarks.peers import PACKAGES
 from benchmarks.results import load
 
 mpl.rcParams["svg.fonttype"] = "none"  # text stays text
@@ -27,6 +28,10 @@ def draw() -> None:
         "",
     ]
     for name, results in load().items():
+        if not results:
+            package = PACKAGES[name]
+            lines += [f"## {name}", "", f"Not measured: the Debian package {package} was missing.", ""]
+            continue
         lines += [
             f"## {name}",
             "",

@@ -60,7 +60,7 @@ def commit() -> str:
 
 
 def save(name: str, results: Sequence[Result]) -> None:
-    """Write results/NAME.json, stamped with machine and commit."""
+    """Write results/NAME.json, stamped with machine and commit; empty where a peer is missing."""
     RESULTS.mkdir(exist_ok=True)
     here, now = machine(), commit()
     stamped = [{**to_builtins(result), "machine": here, "commit": now} for result in results]
