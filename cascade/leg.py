@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from cascade.crossing import Failure
 from cascade.errors import StreamFailed
 from cascade.model.ids import PlatformId
+from cascade.model.ssrc import SsrcPool
 from cascade.ports import Agreed, KeptDialog, Store
 from cascade.status import FAILURE_STATUS
 from sip.aio.calls import Call, Calls
@@ -146,3 +147,19 @@ def end_remembered(remembered: Sequence[KeptDialog], calls: Calls, store: Store)
         calls.end(state, memo, reason=RESTARTED)
     if remembered:
         log.warning("legs.left_by_earlier_process", extra={"count": len(remembered)})
+
+
+@contextmanager
+def numbered(pool: SsrcPool, time: Callable[[], float]) -> Iterator[int]:
+    """Hold an SSRC of our domain for one leg; it rests afterwards.
+
+    Raises:
+        StreamFailed: all are in use.
+    """
+    number = pool.take(time())
+    if number is None:
+        raise StreamFailed("busy", "all SSRCs of the domain are in use")
+    try:
+        yield number
+    finally:
+        pool.give_back(number, time())

@@ -148,6 +148,7 @@ async def open_side(
             media_address=media_address,
             loop=around.loop,
             wall=around.wall,
+            random=around.random,
             listeners=listeners,
         )
         as_lower = AsLower(

@@ -1,13 +1,13 @@
 """Accepting an upper's INVITE: our 200, and a leg that takes media from us (9.2, 5.5)."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from cascade.as_lower.invite import Wish
 from cascade.crossing import StreamOffered
 from cascade.errors import StreamFailed
-from cascade.leg import CallLeg, LegMemo, Legs
+from cascade.leg import CallLeg, LegMemo, Legs, numbered
 from cascade.model.ssrc import SsrcPool
 from cascade.ports import Agreed, Leg, Store
 from cascade.sdp import MediaAnswer, write_answer
@@ -41,7 +41,8 @@ class Acceptor:
         payload_type = offer.payload_type_of(offered.encoding)
         if payload_type is None:
             raise StreamFailed("unacceptable", f"{offered.encoding} is not among what was offered")
-        with self._number(offer.ssrc) as ssrc:
+        ours = numbered(self.pool, self.time)
+        with nullcontext(offer.ssrc) if offer.ssrc is not None else ours as ssrc:
             answer = MediaAnswer(
                 host=self.media_address,
                 port=port,
@@ -69,16 +70,3 @@ class Acceptor:
                 except InviteOver as error:
                     raise StreamFailed("timeout", str(error)) from None
                 yield held.enter_context(self.legs.held(wish.upper, CallLeg(call, agreed)))
-
-    @contextmanager
-    def _number(self, theirs: int | None) -> Iterator[int]:
-        if theirs is not None:
-            yield theirs
-            return
-        number = self.pool.take(self.time())
-        if number is None:
-            raise StreamFailed("busy", "all SSRCs of the domain are in use")
-        try:
-            yield number
-        finally:
-            self.pool.give_back(number, self.time())

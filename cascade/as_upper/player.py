@@ -1,13 +1,13 @@
 """Playing a channel below: our INVITE, what its answer agreed to, our ACK (GB/T 28181-2016 9.2, 5.5)."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from cascade.addresses import Networks, media_objection
 from cascade.errors import StreamFailed, Unacceptable
-from cascade.leg import CallLeg, LegMemo, Legs
+from cascade.leg import CallLeg, LegMemo, Legs, numbered
 from cascade.model.ids import ChannelId
 from cascade.model.ssrc import SsrcPool, ten_digits
 from cascade.peers import LowerPeer, Us
@@ -89,7 +89,7 @@ class Player:
             StreamFailed: no leg; `failure` says of what kind.
         """
         async with AsyncExitStack() as held:
-            ours = held.enter_context(self._number())
+            ours = held.enter_context(numbered(self.pool, self.time))
             call = await held.enter_async_context(self._placed(peer, at, channel, stream_number, port, ours))
             try:
                 agreed = agree(peer, read_answer(call.event.body), ours, call.event.source[0], networks)
@@ -134,16 +134,6 @@ class Player:
             except TransportFailed as error:
                 raise StreamFailed("offline", str(error)) from None
             yield call
-
-    @contextmanager
-    def _number(self) -> Iterator[int]:
-        number = self.pool.take(self.time())
-        if number is None:
-            raise StreamFailed("busy", "all SSRCs of the domain are in use")
-        try:
-            yield number
-        finally:
-            self.pool.give_back(number, self.time())
 
     def _invite(self, at: Address, channel: ChannelId, stream_number: int, port: int, ours: int) -> Outgoing:
         offer = MediaOffer(host=self.media_address, port=port, ssrc=ours, stream_number=stream_number)

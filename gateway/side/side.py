@@ -88,7 +88,7 @@ class Side:
         self._calls = calls
         self.ports = ports
         self.router = Router(name, as_upper, as_lower)
-        self._troubles = Troubles(name, endpoint.stack.counters)
+        self._troubles = Troubles(name, self._counters)
         self._faces: list[asyncio.Task[None]] = []
         self._running = AsyncExitStack()
 
@@ -137,6 +137,10 @@ class Side:
             bindings=self.as_upper.bound,
             rows=len(self.below) + len(self.shared),
         )
+
+    def _counters(self) -> dict[str, int]:
+        """The engine's, and what the router turned away."""
+        return {**self.endpoint.stack.counters(), "strangers": self.router.strangers}
 
     def _invited(self, incoming: Incoming) -> None:
         wish = self.as_lower.wish(incoming.event)

@@ -14,6 +14,7 @@ LOOK_SECONDS: Final = 10.0
 TROUBLES: Final = {
     "foreign_source": saying("trouble.foreign_source"),
     "malformed": saying("trouble.malformed"),
+    "strangers": saying("trouble.strangers"),
     "overload": saying("trouble.overload"),
     "unanswered": saying("trouble.unanswered"),
     "undelivered": saying("trouble.undelivered"),
@@ -23,7 +24,7 @@ TROUBLES: Final = {
 
 
 class Troubles:
-    """Compares the engine's counters with those of the last look."""
+    """Compares counters of the engine and the router with those of the last look."""
 
     def __init__(self, side: str, counters: Callable[[], Mapping[str, int]]) -> None:
         self._side = side

@@ -146,11 +146,6 @@ class Senders:
         self._still = asyncio.Event()
         self._still.set()
 
-    @property
-    def flowing(self) -> int:
-        """Streams that send at the moment."""
-        return self._flowing
-
     def records(self) -> tuple[StreamRecord, ...]:
         """The last thousand streams, ended ones included, in the order in which they began."""
         return tuple(sent.record() for sent in self._sent)

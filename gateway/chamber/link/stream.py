@@ -21,7 +21,6 @@ log: Final = logging.getLogger("gateway.chamber.link")
 
 VERSION: Final = 1
 HEADER: Final = struct.Struct("!IBBQ")
-MAX_FRAME_BYTES: Final = MAX_CROSSING_BYTES + HEADER.size
 MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
 """Waiting for a slow other end; beyond it the newest crossing is refused, and its sender is told."""
 MAX_REASON_BYTES: Final = 200
