@@ -16,7 +16,7 @@ ALSO ?=  # groups beside dev; doors that `bench` opens keep them
 help:  ## list the doors
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
-demo: ready  ## both networks on this machine: register, catalog, four live pictures
+demo: ready  ## both networks on this machine: register, catalog, four live pictures, a voice
 	@$(RUN) python -m interop.demo $(ARGS)
 
 test: ready  ## the whole suite, no root, no system package

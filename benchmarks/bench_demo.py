@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.results import Result, save
-from interop.demo.report import read
+from interop.demo.report import Delay, read
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
             first_line = time.monotonic() - start
             child.stdout.read()
         report = read(report_file)
-    if report.problems or report.delay_ms is None or report.first_picture_seconds is None:
+    if report.problems or not isinstance(report.delay_ms, Delay) or report.first_picture_seconds is None:
         raise SystemExit(f"the demo did not hold: {report.problems}")
     raw = {"setup_ms": report.setup_ms, "delay_ms": [report.delay_ms.p50, report.delay_ms.p99]}
     save(

@@ -29,7 +29,7 @@ from benchmarks.bench_signalling import (
 )
 from benchmarks.peers.kamailio import registrar
 from benchmarks.results import Result, save
-from interop.demo.scene import free_port
+from interop.demo.cast import free_port
 from sip._native import Engine
 from sip.events import Address
 

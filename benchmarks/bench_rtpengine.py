@@ -22,7 +22,7 @@ from benchmarks import peers
 from benchmarks.bench_relay import HOST, Case, Load, drive, open_streams
 from benchmarks.peers import rtpengine
 from benchmarks.results import Result, save
-from interop.demo.scene import free_port
+from interop.demo.cast import free_port
 from media.relay import NativePlane
 
 if TYPE_CHECKING:

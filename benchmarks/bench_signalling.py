@@ -24,7 +24,7 @@ from benchmarks.results import Result, save
 from cascade.manscdp import CONTENT_TYPE, keepalive
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
-from interop.demo.scene import free_port
+from interop.demo.cast import free_port
 from sip._native import Engine, authorize
 from sip.events import Address, Event, Kind, Reply, Request
 

@@ -47,6 +47,16 @@ class Networks:
         return any(address in network for network in self._networks)
 
 
+def media_host(target: str, named: str, source: str) -> str:
+    """Where a peer's media is (Q51): `named` in its SDP, else the packet's own `source`.
+
+    `target`, the peer's `media_target`, overrides that: "source", or an address that is always meant.
+    """
+    if target == "sdp":
+        return named or source
+    return source if target == "source" else target
+
+
 def media_objection(host: str, port: int, networks: Networks) -> str | None:
     """Why media must not go to or come from there, or None when it may.
 

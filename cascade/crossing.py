@@ -22,8 +22,26 @@ ROWS_PER_CROSSING: Final = 1000
 
 BACK: Final[dict[Direction, Direction]] = {"inward": "outward", "outward": "inward"}
 
-Failure = Literal["not-found", "offline", "busy", "unacceptable", "refused", "timeout", "no-media", "failed"]
-"""Why something asked for did not come about; each face writes it as its protocol's status."""
+LIVE: Final = "media.live"
+
+Encoding = Literal["PCMA/8000", "PCMU/8000", "PS/90000"]
+"""Of a voice, name and clock as in rtpmap: G.711, or in PS as the 2014 edition has it (5.11)."""
+
+Failure = Literal[
+    "not-found",
+    "offline",
+    "busy",
+    "unacceptable",
+    "refused",
+    "unavailable",
+    "timeout",
+    "no-media",
+    "failed",
+]
+"""Why something asked for did not come about; each face writes it as its protocol's status.
+
+"refused" is a rule's word; "unavailable" is ours: a door cannot record, and may soon again.
+"""
 
 End = Literal[
     "",
@@ -79,22 +97,33 @@ class Notice(Envelope, Generic[P], frozen=True):
     payload: P
 
 
+Change = Literal["present", "gone", "anew", "whole"]
+
+
 class CatalogBatch(Envelope, frozen=True):
     """Up to 1,000 rows of one peer, held in native columns; a row becomes Python only when looked at.
 
-    `change`: the rows are there from now on ("present"), or no longer ("gone": only ids count).
+    `change`: the rows are there from now on ("present"), or no longer ("gone": only ids count). Without
+    rows: all rows of the peer are told from here on ("anew"), and have been told since then ("whole"), so
+    that whatever else the far side holds of it is gone.
     """
 
-    change: Literal["present", "gone"]
+    change: Change
     rows: Rows
 
 
 class StreamOpen(Envelope, frozen=True):
-    """An upper wants to see `channel`; `action` names the kind of media in rules."""
+    """A peer of this side wants media; `action` names its kind in rules.
+
+    An upper wants to see `channel`. Or `channel` is to hear what was announced to it: then
+    `invitation` is the correlation of that `Ask`, by whose rule this is judged.
+    """
 
     channel: ChannelId
-    action: str = "media.live"
+    action: str = LIVE
     stream_number: int = 0  # 0 main, 1.. sub
+    invitation: int = 0  # 0: nobody asked for this
+    encodings: tuple[Encoding, ...] = ()  # what the viewer takes, best first; () leaves it to the source
 
 
 class StreamOffered(Envelope, frozen=True):

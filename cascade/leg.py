@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS: Final = 0.1
 """How long a leg waits for its record to be written; a slow disk must not cost a picture."""
 
+AFRESH_SECONDS: Final = 3
+"""After a start: by then what was known before is there again, so that another attempt is worth it."""
+
 RESTARTED: Final = reason(503, "the gateway was restarted")
 """Why a leg ends that an earlier process left behind."""
 
@@ -115,6 +118,7 @@ class LegMemo:
                 host=host,
                 port=port,
                 early=dialog.early,
+                request=dialog.request,
             )
         )
 
@@ -129,7 +133,15 @@ class LegMemo:
 
 
 def end_remembered(remembered: Sequence[KeptDialog], calls: Calls, store: Store) -> None:
-    """Say BYE on every leg that an earlier process left behind; each is forgotten once it is over."""
+    """Say BYE on every leg that an earlier process left behind, and refuse each INVITE it did not answer.
+
+    Each is forgotten once it is over.
+    """
+    host, _ = calls.endpoint.local
+    refusal = (
+        ("Retry-After", str(AFRESH_SECONDS)),
+        ("Warning", f'399 {host} "the gateway was restarted"'),
+    )
     for kept in remembered:
         memo = LegMemo(store, kept.peer, kept.media_port, key=(kept.call_id, kept.local_tag))
         state = DialogState(
@@ -143,8 +155,9 @@ def end_remembered(remembered: Sequence[KeptDialog], calls: Calls, store: Store)
             routes=kept.routes,
             source=(kept.host, kept.port),
             early=kept.early,
+            request=kept.request,
         )
-        calls.end(state, memo, reason=RESTARTED)
+        calls.end(state, memo, reason=RESTARTED, refusal=refusal)
     if remembered:
         log.warning("legs.left_by_earlier_process", extra={"count": len(remembered)})
 

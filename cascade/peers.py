@@ -1,12 +1,17 @@
 """What the configuration says of us and of each peer. Ids, addresses and switches; never a password."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from cascade.deviations import Deviation
 from cascade.model.ids import GbId, PlatformId
 
 WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
 """What we write in."""
+
+Coordinates = Literal["WGS84", "GCJ02", "unknown"]
+"""WGS-84 is what the standard asks for; GCJ-02 is that of Chinese maps, some hundred metres beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,9 @@ class LowerPeer:
     max_expires: int = 86_400  # a longer one is granted this much
     binding: Literal["strict", "same-host", "reauth"] = "same-host"  # may its address move (Q06)
     revival: Literal["revive", "refuse"] = "revive"  # may a keepalive renew a lapsed lease (Q05)
+    fault: Literal["flag", "offline"] = "flag"  # what a keepalive that is not OK makes of it (Q14)
     ssrc: Literal["strict", "answer", "learn"] = "answer"  # which SSRC its media must carry (Q47-Q49)
+    coordinates: Coordinates = "WGS84"  # the system its places are in (Q32)
     charset: WireCharset = "GB2312"
     charset_in: Literal["auto", "GB18030", "UTF-8"] = (
         "auto"  # of what it writes; auto goes by the bytes (Q24)
@@ -46,6 +53,9 @@ class LowerPeer:
     first_page_seconds: float = 120.0  # Q18
     page_seconds: float = 15.0  # quiet this long between pages, and the answer is partial (Q19)
     max_items: int = 100_000  # rows of one catalog answer; more end it partial
+    media_target: str = "sdp"  # whose address counts: "sdp", "source", or one that is fixed (Q51)
+    to_host: Literal["address", "domain"] = "address"  # of Request-URI and To (Q60)
+    domain: str = ""  # its SIP domain
     invite_seconds: float = 15.0
     first_media_seconds: float = 10.0
     media_loss_seconds: float = 15.0
@@ -73,6 +83,11 @@ class UpperPeer:
     page_bytes: int = 1300  # of one catalog answer's body; a datagram must not be split
     page_items: int = 4  # Q99
     window: int = 1  # catalog pages under way at once
+    media_target: str = "sdp"  # whose address counts: "sdp", "source", or one that is fixed (Q51)
+    ssrc: Literal["strict", "answer", "learn"] = "answer"  # which SSRC its voice must carry
+    invite_seconds: float = 15.0
+    first_media_seconds: float = 30.0  # of a voice: somebody has to begin to speak
+    media_loss_seconds: float = 60.0  # of a voice: some senders are silent while nobody speaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +102,7 @@ class PeerView:
     outcome: str = ""  # of the last catalog query
     fault: bool = False  # its last keepalive said that it is not well (Q14)
     faulty: tuple[str, ...] = ()  # those of its children that it calls broken
+    deviations: Mapping[Deviation, int] = field(default_factory=dict)  # what is put up with, how often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +115,4 @@ class UpperView:
     shared: int = 0  # ids shown so far
     pages: int = 0  # of catalog answers, sent and taken
     problem: str = ""  # why it is not registered
+    deviations: Mapping[Deviation, int] = field(default_factory=dict)  # what is put up with, how often

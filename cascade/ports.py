@@ -10,17 +10,33 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 
 
+class Reason(Protocol):
+    """Why, for people and in no language yet: `str` of it is English."""
+
+    def __str__(self) -> str: ...
+
+
 class Verdict(Struct, frozen=True):
     """What passes, or None; `rule` is what the audit record and the refusal refer to."""
 
     passes: Crossing | None
     rule: str
-    reason: str = ""
+    reason: Reason = ""
     refused: dict[str, int] = {}  # rows left out of a list, by rule
+
+    @property
+    def failure(self) -> Failure:
+        """Of what does not pass: by a rule, or since a door cannot record or the link is down."""
+        return "unavailable" if self.rule in {"audit", "audit-beyond", "link", "link-full"} else "refused"
 
 
 class Gate(Protocol):
     """One side's door of the lock."""
+
+    @property
+    def shut(self) -> bool:
+        """Can nothing be asked beyond now, since a door cannot record it?"""
+        ...
 
     def send(self, crossing: Crossing) -> Verdict:
         """Judge, record, and hand over what passes. Never blocks, never raises for a refusal."""
@@ -57,11 +73,12 @@ class Binding(Struct, frozen=True):
 class KeptDialog(Struct, frozen=True):
     """One INVITE leg, as it must be known to end it after this process has died (`sip.dialog`).
 
-    Call-ID and our tag are its key. `early`: our INVITE had no answer yet.
+    Call-ID and our tag are its key. `early`: our INVITE had no answer yet. `request`: their INVITE, in
+    outline; without `target` it has no final answer of ours yet.
     """
 
     peer: PlatformId
-    media_port: int  # ours
+    media_port: int  # ours, 0 where there was none yet
     call_id: str
     local: str
     local_tag: str
@@ -73,6 +90,7 @@ class KeptDialog(Struct, frozen=True):
     host: str  # where its messages came from, or our INVITE went to
     port: int
     early: bool = False
+    request: bytes = b""
 
 
 class Store(Protocol):
@@ -93,7 +111,7 @@ class Store(Protocol):
     def drop_dialog(self, call_id: str, local_tag: str) -> None: ...
 
     async def written(self) -> None:
-        """Return once the dialogs and bindings queued so far would survive our death."""
+        """Return once the dialogs queued so far would survive the machine, and the bindings our own death."""
         ...
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:

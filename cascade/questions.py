@@ -1,6 +1,7 @@
 """A table of open questions: one answer each, or a time-out. Time is an argument."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -49,8 +50,17 @@ class Questions(Generic[K, Q]):
             return None
         return found.question
 
+    def find(self, key: K) -> Q | None:
+        """The question, which stays open."""
+        found = self._open.get(key)
+        return None if found is None else found.question
+
     def __contains__(self, key: object) -> bool:
         return key in self._open
+
+    def __iter__(self) -> Iterator[Q]:
+        """Those that are open, oldest first."""
+        return (each.question for each in self._open.values())
 
     @property
     def deadline(self) -> float | None:

@@ -6,11 +6,12 @@ Which addresses a peer may name is judged in `cascade.addresses`.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal, get_args
 
+from cascade.crossing import Encoding
 from cascade.errors import Unacceptable
 from cascade.model.ssrc import ten_digits
 from sip.errors import MalformedSdp, UsageError
@@ -57,6 +58,15 @@ FORMAT: Final = re.compile(
 )
 """`f=`: video codec, resolution, frame rate, rate type, kbit/s, then audio codec, bit rate, sampling."""
 
+Kind = Literal["video", "audio"]
+"""The word of `m=`. Video may hold sound too; audio is a voice alone (5.11)."""
+
+VOICES: Final[tuple[Encoding, ...]] = get_args(Encoding)
+"""What a voice may be sent as, best first (Q95)."""
+
+VOICE_FORMAT: Final = "v/////a/1/8/1"
+"""`f=` of G.711: uppers want one, whatever else the description says (Q97)."""
+
 Allowed = Callable[[str], bool]
 
 
@@ -72,6 +82,7 @@ class MediaOffer:
     stream_number: int = 0  # 0 main, 1.. sub
     uri: str = ""  # u=
     description: str = ""  # f=, checked
+    kind: Kind = "video"
 
     @property
     def uri_user(self) -> str:
@@ -101,18 +112,30 @@ class MediaAnswer:
     encoding: str = PS
     description: str = ""  # f=, checked
     session_name: str = "Play"
+    kind: Kind = "video"
 
 
-def read_offer(body: bytes, allowed: Allowed | None = None) -> MediaOffer:
+def voices(encodings: Iterable[Encoding]) -> tuple[Payload, ...]:
+    """The payloads of an offer that takes a voice in these, best first."""
+    numbers = {encoding: number for number, encoding in STATIC.items()}
+    return tuple(Payload(numbers[encoding], encoding) for encoding in encodings)
+
+
+def voices_of(offer: MediaOffer) -> tuple[Encoding, ...]:
+    """In what its sender takes a voice, best first; () where that is nothing we carry."""
+    return tuple(voice for voice in VOICES if offer.payload_type_of(voice) is not None)
+
+
+def read_offer(body: bytes, allowed: Allowed | None = None, *, kind: Kind = "video") -> MediaOffer:
     """Read what an INVITE asks for. `allowed` judges the address it names.
 
     Raises:
-        Unacceptable: unreadable, over TCP, without video, of unknown formats only, or not allowed. No
-            other exception leaves this function (tests/cascade/test_sdp.py).
+        Unacceptable: unreadable, over TCP, without that kind of media, of unknown formats only, or not
+            allowed. No other exception leaves this function (tests/cascade/test_sdp.py).
     """
     sdp = _parse(body)
-    at, media = _video(sdp)
-    payloads = tuple(sorted(_payloads(sdp, at, media), key=lambda each: each.encoding.upper() != PS))
+    at, media = _media(sdp, kind)
+    payloads = tuple(sorted(_payloads(sdp, at, media), key=_PREFERRED[kind]))
     if not payloads:
         raise Unacceptable(f"no format we know among {' '.join(media.formats)[:64]!r}")
     return MediaOffer(
@@ -124,16 +147,17 @@ def read_offer(body: bytes, allowed: Allowed | None = None) -> MediaOffer:
         stream_number=_stream_number(sdp),
         uri=(sdp.first("u") or "")[:256],
         description=_format(sdp),
+        kind=kind,
     )
 
 
-def read_answer(body: bytes, allowed: Allowed | None = None) -> MediaAnswer:
+def read_answer(body: bytes, allowed: Allowed | None = None, *, kind: Kind = "video") -> MediaAnswer:
     """Read what a 200 to our INVITE promises. `allowed` judges the address it names.
 
     Raises:
         Unacceptable: as `read_offer`.
     """
-    offer = read_offer(body, allowed)
+    offer = read_offer(body, allowed, kind=kind)
     return MediaAnswer(
         host=offer.host,
         port=offer.port,
@@ -142,6 +166,7 @@ def read_answer(body: bytes, allowed: Allowed | None = None) -> MediaAnswer:
         encoding=offer.payloads[0].encoding,
         description=offer.description,
         session_name=offer.session_name,
+        kind=kind,
     )
 
 
@@ -154,7 +179,7 @@ def write_offer(offer: MediaOffer, *, user: str) -> bytes:
     attributes = ["recvonly", *_rtpmaps(offer.payloads)]
     if offer.stream_number:
         attributes.append(f"streamnumber:{offer.stream_number}")
-    media = MediaLine("video", offer.port, "RTP/AVP", tuple(str(each.number) for each in offer.payloads))
+    media = MediaLine(offer.kind, offer.port, "RTP/AVP", tuple(str(each.number) for each in offer.payloads))
     uri = [("u", offer.uri)] if offer.uri else []
     return _write(offer, user, uri, media, attributes)
 
@@ -166,7 +191,7 @@ def write_answer(answer: MediaAnswer, *, user: str) -> bytes:
         UsageError: no port, or a host that is no address.
     """
     payload = Payload(answer.payload_type, answer.encoding)
-    media = MediaLine("video", answer.port, "RTP/AVP", (str(answer.payload_type),))
+    media = MediaLine(answer.kind, answer.port, "RTP/AVP", (str(answer.payload_type),))
     return _write(answer, user, [], media, ["sendonly", *_rtpmaps((payload,))])
 
 
@@ -215,19 +240,31 @@ def _parse(body: bytes) -> Sdp:
         raise Unacceptable(str(error)) from None
 
 
-def _video(sdp: Sdp) -> tuple[int, MediaLine]:
-    """The first video section and its number."""
+def _media(sdp: Sdp, kind: Kind) -> tuple[int, MediaLine]:
+    """The first section of that kind and its number."""
     if len(sdp.media) > MAX_MEDIA:
         raise Unacceptable(f"{len(sdp.media)} media")
     for at, media in enumerate(sdp.media):
-        if media.kind.lower() != "video":
+        if media.kind.lower() != kind:
             continue
         if media.protocol.upper() not in {"RTP/AVP", "UDP/RTP/AVP"}:
             raise Unacceptable(f"media over {media.protocol[:32]!r} is not offered here")
         if media.port == 0:
-            raise Unacceptable("video with port 0")
+            raise Unacceptable(f"{kind} with port 0")
         return at, media
-    raise Unacceptable("no video")
+    raise Unacceptable(f"no {kind}")
+
+
+def _video_first(payload: Payload) -> int:
+    return int(payload.encoding.upper() != PS)
+
+
+def _voice_first(payload: Payload) -> int:
+    wanted = payload.encoding.upper()
+    return next((at for at, voice in enumerate(VOICES) if voice == wanted), len(VOICES))
+
+
+_PREFERRED: Final[dict[Kind, Callable[[Payload], int]]] = {"video": _video_first, "audio": _voice_first}
 
 
 def _payloads(sdp: Sdp, at: int, media: MediaLine) -> Iterator[Payload]:

@@ -14,6 +14,7 @@ FAILURE_STATUS: Final[dict[Failure, int]] = {
     "busy": 486,
     "unacceptable": 488,
     "refused": 403,
+    "unavailable": 503,
     "timeout": 408,
     "no-media": 504,
     "failed": 500,

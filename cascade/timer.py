@@ -13,19 +13,31 @@ LATE_SECONDS: Final = 0.5
 
 BREATH_SECONDS: Final = 0.05
 
+BREATHLESS_SECONDS: Final = 30.0
+"""A loop that stays behind for so long judges all the same, or nothing would ever end."""
+
+PULSE_SECONDS: Final = 1.0
+"""How often the clock is looked at, where somebody wants to hear of hold-ups: one between two deadlines
+is over when the next one comes, and would be seen by nobody."""
+
 
 class Timer:
-    """Calls `turn(now)` when `deadline()` is reached. `plan` must follow whatever may move the deadline."""
+    """Calls `turn(now)` when `deadline()` is reached. `plan` must follow whatever may move the deadline.
+
+    `held_up(seconds, now)` hears of each time that our loop stood still, before anybody is judged.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         deadline: Callable[[], float | None],
         turn: Callable[[float], None],
+        held_up: Callable[[float, float], None] | None = None,
     ) -> None:
         self._loop = loop
         self._deadline = deadline
         self._turn = turn
+        self._held_up = held_up
         self._planned: float | None = None
         self._sooner = asyncio.Event()
 
@@ -39,21 +51,31 @@ class Timer:
         """Serve until cancelled. A bug in one turn is logged and costs that turn."""
         while True:
             due = self._planned = self._deadline()
+            wake = due if self._held_up is None else _earlier(due, self._loop.time() + PULSE_SECONDS)
             self._sooner.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(wake):
                     await self._sooner.wait()
-            await self._catch_breath(due)
+            await self._catch_breath(wake)
             try:
                 self._turn(self._loop.time())
             except Exception:
                 log.exception("timer.turn_failed")
                 await asyncio.sleep(1.0)
 
-    async def _catch_breath(self, due: float | None) -> None:
+    async def _catch_breath(self, wake: float | None) -> None:
         """Let the socket be read while our own loop is behind (Q15)."""
-        late = 0.0 if due is None else self._loop.time() - due
+        late = 0.0 if wake is None else self._loop.time() - wake
+        given_up = self._loop.time() + BREATHLESS_SECONDS
         while late > LATE_SECONDS:
             start = self._loop.time()
+            if self._held_up is not None:
+                self._held_up(late, start)
+            if start >= given_up:
+                return
             await asyncio.sleep(BREATH_SECONDS)
             late = self._loop.time() - start - BREATH_SECONDS
+
+
+def _earlier(due: float | None, pulse: float) -> float:
+    return pulse if due is None else min(due, pulse)

@@ -1,1 +1,1 @@
-"""Who is who: certificates, trust, two-way authentication."""
+"""Who is who: identities of the two sides, the authority that certifies them, and what is trusted."""

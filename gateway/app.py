@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
-from cascade.leg import end_remembered
+from cascade.leg import LegMemo, end_remembered
 from cascade.model.ids import ChannelId
 from cascade.model.index import Index
 from cascade.model.secret import Secret
@@ -32,6 +32,8 @@ from gateway.config import Config, Secrets, SideConfig, load_secrets
 from gateway.session.sessions import Sessions
 from gateway.side.side import Side, sources
 from gateway.store.sqlite.store import SqliteStore
+from gateway.words import Told, saying
+from gateway.words.system import reason
 from media.ports import Ports
 from media.relay import DataPlane, NativePlane
 from sip._native import Engine, ha1
@@ -48,6 +50,15 @@ FIRST_CORRELATION: Final[dict[SideName, int]] = {"outer": 1, "inner": 2}
 
 LEAVING_SECONDS: Final = 3.0
 """How long a stop waits for the answers to our BYEs; who is silent longer is told again after a restart."""
+
+
+class CannotListen(Told):
+    """The signalling address of a side is not to be had."""
+
+    def __init__(self, name: SideName, own: SideConfig, error: OSError) -> None:
+        side = saying("side.outer") if name == "outer" else saying("side.inner")
+        address = f"{own.address}:{own.port}"
+        super().__init__(saying("run.address", side=side, address=address, reason=reason(error)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,11 @@ class Open:
     @property
     def counters(self) -> GateCounters:
         return self.gate.counters
+
+    def linked(self, up: bool) -> None:
+        """Told by a link that may lose its other end (`RejoiningEnd.on_linked`)."""
+        self.gate.linked(up)
+        self.side.linked(up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,8 @@ async def open_side(
                 stack.set_credentials(peer.id, ha1(peer.id, us.domain, secret.reveal()))
         held.enter_context(around.attach(stack, endpoint))
 
-        below, shared = Index(), Index()  # what our lowers have; what the other side lets us show
+        below = Index()  # what our lowers have
+        shared = Index(told=True)  # what the other side lets us show, and where it says that stands
 
         def branch(channel: ChannelId) -> str:
             for index in (below, shared):
@@ -154,6 +171,7 @@ async def open_side(
         as_lower = AsLower(
             us=us,
             endpoint=endpoint,
+            calls=calls,
             uppers=own.uppers(),
             lowers=own.lowers(),
             secrets=lambda peer: _revealed(passwords.get(peer)),
@@ -172,18 +190,20 @@ async def open_side(
             quarantine_seconds=30.0,
             clock=around.loop.time,
             choose=around.random.choice,
-            resting=[kept.media_port for kept in remembered],
+            resting=[kept.media_port for kept in remembered if kept.media_port],
+        )
+        bringing = sources(
+            around.plane,
+            ports,
+            as_upper,
+            as_lower,
+            name=stack.token,
+            linger_seconds=config.media.linger_seconds,
+            max_bits_per_second=config.media.max_bits_per_second,
         )
         sessions = Sessions(
             gate=gate,
-            sources=sources(
-                around.plane,
-                ports,
-                as_upper,
-                name=stack.token,
-                linger_seconds=config.media.linger_seconds,
-                max_bits_per_second=config.media.max_bits_per_second,
-            ),
+            sources=bringing,
             plane=around.plane,
             ports=ports,
             correlation=itertools.count(FIRST_CORRELATION[name], 2).__next__,
@@ -198,6 +218,7 @@ async def open_side(
             shared=shared,
             sessions=sessions,
             ports=ports,
+            waiting=lambda peer: LegMemo(store, peer, 0),  # no port is taken for it yet
         )
         gate.on_delivery = side.deliver
         await held.enter_async_context(side)
@@ -247,8 +268,7 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
                 receive_buffer=own.receive_buffer,
             )
         except OSError as error:
-            at = f"{own.address}:{own.port}"
-            raise OSError(f"the {name} side cannot take {at} (UDP): {error}") from error
+            raise CannotListen(name, own, error) from error
         engines.append(engine)
         return engine
 

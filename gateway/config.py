@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 
 from cascade.model.ids import GbId, PeerName, PlatformId
 from cascade.model.secret import Secret
-from cascade.peers import LowerPeer, UpperPeer, Us, WireCharset
+from cascade.peers import Coordinates, LowerPeer, UpperPeer, Us, WireCharset
 from gateway.chamber.policy import CompiledRules, Rule
 from gateway.config_checks import check, check_secrets
 from gateway.config_reading import Problem, read
@@ -53,8 +53,14 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """May its address move: never, its port only, or with a new REGISTER. Default same-host."""
     revival: Literal["revive", "refuse"] = "revive"
     """May a keepalive renew a registration that has lapsed. Default revive."""
+    fault: Literal["flag", "offline"] = "flag"
+    """While its keepalives say it is not well: only mark it, or show it, and the channels that it
+    lists as broken, offline. Default flag."""
     ssrc: Literal["strict", "answer", "learn"] = "answer"
     """SSRC of its media: as we offered, as it answered, or that of the first packet. Default answer."""
+    coordinates: Coordinates = "WGS84"
+    """The system its longitudes and latitudes are in. Kept with each row and never converted, so
+    that a map can. Default WGS84."""
     charset: WireCharset = "GB2312"
     """In what we write to it. Default GB2312."""
     charset_in: Literal["auto", "GB18030", "UTF-8"] = "auto"
@@ -67,6 +73,13 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Wait for each further page; then the catalog is partial. Default 15 s."""
     max_items: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
     """Rows one catalog answer may hold; more end it partial. Default 100,000."""
+    media_target: str = "sdp"
+    """Which address its media has: that in its SDP, `source` for where its SIP comes from, or the
+    address written here. Default sdp."""
+    to_host: Literal["address", "domain"] = "address"
+    """Host part of Request-URI and To in what we send it: its address, or its domain. Default address."""
+    domain: str = ""
+    """Its SIP domain, for `to_host`. Default: the first ten characters of its id."""
     invite_seconds: Seconds = 15.0
     """Wait for the answer to an INVITE; then it is cancelled. Default 15 s."""
     first_media_seconds: Seconds = 10.0
@@ -114,6 +127,17 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """Channels in one catalog page. Default 4."""
     window: Annotated[int, Meta(ge=1, le=64)] = 1
     """Catalog pages under way at once. Default 1."""
+    media_target: str = "sdp"
+    """Which address its media has: that in its SDP, `source` for where its SIP comes from, or the
+    address written here. Default sdp."""
+    ssrc: Literal["strict", "answer", "learn"] = "answer"
+    """SSRC of a voice from it: as we offered, as it answered, or that of the first packet. Default answer."""
+    invite_seconds: Seconds = 15.0
+    """Wait for its answer when we fetch its voice; then the INVITE is cancelled. Default 15 s."""
+    first_media_seconds: Seconds = 30.0
+    """Wait for the first packet of its voice; then the broadcast ends. Default 30 s."""
+    media_loss_seconds: Seconds = 60.0
+    """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
 
 
 class SideConfig(Document, frozen=True, kw_only=True):
@@ -166,6 +190,7 @@ class SideConfig(Document, frozen=True, kw_only=True):
             fields = asdict(lower)
             fields["networks"] = lower.networks or self.networks
             fields["media_networks"] = lower.media_networks or fields["networks"]
+            fields["domain"] = lower.domain or lower.id[:10]
             peers[lower.id] = LowerPeer(**fields)
         return peers
 

@@ -136,10 +136,24 @@ def _check_peers(name: str, side: "SideConfig") -> Iterator[Finding]:
             taken.setdefault(called, key)
         yield from _check_networks(f"{key}.networks", peer.networks)
         yield from _check_networks(f"{key}.media_networks", peer.media_networks)
+        yield from _check_media_target(f"{key}.media_target", peer, side)
     for number, lower in enumerate(side.lower, start=1):
         yield from _check_lower(f"{name}.lower[#{number}]", lower)
     for number, upper in enumerate(side.upper, start=1):
         yield from _check_upper(f"{name}.upper[#{number}]", upper, side)
+
+
+def _check_media_target(key: str, peer: "LowerConfig | UpperConfig", side: "SideConfig") -> Iterator[Finding]:
+    target = peer.media_target
+    if target in {"sdp", "source"}:
+        return
+    try:
+        ip_address(target)
+    except ValueError:
+        yield key, saying("config.media_target", text=target)
+        return
+    if not any(_holds(network, target) for network in peer.media_networks or peer.networks or side.networks):
+        yield key, saying("config.target_outside", address=target)
 
 
 def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:

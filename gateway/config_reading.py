@@ -14,6 +14,7 @@ from msgspec import Struct, inspect, structs
 from cascade.model.ids import PeerName
 from cascade.model.secret import Secret
 from gateway.words import ENGLISH, Saying, Words, saying
+from gateway.words.sentences import recognised
 from gateway.words.system import reason
 
 D = TypeVar("D", bound=Struct)
@@ -52,7 +53,7 @@ def read(path: Path, kind: type[D], *, secret: bool = False) -> tuple[D | None, 
     except UnicodeDecodeError as error:
         return None, [Problem(str(path), "", saying("config.not_utf8", byte=error.start))]
     except tomllib.TOMLDecodeError as error:
-        return None, [Problem(str(path), "", saying("config.not_toml", reason=str(error)))]
+        return None, [Problem(str(path), "", saying("config.not_toml", reason=recognised(str(error))))]
     except RecursionError:
         return None, [Problem(str(path), "", saying("config.nested"))]
     problems = [Problem(str(path), key, what) for key, what in _misfits(document, kind, "", secret)]

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, TextIO
 
 from cascade.model.secret import MASK
 from gateway.words import ENGLISH, Saying, Words
-from gateway.words.events import EXPLAINED
+from gateway.words.events import BUG, EXPLAINED
+from gateway.words.sentences import recognised
 
 call_id: ContextVar[str] = ContextVar("call_id", default="-")
 """Set once by the router for each request; tasks started from there inherit it."""
@@ -22,6 +23,8 @@ call_id: ContextVar[str] = ContextVar("call_id", default="-")
 Form = Literal["console", "json"]
 
 SECRET: Final = frozenset({"password", "authorization", "response", "private_key"})
+SENTENCES: Final = frozenset({"reason", "problem", "why", "remedy", "lost"})
+"""Fields that say something in words; what they say of ours is shown in the operator's language."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -31,11 +34,15 @@ def fields(record: logging.LogRecord, words: Words = ENGLISH) -> dict[str, Any]:
     Events never change with the language; what explains them to a person does.
     """
     given = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    given |= EXPLAINED.get(record.getMessage(), {})
-    return {
-        key: MASK if key in SECRET else words.render(value) if isinstance(value, Saying) else value
-        for key, value in given.items()
-    }
+    if record.levelno >= logging.WARNING:
+        given |= EXPLAINED.get(record.getMessage(), BUG if record.exc_info else {})
+    return {key: MASK if key in SECRET else _said(key, value, words) for key, value in given.items()}
+
+
+def _said(key: str, value: object, words: Words) -> object:
+    if key in SENTENCES and isinstance(value, str):
+        value = recognised(value)
+    return words.render(value) if isinstance(value, Saying) else value
 
 
 class JsonFormatter(logging.Formatter):
@@ -91,9 +98,13 @@ def setup(
     root.setLevel(level.upper())
 
 
+def _item(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _shown(value: object) -> str:
     """Text that cannot start a new line or move the cursor, whoever wrote it."""
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = ", ".join(map(_item, value)) if isinstance(value, list | tuple) else str(value)
     if text and text.isprintable() and not any(sign in text for sign in ' "='):
         return text
     quoted = json.dumps(text, ensure_ascii=False)

@@ -43,8 +43,9 @@ class Expect(Command, frozen=True):
 
     source: tuple[str, ...]  # addresses or networks
     source_port: int | None = None  # None: pinned by the first packet that fits
-    ssrc: int | None = None  # None: learnt from the first packet that fits and starts a PS pack
+    ssrc: int | None = None  # None: learnt from the first packet that fits
     payload_type: int = 96
+    packs: bool = True  # program stream: a packet from which the number is learnt must start a pack
     first_seconds: float = 10.0  # without a packet by then: Starved no-media
     idle_seconds: float = 15.0  # later silence: Starved media-lost
     max_bits_per_second: int = 32_000_000  # of UDP payload; one second of it may come at once

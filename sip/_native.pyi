@@ -9,8 +9,22 @@ Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, 
 """(transaction, status[, headers[, body]]). With a body, Content-Type must be among the headers."""
 Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 """(method, uri, destination, headers, body, ack_for); `ack_for` is 0 unless the method is ACK."""
+Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
+"""(number, moment, sent by us, peer, bytes of the whole, its first 8 KiB with every secret covered)."""
 
-__all__ = ["Address", "Core", "Engine", "Event", "Headers", "Reply", "Request", "authorize", "ha1", "parse"]
+__all__ = [
+    "Address",
+    "Core",
+    "Engine",
+    "Event",
+    "Headers",
+    "Kept",
+    "Reply",
+    "Request",
+    "authorize",
+    "ha1",
+    "parse",
+]
 
 @final
 class Event:
@@ -83,6 +97,10 @@ class Event:
     def body(self) -> bytes: ...
     @property
     def raw(self) -> bytes: ...
+    @property
+    def outline(self) -> bytes:
+        """Of a request: its line, Vias, From, To, Call-ID and CSeq, of which an answer is made."""
+
     def header(self, name: str) -> str | None:
         """The first header of that name, folded lines joined. Bytes that are not UTF-8 become U+FFFD."""
 
@@ -132,9 +150,22 @@ class Core:
         """
 
     def cancel(self, transaction: int, now: float) -> None: ...
+    def adopt(self, outline: bytes, source: Address, now: float) -> int | None:
+        """Take up an INVITE that an earlier process sent 100 and no more; its transaction, to be answered.
+
+        None for what is no such request, comes from elsewhere than allowed, is here already, or finds
+        no room. No event tells of it.
+        """
+
     def set_credentials(self, user: str, ha1: str | None) -> None: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
+    def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
+        """The number of the newest message, and the newest of those kept behind `after`, in their order.
+
+        At most `limit` messages of INVITE dialogs and as many others; of these only such in which a
+        needle occurs, if there are needles.
+        """
 
 @final
 class Engine:
@@ -176,9 +207,15 @@ class Engine:
     def reply(self, replies: Sequence[Reply]) -> None: ...
     def send(self, requests: Sequence[Request]) -> list[int]: ...
     def cancel(self, transaction: int) -> None: ...
+    def adopt(self, outline: bytes, source: Address) -> int | None:
+        """See `Core.adopt`."""
+
     def set_credentials(self, user: str, ha1: str | None) -> None: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
+    def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
+        """See `Core.recall`."""
+
     def close(self) -> None: ...
 
 def parse(datagram: bytes) -> Event:

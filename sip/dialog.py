@@ -27,7 +27,9 @@ MAX_ROUTES: Final = 16
 class DialogState:
     """What must be kept of a dialog to end it later, in another process (`Dialog.restored`).
 
-    `early` is one of our INVITEs that has no answer yet, so nothing of theirs is known.
+    `early` is one of our INVITEs that has no answer yet, so nothing of theirs is known. `request` is one of
+    theirs, in outline: without `target` it has no final answer of ours yet, so that there is no dialog to end
+    but an answer to give; with one it was accepted, and they may not have heard of that.
     """
 
     call_id: str
@@ -40,6 +42,7 @@ class DialogState:
     routes: tuple[str, ...]
     source: Address
     early: bool = False
+    request: bytes = b""
 
     @classmethod
     def of_invite(cls, invite: Outgoing) -> "DialogState":
@@ -55,6 +58,22 @@ class DialogState:
             routes=(),
             source=invite.destination,
             early=True,
+        )
+
+    @classmethod
+    def of_waiting(cls, invite: Event) -> "DialogState":
+        """Of their INVITE that waits for our answer: enough to refuse it, by the key of its dialog to be."""
+        return cls(
+            call_id=invite.call_id,
+            local=without_tag(invite.header("To") or ""),
+            local_tag=invite.local_tag,
+            remote=without_tag(invite.header("From") or ""),
+            remote_tag=invite.from_tag,
+            local_cseq=0,
+            target="",
+            routes=(),
+            source=invite.source,
+            request=invite.outline,
         )
 
 

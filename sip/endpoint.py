@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Final, Protocol
 
 from sip.errors import UsageError
-from sip.events import Address, Event, Headers, Kind, Reply, Request
+from sip.events import Address, Event, Headers, Kept, Kind, Reply, Request
 from sip.request import Outgoing, build
 from sip.uri import host_port
 
@@ -61,9 +61,11 @@ class Stack(Protocol):
     def reply(self, replies: Sequence[Reply]) -> None: ...
     def send(self, requests: Sequence[Request]) -> list[int]: ...
     def cancel(self, transaction: int) -> None: ...
+    def adopt(self, outline: bytes, source: Address) -> int | None: ...
     def set_credentials(self, user: str, ha1: str | None) -> None: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
+    def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]: ...
 
 
 class Endpoint:
@@ -235,6 +237,13 @@ class Endpoint:
     def cancel(self, client: int) -> None:
         """Send CANCEL for our INVITE; its final answer still comes, most likely 487."""
         self.stack.cancel(client)
+
+    def adopt(self, outline: bytes, source: Address) -> int | None:
+        """Take up their INVITE that an earlier process sent 100 and no more; its transaction, to be answered.
+
+        None where there is nothing to answer: it is here already, or may not come from `source`.
+        """
+        return self.stack.adopt(outline, source)
 
     def token(self) -> str:
         """16 hex digits that nobody can guess, for tags and Call-IDs."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from cascade.manscdp import device_info, device_status
+from cascade.manscdp import broadcast, device_info, device_status
 from cascade.model.commands import Command
+from cascade.model.commands.broadcast import AskBroadcast, Broadcast
 from cascade.model.commands.device_info import AskDeviceInfo, DeviceInfo
 from cascade.model.commands.device_status import AskDeviceStatus, DeviceStatus
 from cascade.model.ids import ChannelId, PeerName, PlatformId
@@ -67,6 +68,8 @@ def answer_body(payload: Command, *, sn: str, shown: str, charset: str) -> bytes
             return device_info.ANSWER.write(payload, sn=sn, names=names, charset=charset)
         case DeviceStatus():
             return device_status.ANSWER.write(payload, sn=sn, names=names, charset=charset)
+        case Broadcast():
+            return broadcast.ANSWER.write(payload, sn=sn, names=names, charset=charset)
         case _:
             return None
 
@@ -112,5 +115,7 @@ def no_answer(question: Command) -> Command | None:
             return DeviceInfo(target=target, result="error")
         case AskDeviceStatus(target=target):
             return DeviceStatus(target=target, result="error")
+        case AskBroadcast(target=target):
+            return Broadcast(target=target, result="error")
         case _:
             return None

@@ -9,14 +9,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
 from random import Random
-from typing import Final
+from typing import Final, assert_never
 
+from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener, Networks
-from cascade.as_lower.acceptor import Acceptor
 from cascade.as_lower.answers import (
     QUESTIONS,
     AskedAs,
@@ -26,9 +25,10 @@ from cascade.as_lower.answers import (
     no_answer,
     ourselves,
 )
-from cascade.as_lower.invite import Refusal, Wish, decide
+from cascade.as_lower.invite import decide, odd_in
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
+from cascade.as_lower.voices import Voice, Voices
 from cascade.crossing import (
     ROWS_PER_CROSSING,
     Answer,
@@ -37,27 +37,28 @@ from cascade.crossing import (
     Crossing,
     NoAnswer,
     Notice,
-    StreamOffered,
 )
+from cascade.deviations import Deviations
 from cascade.leg import Legs
-from cascade.manscdp import CONTENT_TYPE, Head, commands, keepalive
+from cascade.manscdp import CONTENT_TYPE, Head, broadcast, commands, keepalive
 from cascade.manscdp.wire import Wire
 from cascade.model.commands import Command, Control, subjects
+from cascade.model.commands.broadcast import AskBroadcast
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
 from cascade.peers import UpperPeer, UpperView, Us
-from cascade.ports import Gate, Leg, Store
+from cascade.placing import Placer
+from cascade.ports import Gate, Store
 from cascade.questions import Questions
+from cascade.status import FAILURE_STATUS
 from cascade.timer import Timer
-from sip.aio.calls import Incoming
+from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Party
 from sip.errors import PeerError
 from sip.events import Event, Reply
-
-__all__ = ["AsLower", "Refusal", "Wish"]
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class _Asked:
     asker: str
     shown: str
     question: Command
+    voice: Voice | None = None  # that the question announces
 
 
 class _Upper:
@@ -106,6 +108,7 @@ class AsLower:
         *,
         us: Us,
         endpoint: Endpoint,
+        calls: Calls,
         uppers: Mapping[PlatformId, UpperPeer],
         lowers: Collection[PlatformId],
         secrets: Callable[[str], str | None],
@@ -133,8 +136,9 @@ class AsLower:
         self._serials = Serials(lambda: random.getrandbits(31))
         self._ourselves = ourselves(us)
         self._legs = Legs()
+        self._deviations = Deviations()
         pool = SsrcPool(us.id, random=random)
-        self._acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
+        self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._networks = {peer.id: Networks((*peer.networks, peer.host)) for peer in uppers.values()}
         self._media_networks = {
             peer.id: Networks(peer.media_networks or peer.networks or (peer.host,), listeners)
@@ -146,7 +150,9 @@ class AsLower:
         self._hosts = frozenset(peer.host for peer in uppers.values())
         self._uppers = {peer.id: self._upper(peer, ()) for peer in uppers.values()}
         self._questions: Questions[int, _Asked] = Questions()
-        self._timer = Timer(loop, lambda: self._questions.deadline, self._turn)
+        placer = Placer(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
+        self.voices = Voices(placer, self._media_networks)
+        self._timer = Timer(loop, self._deadline, self._turn)
 
     def _upper(self, peer: UpperPeer, pairs: Sequence[tuple[str, str, str]]) -> _Upper:
         share = Share(peer, self.us, self.index, self._store, pairs)
@@ -182,9 +188,20 @@ class AsLower:
                 shared=len(found.share.mapping),
                 pages=found.answers.counts["pages"],
                 problem=found.registrant.problem,
+                deviations=self._deviations.of(upper),
             )
             for upper, found in self._uppers.items()
         ]
+
+    def shown(self, channel: ChannelId) -> list[str]:
+        """What our uppers call a channel; nothing where none was shown it."""
+        names = (found.share.shown(channel) for found in self._uppers.values())
+        return [name for name in names if name is not None]
+
+    def known_as(self, shown: str) -> list[ChannelId]:
+        """The channels that our uppers call so."""
+        keys = (found.share.resolve(shown) for found in self._uppers.values())
+        return [key for key in keys if key is not None]
 
     def counters(self) -> Counter[str]:
         total = self.counts.copy()
@@ -230,6 +247,11 @@ class AsLower:
         """Is this request of one of our uppers, by its source and its From?"""
         return self._upper_of(event) is not None
 
+    def resolves(self, event: Event) -> bool:
+        """Does this request of one of our uppers name something that it was shown?"""
+        upper = self._upper_of(event)
+        return upper is not None and upper.share.resolve(event.uri_user) is not None
+
     def _upper_of(self, event: Event) -> _Upper | None:
         """By From user from within its networks; under another name only from exactly its address (Q09).
 
@@ -252,6 +274,8 @@ class AsLower:
         upper = self._upper_of(event)
         if upper is None:
             return 403
+        if head.root == "Notify" and head.cmd_type == broadcast.CMD_TYPE:
+            return self._announced(event, head, upper)
         if head.root in ("Notify", "Response"):
             self.counts["keepalives" if head.cmd_type == "Keepalive" else "notices_dropped"] += 1
             return 200
@@ -281,7 +305,7 @@ class AsLower:
         if wire is None or target is None or not is_device(head.device_id):
             return self._unknown(head, upper)
         if not self._gate.admits(wire.meaning.action, target, upper):
-            return 403
+            return 503 if self._gate.shut else 403
         self._loop.call_soon(self._pass_on, wire, event.body, upper, AskedAs(head.device_id, target))
         return 200
 
@@ -301,6 +325,25 @@ class AsLower:
             )
         )
         self.counts["controls" if verdict.passes is not None else "controls_lost"] += 1
+
+    def _announced(self, event: Event, head: Head, upper: _Upper) -> int:
+        """Somebody above wants to speak. Where nobody can listen the answer says so, not a status (6.2)."""
+        if not (head.sn.isdigit() and len(head.sn) <= 10):
+            return 400
+        channel = upper.share.resolve(head.device_id)
+        known = channel is not None and head.source_id != "" and is_device(head.device_id)
+        asked = _Asked(
+            upper,
+            head.sn,
+            event.from_user,
+            head.device_id,
+            AskBroadcast(target=channel if channel is not None and known else self._ourselves),
+            Voice(upper.peer, head.source_id, head.device_id),
+        )
+        if not known:
+            self._loop.call_soon(self._answer_for, asked)
+            return 200
+        return self._ask(asked)
 
     def _unknown(self, head: Head, upper: PlatformId) -> int:
         """No rule can allow what we don't carry; an auditor sees that it was tried."""
@@ -330,7 +373,9 @@ class AsLower:
         )
         if verdict.passes is None:
             self._questions.take(correlation)
-            return 403
+            return FAILURE_STATUS[verdict.failure]
+        if asked.voice is not None:
+            self.voices.announce(correlation, asked.voice, due=due)
         self._timer.plan()
         return 200
 
@@ -353,6 +398,14 @@ class AsLower:
 
     # From the other side
 
+    def linked(self, up: bool) -> None:
+        """Nobody is beyond who could bring a picture: every channel is shown offline. Or somebody is again.
+
+        Who comes says next which peers are not there; where no rule lets that through they all are.
+        """
+        for peer in self.index.peers():
+            self.index.set_online(peer, up)
+
     def deliver(self, crossing: Crossing) -> None:
         """Take what the gate let through."""
         match crossing:
@@ -369,13 +422,19 @@ class AsLower:
                 self.counts["crossings_dropped"] += 1
 
     def _take_rows(self, batch: CatalogBatch) -> None:
-        if batch.change == "present":
-            present = self.index.apply(batch.origin, batch.rows, complete=False).present()
-            gone: list[str] = []
-        else:
-            gone = batch.rows.ids()
-            present = batch.rows.slice(0, 0)
-            self.index.remove(batch.origin, gone)
+        present, gone = batch.rows.slice(0, 0), list[str]()
+        match batch.change:
+            case "present":
+                present = self.index.apply(batch.origin, batch.rows, complete=False).present()
+            case "gone":
+                gone = batch.rows.ids()
+                self.index.remove(batch.origin, gone)
+            case "anew":
+                self.index.begin(batch.origin)
+            case "whole":
+                gone = self.index.finish(batch.origin).ids()
+            case _:
+                assert_never(batch.change)
         if len(present) or gone:
             self._store.save_rows(batch.origin, present, gone)
             for upper in self._uppers.values():
@@ -397,7 +456,12 @@ class AsLower:
         if asked is not None and payload is not None:
             self._respond(asked, payload)
 
+    def _deadline(self) -> float | None:
+        deadlines = (self._questions.deadline, self.voices.deadline)
+        return min((each for each in deadlines if each is not None), default=None)
+
     def _turn(self, now: float) -> None:
+        self.voices.advance(now)
         for asked in self._questions.advance(now):
             self.counts["answers_missing"] += 1
             self._answer_for(asked)
@@ -410,18 +474,11 @@ class AsLower:
         if upper is None:
             return Refusal(403, "not one of our uppers")
         peer = upper.peer.id
-        wish = decide(event, peer, upper.share.resolve, self._media_networks[peer])
+        wish = decide(event, peer, upper.share.resolve, self._media_networks[peer], upper.peer.media_target)
         if isinstance(wish, Refusal):
             self.counts[f"invites_{wish.status}"] += 1
             self._gate.note("invite-refused", peer, status=str(wish.status), why=wish.reason)
+        else:
+            for kind in odd_in(event, wish):
+                self._deviations.note(peer, kind)
         return wish
-
-    def accept(
-        self, incoming: Incoming, wish: Wish, *, port: int, offered: StreamOffered
-    ) -> AbstractAsyncContextManager[Leg]:
-        """Hold a leg that takes media from our `port`; see `Acceptor.accept`.
-
-        Raises:
-            StreamFailed: its SDP does not take what the source sends, or the INVITE is over.
-        """
-        return self._acceptor.accept(incoming, wish, port=port, offered=offered)

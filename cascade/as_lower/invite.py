@@ -1,41 +1,16 @@
 """What an upper's INVITE wishes for, or why it gets nothing (GB/T 28181-2016 9.2, annex K). Pure."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
-from cascade.addresses import Networks, media_objection
+from cascade.accepting import Refusal, Wish, checked, offer_of
+from cascade.addresses import Networks
+from cascade.deviations import Deviation
 from cascade.model.ids import ChannelId, PlatformId
-from cascade.sdp import MediaOffer, read_offer
-from sip.errors import PeerError
+from cascade.sdp import MediaOffer
 from sip.events import Event
 
 Resolve = Callable[[str], ChannelId | None]
 """Our key of an id this upper was shown, None for one that is unknown or not shared with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """An upper wants to see `channel`; its media goes where `offer` says, which was checked."""
-
-    channel: ChannelId
-    action: str
-    stream_number: int
-    upper: PlatformId
-    offer: MediaOffer
-    shown: str  # the id under which it asked
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """`status` answers the INVITE. `reason` is for our log; `said` is what the upper may read of it."""
-
-    status: int
-    reason: str
-    said: str = ""
-
-    def headers(self, host: str) -> list[tuple[str, str]]:
-        """A Warning (RFC 3261 20.43) of ours at `host`, if there is anything to say (Q110)."""
-        return [("Warning", f'399 {host} "{self.said}"')] if self.said else []
 
 
 def candidates(event: Event, offer: MediaOffer | None) -> Iterator[str]:
@@ -45,6 +20,18 @@ def candidates(event: Event, offer: MediaOffer | None) -> Iterator[str]:
     if offer is not None:
         yield offer.uri_user
     yield event.to_user
+
+
+def odd_in(event: Event, wish: Wish) -> Iterator[Deviation]:
+    """What in an INVITE is put up with."""
+    if wish.offer.ssrc is None:
+        yield "no-y"
+    if event.uri_user != wish.shown:
+        yield "channel-elsewhere"
+    if event.from_user != wish.peer:
+        yield "another-name"
+    if not event.body.endswith(b"\r\n"):
+        yield "line-ends"
 
 
 def has_media(channel: ChannelId) -> bool:
@@ -60,31 +47,24 @@ def has_media(channel: ChannelId) -> bool:
     return len(name) not in {2, 4, 6, 8}
 
 
-def decide(event: Event, upper: PlatformId, resolve: Resolve, networks: Networks) -> Wish | Refusal:
+def decide(
+    event: Event, upper: PlatformId, resolve: Resolve, networks: Networks, target: str = "sdp"
+) -> Wish | Refusal:
     """A wish, or a refusal. An id that is not shared is 404 whatever else is wrong: it tells nothing.
 
-    `networks` are those that this upper's media may be sent to.
+    `networks` are those that this upper's media may be sent to, `target` its `media_target`.
     """
-    offer: MediaOffer | None = None
-    problem = Refusal(488, "an INVITE without SDP", "an offer is needed")
-    if event.body.strip():
-        try:
-            offer = read_offer(event.body)
-        except PeerError as error:
-            problem = Refusal(error.status, str(error), "this session description cannot be served")
+    read = offer_of(event, "video")
+    offer = read if isinstance(read, MediaOffer) else None
     found = ((shown, resolve(shown)) for shown in candidates(event, offer) if shown)
     shown, channel = next(
         ((shown, key) for shown, key in found if key is not None and has_media(key)), ("", None)
     )
     if channel is None:
         return Refusal(404, f"{event.uri_user[:32]} is unknown or not shared")
-    if offer is None:
-        return problem
-    if offer.session_name.lower() != "play":
-        return Refusal(488, f"s={offer.session_name[:16]}", "only s=Play is offered here")
-    if not offer.host:
-        offer = replace(offer, host=event.source[0])  # Q51: no address at all is the packet's own
-    objection = media_objection(offer.host, offer.port, networks)
-    if objection is not None:
-        return Refusal(488, objection, "media may not go to that address")
-    return Wish(channel, "media.live", offer.stream_number, upper, offer, shown)
+    if isinstance(read, Refusal):
+        return read
+    fit = checked(event, read, networks, target)
+    if isinstance(fit, Refusal):
+        return fit
+    return Wish(channel=channel, peer=upper, offer=fit, shown=shown, stream_number=fit.stream_number)

@@ -1,6 +1,6 @@
 """Our face towards those below: they register with us, we query their catalogs and play their channels.
 
-The shell around `Registrar`, `CatalogSync`, `Questions` and `Player`: it hands them runs of events
+The shell around `Registrar`, `CatalogSync`, `Questions` and `Placer`: it hands them runs of events
 and the time, sends what they decided, and passes on through the gate what the other side must know.
 No coroutine, task or log line for a message that goes well.
 """
@@ -13,25 +13,31 @@ from contextlib import asynccontextmanager
 from itertools import count
 from random import Random, SystemRandom
 
+from cascade.accepting import Acceptor, Refusal, Wish, checked, offer_of
 from cascade.addresses import Listener, Networks
+from cascade.as_upper import faults
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
-from cascade.as_upper.player import Player
-from cascade.as_upper.questions import Asker, catalog_query, target_of
+from cascade.as_upper.questions import Asker, catalog_query, party_of, target_of
 from cascade.as_upper.refusals import Refusals, Sparse
-from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
+from cascade.as_upper.registrar import Change, Lease, Registrar, answer, beijing_time
 from cascade.as_upper.sync import CatalogSync, Finished, Query
+from cascade.as_upper.synced import tell
 from cascade.crossing import Ask, Crossing, Notice
+from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
 from cascade.manscdp import Head, catalog, xml
 from cascade.model.commands import Command, Control
+from cascade.model.commands.broadcast import BROADCAST
 from cascade.model.ids import ChannelId, PlatformId
-from cascade.model.index import Index
+from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
 from cascade.peers import LowerPeer, PeerView, Us
+from cascade.placing import Invitation, Placer
 from cascade.ports import Agreed, Gate, Leg, Store
+from cascade.sdp import voices_of
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Outgoing, Then
@@ -72,7 +78,11 @@ class AsUpper:
         self._wall = wall
         self._origin = PlatformId(us.id.digits)
         self._herald = Herald(
-            gate, loop, origin=self._origin, correlation=count(chance.getrandbits(31)).__next__
+            gate,
+            loop,
+            origin=self._origin,
+            correlation=count(chance.getrandbits(31)).__next__,
+            told=self._as_told,
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(peers)
@@ -83,13 +93,26 @@ class AsUpper:
             peer.id: Networks(peer.media_networks or peer.networks, listeners) for peer in peers.values()
         }
         pool = SsrcPool(us.id, random=chance)
-        self._player = Player(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
+        self._deviations = Deviations()
+        self._placer = Placer(
+            us,
+            endpoint,
+            calls,
+            pool,
+            media_address,
+            self._legs,
+            store,
+            loop.time,
+            deviates=self._deviations.note,
+        )
+        self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._responses: list[tuple[PlatformId, Head, bytes]] = []
         self._outcomes: dict[PlatformId, str] = {}
         self._refusals = Refusals(loop.time)
         self._unreadable = Sparse(loop.time)
-        self._faults = Faults(loop.time)
-        self._timer = Timer(loop, self._deadline, self._turn)
+        self._hold_ups = Sparse(loop.time)
+        self._faults = Faults(loop.time, self._deviations.note)
+        self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
     # What displays and the composition root ask
 
@@ -103,7 +126,12 @@ class AsUpper:
         return len(self._legs)
 
     def online(self, peer: PlatformId) -> bool:
-        return self._registrar.lease(peer) is not None
+        return self._reachable(peer) is not None
+
+    def _reachable(self, peer: PlatformId) -> Lease | None:
+        """Its lease, unless by policy it counts as offline while it is not well (Q14)."""
+        down = self._faults.of(peer).itself and self.peers[peer].fault == "offline"
+        return None if down else self._registrar.lease(peer)
 
     def state(self) -> list[PeerView]:
         return [self._view(peer) for peer in self.peers]
@@ -112,13 +140,14 @@ class AsUpper:
         lease = self._registrar.lease(peer)
         return PeerView(
             peer=peer,
-            online=lease is not None,
+            online=self.online(peer),
             address="" if lease is None else f"{lease.host}:{lease.port}",
             rows=self.index.count(peer),
             syncing=self._sync.progress(peer),
             outcome=self._outcomes.get(peer, ""),
             fault=self._faults.of(peer).itself,
             faulty=self._faults.of(peer).children,
+            deviations=self._deviations.of(peer),
         )
 
     def counters(self) -> Counter[str]:
@@ -151,11 +180,13 @@ class AsUpper:
             self._herald.flush()
 
     def offer_all(self) -> None:
-        """Tell the other side of every peer and every row once more: it may not have heard, or forgotten."""
+        """Tell the other side of every peer and every row once more, and that there is nothing else.
+
+        It may not have heard, or forgotten, or hold what went while it was not there to hear of it.
+        """
         for peer in self.peers:
             self._herald.presence(peer, self.online(peer))
-        for name in self.index.peers():
-            self._herald.present(PlatformId(name), self.index.rows(name))
+            self._herald.offer(peer, self.index.rows(peer))
 
     # Requests from below
 
@@ -186,7 +217,7 @@ class AsUpper:
         if keepalives:
             replies += self._registrar.keepalives(keepalives)
             self._follow()
-            self._faults.hear(said, self._registrar.lease_of)
+            self._follow_faults(self._faults.hear(said, self._registrar.lease_of))
         return replies
 
     def _other_message(self, event: Event, head: Head) -> int:
@@ -216,6 +247,7 @@ class AsUpper:
                     self._asker.take(peer, head, body)
             except (PeerError, ValueError) as error:
                 self.counts["responses_unreadable"] += 1
+                self._deviations.note(peer, "unreadable")
                 if self._unreadable.due(peer):
                     log.warning(
                         "response.unreadable",
@@ -251,13 +283,38 @@ class AsUpper:
                 self._legs.lose(peer, "peer moved")
             return
         if change.online:
+            self._deviations.note(peer, "never-registers-again", change.why == "revived")
             self._sync.start(self.peers[peer], now, known=self.index.count(peer))
         else:
-            self._faults.forget(peer)
+            forgotten = self._faults.forget(peer)
             self._sync.stop(peer)
             self._legs.lose(peer, "peer offline")
-        self.index.set_online(peer, change.online)
-        self._herald.presence(peer, change.online)
+            self._follow_faults([] if forgotten is None else [forgotten])
+        self._tell_presence(peer)
+
+    def _tell_presence(self, peer: PlatformId) -> None:
+        online = self.online(peer)
+        self.index.set_online(peer, online)
+        self._herald.presence(peer, online)
+
+    def _follow_faults(self, changes: Sequence[faults.Change]) -> None:
+        """Show who is not well, and what it lists as broken, offline, where policy says so (Q14)."""
+        for change in changes:
+            peer = change.peer
+            if self.peers[peer].fault != "offline":
+                continue
+            if change.now.itself != change.before.itself:
+                self._tell_presence(peer)
+            if change.now.itself:
+                self._legs.lose(peer, "peer offline")
+            others = {*change.now.children} ^ {*change.before.children}
+            rows = [row for name in sorted(others) if (row := self.index.find(peer, name)) is not None]
+            self._herald.present(peer, Rows.build(rows))
+
+    def _as_told(self, peer: PlatformId, rows: Rows) -> Rows:
+        """Its rows as the other side hears of them: what it lists as broken is OFF by policy."""
+        policy = self.peers[peer].fault
+        return rows if policy == "flag" else faults.shown_off(rows, self._faults.of(peer).children)
 
     # Catalogs
 
@@ -285,19 +342,7 @@ class AsUpper:
         peer = finished.peer
         self._outcomes[peer] = finished.outcome
         delta = self.index.apply(peer, finished.rows, complete=finished.complete)
-        log.log(
-            logging.INFO if finished.complete else logging.WARNING,
-            "catalog.synced",
-            extra={
-                "peer": peer,
-                "outcome": finished.outcome,
-                "got": len(finished.rows),
-                "expected": finished.expected,
-                "added": delta.added,
-                "changed_rows": delta.changed,
-                "removed": delta.removed,
-            },
-        )
+        tell(finished, delta, self._deviations)
         present, gone = delta.present(), delta.gone()
         if len(present) or len(gone):
             self._store.save_rows(peer, present, gone.ids())
@@ -320,8 +365,9 @@ class AsUpper:
     def _control(self, control: Control) -> None:
         """Tell the peer whose channel it is; without a lease it is too late to."""
         target = control.target
-        lease = self._registrar.lease(target.peer)
-        if target.peer not in self.peers or not self._knows(target) or lease is None:
+        known = target.peer in self.peers and self._knows(target)
+        lease = self._reachable(target.peer) if known else None
+        if lease is None:
             self.counts["controls_dropped"] += 1
             log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
             return
@@ -329,12 +375,11 @@ class AsUpper:
 
     def _ask(self, crossing: Ask[Command]) -> None:
         target = target_of(crossing)
-        lease = None if target is None else self._registrar.lease(target.peer)
         if target is None:
             self._asker.no_answer(crossing, "refused")
         elif target.peer not in self.peers or not self._knows(target):
             self._asker.no_answer(crossing, "not-found")
-        elif lease is None:
+        elif (lease := self._reachable(target.peer)) is None:
             self._asker.no_answer(crossing, "offline")
         else:
             self._asker.ask(crossing, lease.peer, lease.address, self._loop.time())
@@ -350,7 +395,7 @@ class AsUpper:
     async def play(
         self, channel: ChannelId, *, stream_number: int, port: int, expect: Callable[[Agreed], None]
     ) -> AsyncIterator[Leg]:
-        """Hold a leg that brings media of `channel` to our `port`; see `Player.play`.
+        """Hold a leg that brings media of `channel` to our `port`; see `Placer.place`.
 
         Raises:
             StreamFailed: no leg; `failure` says of what kind.
@@ -358,19 +403,62 @@ class AsUpper:
         peer = self.peers.get(channel.peer)
         if peer is None or not self._knows(channel):
             raise StreamFailed("not-found", f"{channel} is not in our catalog")
-        lease = self._registrar.lease(channel.peer)
+        lease = self._reachable(channel.peer)
         if lease is None:
-            raise StreamFailed("offline", f"{channel.peer} is not registered")
-        async with self._player.play(
-            peer,
-            lease.address,
-            channel,
+            raise StreamFailed("offline", f"{channel.peer} is not registered, or not well")
+        invitation = Invitation(
+            peer=peer,
+            at=lease.address,
+            to=party_of(peer, channel.name, lease.address),
+            sender=channel.name,
+            receiver=self.us.id.digits,
             networks=self._media_networks[peer.id],
             stream_number=stream_number,
-            port=port,
-            expect=expect,
-        ) as leg:
+        )
+        async with self._placer.place(invitation, port=port, expect=expect) as leg:
             yield leg
+
+    def awaits(self, event: Event) -> bool:
+        """May the sender of this INVITE call us now? Only for a voice that was announced to it (Q94)."""
+        lease = self._registrar.lease_of(event.from_user, event.source)
+        return lease is not None and lease.online and self._asker.calls(lease.peer.id)
+
+    def wish(self, event: Event) -> Wish | Refusal:
+        """The voice that an INVITE of a lower is to bring it, or why it gets nothing."""
+        wish = self._voice_of(event)
+        if isinstance(wish, Refusal):
+            self.counts[f"invites_{wish.status}"] += 1
+        return wish
+
+    def _voice_of(self, event: Event) -> Wish | Refusal:
+        lease = self._registrar.lease_of(event.from_user, event.source)
+        if lease is None or not self.awaits(event):
+            return Refusal(403, "no voice was announced to it")
+        peer = lease.peer
+        read = offer_of(event, "audio")
+        fit = (
+            read
+            if isinstance(read, Refusal)
+            else checked(event, read, self._media_networks[peer.id], peer.media_target)
+        )
+        if isinstance(fit, Refusal):
+            return fit
+        encodings = voices_of(fit)
+        if not encodings:
+            return Refusal(488, "no voice in a format that we carry", "G.711 is offered here")
+        subject = (event.header("Subject") or "").replace(",", ":").split(":")
+        found = self._asker.called(peer.id, {event.from_user, event.to_user, *map(str.strip, subject)})
+        if found is None:
+            return Refusal(403, "no voice was announced to it")
+        return Wish(
+            channel=found.target,
+            peer=peer.id,
+            offer=fit,
+            shown=self.us.id.digits,
+            action=BROADCAST,
+            invitation=found.correlation,
+            encodings=encodings,
+        )
 
     # Time
 
@@ -381,6 +469,12 @@ class AsUpper:
         for machine in (self._registrar, self._sync, self._asker):
             if machine.deadline is not None:
                 yield machine.deadline
+
+    def _held_up(self, seconds: float, now: float) -> None:
+        """Our own loop stood still: nobody below is to be blamed for it (Q15)."""
+        self._registrar.held_up(seconds, now)
+        if self._hold_ups.due("our own loop"):
+            log.warning("loop.held_up", extra={"seconds": round(seconds, 1), "leases": self.bound})
 
     def _turn(self, now: float) -> None:
         """Whatever is due."""

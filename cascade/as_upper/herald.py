@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Notice
+from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Change, Notice
 from cascade.model.commands.presence import PeerState, Presence
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
@@ -24,14 +24,15 @@ class _Batch:
     """Rows on their way. `shown` collects what passed, `former` is compared with it after the last."""
 
     peer: PlatformId
-    change: Literal["present", "gone"]
+    change: Change
     rows: Rows
     shown: set[str] | None = None
     former: Rows | None = None
 
 
 class Herald:
-    """`origin` is who we are where a notice is about several peers."""
+    """`origin` is who we are where a notice is about several peers. `told` is what is said of a peer's
+    rows, asked for when they leave."""
 
     def __init__(
         self,
@@ -40,14 +41,17 @@ class Herald:
         *,
         origin: PlatformId,
         correlation: Callable[[], int],
+        told: Callable[[PlatformId, Rows], Rows] = lambda peer, rows: rows,
     ) -> None:
         self._gate = gate
         self._loop = loop
         self._origin = origin
         self._correlation = correlation
+        self._told = told
         self._states: dict[PlatformId, bool] = {}
         self._due: asyncio.TimerHandle | None = None
         self._batches: deque[_Batch] = deque()
+        self._lost: set[PlatformId] = set()  # of whom something did not arrive since it was last told anew
 
     def presence(self, peer: PlatformId, online: bool) -> None:
         """Say soon that `peer` is there, or not; only its last state within that time is told."""
@@ -72,6 +76,12 @@ class Herald:
                 batch.shown = shown
             batches[-1].former = former
         self._queue(batches)
+
+    def offer(self, peer: PlatformId, rows: Rows) -> None:
+        """Queue all rows of `peer`, and that these are all: the other side forgets what else it holds."""
+        nothing = rows.slice(0, 0)
+        all_rows = [_Batch(peer, "present", part) for part in _parts(rows)]
+        self._queue([_Batch(peer, "anew", nothing), *all_rows, _Batch(peer, "whole", nothing)])
 
     def _queue(self, batches: list[_Batch]) -> None:
         idle = not self._batches
@@ -125,14 +135,19 @@ class Herald:
     def _send_batch(self) -> bool:
         """False if the audit could not be written: the batch waits at its place."""
         batch = self._batches.popleft()
+        if batch.change == "anew":
+            self._lost.discard(batch.peer)
+        elif batch.change == "whole" and batch.peer in self._lost:
+            return True  # it was not told all
+        rows = batch.rows if batch.change == "gone" else self._told(batch.peer, batch.rows)
         verdict = self._gate.send(
-            CatalogBatch(
-                correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=batch.rows
-            )
+            CatalogBatch(correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=rows)
         )
         if verdict.rule == "audit":
             self._batches.appendleft(batch)
             return False
+        if verdict.rule == "link":
+            self._lost.add(batch.peer)
         if batch.shown is not None and isinstance(verdict.passes, CatalogBatch):
             batch.shown.update(verdict.passes.rows.ids())
         if batch.former is not None and batch.shown is not None:

@@ -47,7 +47,7 @@ class Refusals:
             return
         self._count += len(wrong)
         room = SHOWN - len(self._first)
-        self._first += [f"{event.from_user} from {event.source[0]}" for event in wrong[:room]]
+        self._first += [f"{event.from_user} @ {event.source[0]}" for event in wrong[:room]]
         if self._clock() < self._next_line:
             return
         log.warning(

@@ -2,10 +2,11 @@
 
 Values in, values out: the digest was checked by the engine, the answers are sent by the face. A
 lease ends by its registration or by silence, whichever is first, and all leases share one heap.
-Time is the engine's stamp of the datagram, so a held-up process declares nobody dead too early.
+Time is the engine's stamp of the datagram, and the seconds in which our own loop stood still count for
+nobody's silence: a held-up process declares nobody dead too early (Q15).
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -27,6 +28,10 @@ OUR_VERSION: Final = "2.0"
 FOLLOW_SECONDS: Final = 10.0
 """A port that was followed is kept so long. A keepalive proves nothing but its source, which can be forged:
 each packet may cost an audit record and a change of address only so often."""
+
+MAX_HELD_UP: Final = 256
+"""Times that we stood still which are remembered; the oldest is forgotten first. One lies at most a
+lease back, or concerns nobody."""
 
 BEIJING: Final = timezone(timedelta(hours=8))
 
@@ -138,6 +143,7 @@ class Registrar:
         self._due: list[tuple[float, PlatformId]] = []
         self._changes: list[Change] = []
         self._unsaved: set[PlatformId] = set()
+        self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
         self.counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -172,6 +178,14 @@ class Registrar:
         lease = self._leases.get(peer)
         return lease if lease is not None and lease.online else None
 
+    def held_up(self, seconds: float, now: float) -> None:
+        """Our own loop stood still so long, until `now`: what peers sent meanwhile may be lost.
+
+        Each lease is given that time once more, but never more than its own silence in all.
+        """
+        self._held_up.append((now, seconds))
+        self.counts["held_up"] += 1
+
     @property
     def deadline(self) -> float | None:
         """When `advance` must next be called."""
@@ -188,11 +202,14 @@ class Registrar:
             if not lease.online:
                 continue
             if lease.due > now:
-                self._queue(lease)
+                self._queue(lease, lease.due)
+                continue
+            ends, silent = self._prolonged(lease)
+            if min(ends, silent) > now:
+                self._queue(lease, min(ends, silent))
                 continue
             lease.online = False
-            why: Why = "expired" if lease.ends <= now else "silent"
-            self._changed(lease, why)
+            self._changed(lease, "expired" if ends <= now else "silent")
 
     def restore(self, bindings: Iterable[Binding], now: float, wall: float) -> None:
         """Take up what was stored: who still has a registration is online until it is silent."""
@@ -242,7 +259,9 @@ class Registrar:
         wanted, arrived, source = event.expires, event.arrived, event.source
         lease = self._leases.get(peer.id)
         elsewhere = (
-            lease if lease and lease.online and lease.address != source and lease.due > arrived else None
+            lease
+            if lease and lease.online and lease.address != source and not self._over(lease, arrived)
+            else None
         )
         if elsewhere is not None and peer.binding == "strict":  # nor may it end there, to begin here
             self.counts["takeover_refused"] += 1
@@ -285,7 +304,7 @@ class Registrar:
         lease = self.lease_of(event.from_user, source)
         if lease is None:
             return False
-        if not lease.online or lease.due <= arrived:
+        if not lease.online or self._over(lease, arrived):
             if lease.peer.revival == "refuse":
                 return False
             lease.ends = arrived + lease.granted
@@ -293,7 +312,7 @@ class Registrar:
                 lease.online = True
                 self.counts["revived"] += 1
                 lease.heard = arrived
-                self._queue(lease)
+                self._queue(lease, lease.due)
                 self._changed(lease, "revived")
         elif lease.peer.revival == "revive":
             lease.ends = max(lease.ends, arrived + lease.granted)
@@ -323,7 +342,7 @@ class Registrar:
             lease.ends, lease.heard = ends, heard
         self._by_address[source] = peer.id
         self._unsaved.add(peer.id)
-        self._queue(lease)
+        self._queue(lease, lease.due)
         return lease
 
     def _remove(self, peer: PlatformId) -> None:
@@ -340,9 +359,22 @@ class Registrar:
         if self._by_address.get(lease.address) == lease.peer.id:
             del self._by_address[lease.address]
 
-    def _queue(self, lease: Lease) -> None:
+    def _over(self, lease: Lease, at: float) -> bool:
+        """Has it ended by `at`?"""
+        return lease.due <= at and min(self._prolonged(lease)) <= at
+
+    def _prolonged(self, lease: Lease) -> tuple[float, float]:
+        """When it ends by its registration and by silence, with the time that we stood still."""
+        ends = lease.ends + min(self._stood_still(lease.ends - lease.granted), lease.silence)
+        silent = lease.heard + lease.silence + min(self._stood_still(lease.heard), lease.silence)
+        return ends, silent
+
+    def _stood_still(self, since: float) -> float:
+        """For how long, of the time since then."""
+        return sum(min(seconds, until - since) for until, seconds in self._held_up if until > since)
+
+    def _queue(self, lease: Lease, due: float) -> None:
         """Keep one entry of a lease in the heap, at or before its end; renewals cost nothing."""
-        due = lease.due
         if not lease.queued or due < lease.queued:
             lease.queued = due
             heappush(self._due, (due, lease.peer.id))

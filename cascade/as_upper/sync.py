@@ -3,18 +3,23 @@
 A pure machine: time is an argument, queries to send and results to store come out. One query of a
 peer is in flight at a time (Q18); pages are collected by (peer, SN) into a set of distinct ids, in
 whatever order they come (Q16). A quiet answer is partial: it adds, it never deletes, and it is
-asked for once more (Q19).
+asked for once more (Q19). Pages that bring nothing new soon prolong nothing any more, so that an answer
+lasts no longer than its SumNum allows (Q18).
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
+from cascade.deviations import Deviation
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows, RowSet
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer
+
+MAX_STALE: Final = 3
+"""So many pages in a row without anything new are waited out like others: some peers repeat themselves."""
 
 
 class Page(Protocol):
@@ -26,6 +31,12 @@ class Page(Protocol):
     def sum_num(self) -> int | None: ...
     @property
     def rows(self) -> Rows: ...
+    @property
+    def repaired(self) -> int: ...
+    @property
+    def replaced(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,24 @@ class Query:
 Outcome = Literal["complete", "empty", "quiet", "too-many", "unanswered"]
 
 
+@dataclass(slots=True)
+class Odd:
+    """What had to be put up with in the pages of one answer (Q19-Q24), for operators to see."""
+
+    repaired: int = 0  # places put right before they could be read
+    replaced: int = 0  # characters unreadable in the charset
+    dropped: int = 0  # items without a usable id, or beyond repair
+    repeated: int = 0  # pages that brought nothing new
+
+    def counts(self) -> dict[Deviation, int]:
+        return {
+            "catalog-repaired": self.repaired,
+            "charset": self.replaced,
+            "items-dropped": self.dropped,
+            "pages-repeated": self.repeated,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What one query brought. Only when `complete` may rows that are missing be taken for gone."""
@@ -48,6 +77,13 @@ class Finished:
     complete: bool
     outcome: Outcome
     expected: int | None  # SumNum, None where no page said it
+    odd: Odd
+
+    @property
+    def sum_wrong(self) -> bool:
+        """Did SumNum say another number than came (Q19)?"""
+        told = self.outcome in ("complete", "quiet") and self.expected is not None
+        return told and self.expected != len(self.rows)
 
 
 @dataclass(slots=True)
@@ -58,6 +94,16 @@ class _Collecting:
     got: int = 0
     expected: int | None = None
     pages: int = 0
+    stale: int = 0  # of the last ones, how many brought nothing new
+    odd: Odd = field(default_factory=Odd)
+
+    def note(self, page: Page, *, new: bool) -> None:
+        """What was wrong with a page; `new` says that it brought an id which had not come yet."""
+        self.stale = 0 if new else self.stale + 1
+        self.odd.repaired += page.repaired
+        self.odd.replaced += page.replaced
+        self.odd.dropped += page.dropped
+        self.odd.repeated += not new and len(page.rows) > 0
 
 
 @dataclass(slots=True)
@@ -115,8 +161,11 @@ class CatalogSync:
         collecting.pages += 1
         if page.sum_num is not None:
             collecting.expected = max(page.sum_num, collecting.expected or 0)
-        collecting.got = collecting.rows.add(page.rows)
-        collecting.due = now + plan.peer.page_seconds
+        before = collecting.got
+        collecting.got = collecting.rows.add(page.rows.located(plan.peer.coordinates))
+        collecting.note(page, new=collecting.got > before)
+        if collecting.stale <= MAX_STALE:
+            collecting.due = now + plan.peer.page_seconds
         if collecting.got > plan.peer.max_items:
             return self._finish(plan, collecting, "too-many", now)
         if collecting.expected == 0 and collecting.got == 0:
@@ -181,7 +230,8 @@ class CatalogSync:
         plan.known = collecting.got if complete else max(plan.known, collecting.got)
         self._queue(plan)
         self.counts[outcome] += 1
-        return Finished(plan.peer.id, collecting.rows.rows(), complete, outcome, collecting.expected)
+        rows = collecting.rows.rows()
+        return Finished(plan.peer.id, rows, complete, outcome, collecting.expected, collecting.odd)
 
     def _queue(self, plan: _Plan) -> None:
         due = plan.due

@@ -22,7 +22,8 @@ __all__ = [
 
 @final
 class Head:
-    """What decides a body's SIP answer: checked text, none of it empty except `operation`."""
+    """What decides a body's SIP answer: checked text. Only `operation`, `source_id` and the id of a
+    broadcast's answer may be empty."""
 
     @property
     def root(self) -> str:
@@ -37,6 +38,10 @@ class Head:
     @property
     def device_id(self) -> str:
         """1 to 64 printable ASCII characters; of a Broadcast notice its `TargetID`."""
+
+    @property
+    def source_id(self) -> str:
+        """Of a Broadcast notice who speaks, else ""."""
 
     @property
     def operation(self) -> str:

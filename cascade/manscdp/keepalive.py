@@ -10,8 +10,8 @@ from cascade.model.ids import PeerName
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """`ok` is False for any Status but OK: a fault to show, never a reason to take the sender for
-    gone (Q14). `faulty` are the broken children it lists."""
+    """`ok` is False for any Status but OK: a fault to show, whose sender is there nevertheless (Q14).
+    `faulty` are the broken children it lists."""
 
     device_id: PeerName
     ok: bool = True

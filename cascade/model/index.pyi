@@ -42,6 +42,18 @@ class Rows:
     def slice(self, start: int, stop: int) -> Rows:
         """Rows from `start` to below `stop`, sharing the columns; bounds beyond the end are drawn in."""
 
+    def named_above(self) -> list[str]:
+        """The ids that these rows name in ParentID, BusinessGroupID or branch, once each.
+
+        A division that a row's own CivilCode says is not among them.
+        """
+
+    def veil(self, veils: collections.abc.Mapping[str, str]) -> Rows:
+        """The same rows without the ids that are keys of `veils`; in branches their values stand for them."""
+
+    def located(self, system: str) -> Rows:
+        """The same rows, those with a place saying in `coordinates` in which system it is (Q32)."""
+
     def select(self, selector: Selector) -> tuple[Rows, dict[str, int]]:
         """The admitted rows in their order, and how many rows each rule refused.
 
@@ -103,6 +115,10 @@ class Delta:
     def dropped(self) -> int:
         """Rows of the batch whose id is no name."""
 
+    @property
+    def loops(self) -> int:
+        """Rows whose branch was computed, and which are above themselves by way of others (Q26)."""
+
     def present(self) -> Rows:
         """The added and the changed rows as they are now, with their branch."""
 
@@ -119,12 +135,14 @@ class Delta:
 class Index:
     """All rows of all peers. The key of a row is (peer, id), since factory-set ids repeat (Q11)."""
 
-    def __new__(cls) -> Self: ...
+    def __new__(cls, *, told: bool = False) -> Self:
+        """`told`: the branch of each row is what the row says, as another index has computed it."""
+
     def apply(self, peer: str, rows: Rows, complete: bool) -> Delta:
         """Take rows of a peer. `complete`: it has no others, so those are gone; else nothing is deleted.
 
         A row whose status is empty keeps the one it had (Q29). The branch of the given rows is not
-        read but computed, and so is that of the rows below them.
+        read but computed, and so is that of the rows below them, unless the index is one of what is told.
         """
 
     def remove(self, peer: str, ids: Sequence[str]) -> Rows:
@@ -132,6 +150,12 @@ class Index:
 
         Rows below them stay, with another branch.
         """
+
+    def begin(self, peer: str) -> None:
+        """From here on all rows of a peer are told anew, by `apply`."""
+
+    def finish(self, peer: str) -> Rows:
+        """Take away what was not told since `begin`, and return it; nothing where nothing was begun."""
 
     def set_online(self, peer: str, online: bool) -> int:
         """Say whether a peer is there; return how many of its rows read another status now.

@@ -1,7 +1,8 @@
 """The audit file of one side: a record for each door and crossing, before the crossing is delivered.
 
 `Audit.record` hands the line to the operating system and returns; a thread calls fsync at the
-latest `SYNC_SECONDS` later. If either fails nothing may cross (GA/T 1788 boundary rule, and
+latest `SYNC_SECONDS` later, and then notes in the head file beside it (`head`) which record the disk
+has. If either of the former fails nothing may cross (GA/T 1788 boundary rule, and
 `gate.py`), until a new attempt, at most one a second, finds the file writable again.
 """
 
@@ -26,11 +27,16 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 from cascade.model.secret import MASK, Secret
 from cascade.ports import Verdict
-from gateway.chamber import chain
+from gateway.chamber import chain, head
+from gateway.chamber.head import Anchor
+from gateway.words import Saying, Told, saying
+from gateway.words.system import reason
 
 log: Final = logging.getLogger("gateway.chamber.audit")
 
 SYNC_SECONDS: Final = 0.1
+ANCHOR_SECONDS: Final = 3600.0
+"""How often the log names the last record, so that logs kept elsewhere anchor the chain."""
 RETRY_SECONDS: Final = 1.0
 MAX_SUBJECTS: Final = 64
 """Names listed in one record; the rest are counted."""
@@ -40,8 +46,8 @@ MAX_TEXT: Final = 128
 Door = Literal["send", "receive"]
 
 
-class AuditUnavailable(Exception):
-    """The audit cannot be written, so nothing may cross. The text says what to do."""
+class AuditUnavailable(Told):
+    """The audit cannot be written, so nothing may cross. It says what to do."""
 
 
 class Audit:
@@ -62,19 +68,30 @@ class Audit:
         self._wall = wall
         self._monotonic = monotonic
         self._fd = -1
-        self._trouble = ""  # why nothing can be written; "" while all is well
+        self._trouble: Saying | None = None  # why nothing can be written
         self._down = False  # from the first failure to the first record that was written again
         self._retry_at = 0.0
         self._second, self._second_text = -1.0, ""  # as `_moment` wrote it last
         self._written = threading.Event()
         self._closing = threading.Event()
-        self._sync_failed = ""
+        self._sync_failed: Saying | None = None
         self._lock = threading.Lock()  # over the descriptor: the thread must not sync a closed one
-        self.sequence = 0
-        self.last_hash = chain.GENESIS
+        self._last: Anchor | None = None  # set as one: the thread reads it
+        self._noted: Anchor | None = None  # what the head file says
+        self._missed: Anchor | None = None  # what the file was found not to end with
+        self._head_down = False
+        self._anchored_at = self._monotonic()
         self._open()
         self._syncer = threading.Thread(target=self._sync_forever, name=f"audit {path.name}", daemon=True)
         self._syncer.start()
+
+    @property
+    def sequence(self) -> int:
+        return 0 if self._last is None else self._last.number
+
+    @property
+    def last_hash(self) -> str:
+        return chain.GENESIS if self._last is None else self._last.hash
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one record; when this returns the operating system has it.
@@ -84,7 +101,7 @@ class Audit:
         if self._sync_failed and not self._trouble:
             self._fail(self._sync_failed)
         if self._trouble:
-            self._try_again()
+            self._try_again(self._trouble)
         self._append(entry)
 
     def close(self) -> None:
@@ -96,7 +113,8 @@ class Audit:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
-        self._trouble = self._trouble or f"The audit file {self.path} is closed."
+                log.info("audit.closed", extra={"file": str(self.path), "anchor": str(self._last or "")})
+        self._trouble = self._trouble or saying("audit_file.closed", file=str(self.path))
         self._retry_at = float("inf")
 
     def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> None:
@@ -113,10 +131,8 @@ class Audit:
         except OSError as error:
             raise self._fail(_words(self.path, error)) from error
         if written != len(data):
-            raise self._fail(
-                f"The audit file {self.path} took only a part of a record. Free space on its disk."
-            )
-        self.sequence, self.last_hash = sequence, hashed
+            raise self._fail(saying("audit_file.torn", file=str(self.path)))
+        self._last = Anchor(sequence, hashed)
         if self._down:
             self._down = False
             log.info("audit.resumed", extra={"file": str(self.path), "sequence": sequence})
@@ -130,7 +146,7 @@ class Audit:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._second_text}.{int(rest * 1e6):06d}+00:00"
 
-    def _fail(self, trouble: str) -> AuditUnavailable:
+    def _fail(self, trouble: Saying) -> AuditUnavailable:
         if not self._down:
             self._down = True
             log.error("audit.failed", extra={"file": str(self.path), "problem": trouble})
@@ -138,19 +154,19 @@ class Audit:
         self._retry_at = self._monotonic() + RETRY_SECONDS
         return AuditUnavailable(trouble)
 
-    def _try_again(self) -> None:
+    def _try_again(self, trouble: Saying) -> None:
         if self._monotonic() < self._retry_at:
-            raise AuditUnavailable(self._trouble)
+            raise AuditUnavailable(trouble)
         with self._lock:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
-        self._sync_failed = ""
+        self._sync_failed = None
         try:
             self._open()
         except AuditUnavailable as error:
-            raise self._fail(str(error)) from error
-        self._trouble = ""
+            raise self._fail(error.said) from error
+        self._trouble = None
 
     def _open(self) -> None:
         """Open, lock and continue the chain; leaves no descriptor behind when it fails."""
@@ -183,14 +199,24 @@ class Audit:
         while lines and (record := chain.unseal(lines[-1])) is None:
             torn.insert(0, lines.pop())
         if record is None and (len(end) > chain.MAX_LINE_BYTES or len(torn) > 2):
-            raise AuditUnavailable(
-                f"The last record of {self.path} cannot be read, so the chain cannot be continued. "
-                "Move the file away, keep it for examination, and start again."
-            )
-        self.sequence = record["sequence"] if record else 0
-        self.last_hash = record["hash"] if record else chain.GENESIS
+            raise AuditUnavailable(saying("audit_file.unreadable_end", file=str(self.path)))
+        self._last = Anchor(record["sequence"], record["hash"]) if record else None
         if torn != [b""]:
             self._close_torn(torn)
+        self._miss()
+
+    def _miss(self) -> None:
+        """Say so in the chain where it ends before what is known: the head file forgets that soon."""
+        known = head.known(self.path)
+        if known is None or known.number < self.sequence or known == self._last:
+            return
+        problem = saying(
+            "audit_file.records_missing", file=str(self.path), record=self.sequence, known=str(known)
+        )
+        if known != self._missed:  # once, however often it is tried to write that down
+            self._missed = known
+            log.error("audit.records_missing", extra={"file": str(self.path), "problem": problem})
+        self._append({"action": chain.CUT, chain.KNOWN: str(known)})
 
     def _close_torn(self, torn: list[bytes]) -> None:
         """End what a crash or a full disk left: at most the last lines, the last one without its newline."""
@@ -216,11 +242,32 @@ class Audit:
 
     def _sync(self) -> None:
         with self._lock:
+            last = self._last  # before it is on the disk, so that the head never leads
             try:
-                if self._fd >= 0 and stat.S_ISREG(os.fstat(self._fd).st_mode):
-                    os.fsync(self._fd)
+                if self._fd < 0 or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                    return
+                os.fsync(self._fd)
             except OSError as error:
                 self._sync_failed = _words(self.path, error)
+                return
+            if last is not None and last != self._noted:
+                self._note(last)
+
+    def _note(self, last: Anchor) -> None:
+        try:
+            head.note(self.path, last)
+        except OSError as error:  # it only helps to find what is missing: everything goes on
+            if not self._head_down:
+                path = str(head.beside(self.path))
+                problem = saying("audit_file.no_head", file=path, reason=reason(error))
+                log.warning("audit.head_failed", extra={"file": path, "problem": problem})
+            self._head_down = True
+            return
+        self._head_down = False
+        self._noted = last
+        if self._monotonic() - self._anchored_at >= ANCHOR_SECONDS:
+            self._anchored_at = self._monotonic()
+            log.info("audit.anchor", extra={"file": str(self.path), "anchor": str(last)})
 
 
 def describe(
@@ -347,10 +394,7 @@ def _read_end(fd: int) -> bytes:
     return end if wanted == size or b"\n" not in end else end.partition(b"\n")[2]
 
 
-def _words(path: Path, error: OSError) -> str:
+def _words(path: Path, error: OSError) -> Saying:
     if isinstance(error, BlockingIOError):
-        return f"The audit file {path} is in use by another gateway. Stop that one, or give this one its own."
-    return (
-        f"The audit file {path} cannot be written ({error.strerror}), so nothing crosses. "
-        "Free space on its disk or mend its permissions."
-    )
+        return saying("audit_file.in_use", file=str(path))
+    return saying("audit_file.unwritable", file=str(path), reason=reason(error))

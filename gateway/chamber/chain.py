@@ -6,8 +6,9 @@ SHA-256 over the previous record's hash (64 hex digits as ASCII) followed by the
 marker record closes what a crash or a full disk tore: it names the SHA-256 of what is left of it and
 continues from the record before.
 
-The chain finds what was edited, removed or moved between records that are there. It cannot find
-that the newest records were cut off: compare the last hash with one kept elsewhere.
+The chain finds what was edited, removed or moved between records that are there. That the newest
+records were cut off is found by what knows of them: the head file beside it, and an anchor kept elsewhere
+(`head`). A gateway that finds them missing when it starts says so in a record of its own.
 """
 
 import json
@@ -20,12 +21,19 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from gateway.chamber import head
+from gateway.chamber.head import Anchor
+from gateway.words import Saying, Told, saying
+
 ALGORITHM: Final = "sha256"
 GENESIS: Final = "0" * 64
 MAX_LINE_BYTES: Final = 256 * 1024
 MARKER: Final = "audit.torn-line-closed"
 TORN: Final = "torn_sha256"
 """The key that makes a record a marker; no other record has it."""
+CUT: Final = "audit.records-missing"
+KNOWN: Final = "known"
+"""The key of a record that says what was known at a start and not there any more: an anchor."""
 
 
 def canonical(record: Mapping[str, Any]) -> bytes:
@@ -70,28 +78,36 @@ def unseal(line: bytes) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What checking one file found; `problem` is a sentence, or "" when the chain is whole."""
+    """What checking one file found; `problem` is None when the chain is whole."""
 
     records: int
     torn: int  # lines that a crash tore and a marker closed
     last_hash: str
-    problem: str = ""
+    problem: Saying | None = None
+    head: Anchor | None = None  # what the head file beside it knows
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """The last record that is whole, to be noted elsewhere; None where there is none."""
+        return Anchor(self.records, self.last_hash) if self.records else None
 
     @property
     def whole(self) -> bool:
-        return not self.problem
+        return self.problem is None
 
 
-def verify(path: Path) -> Report:
+def verify(path: Path, anchor: Anchor | None = None) -> Report:
     """Check the whole file from its first record on, and stop at the first one that is wrong.
 
-    Reads line by line and needs the memory of one line, however long the file.
+    It must hold what its head file knows, and `anchor`, which somebody kept elsewhere. Reads line by
+    line and needs the memory of one line, however long the file.
 
     Raises:
         OSError: the file cannot be read.
     """
+    noted = head.known(path)  # read first: a gateway that writes meanwhile makes both longer
     with path.open("rb") as file:
-        return _check(_lines(file))
+        return _check(_lines(file), noted, anchor)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -99,38 +115,64 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-class _Broken(Exception):
-    """The chain is broken here; the text is the sentence."""
+class _Broken(Told):
+    """The chain is broken here."""
 
 
-def _check(lines: Iterator[bytes]) -> Report:
+class _Noted:
+    """What is known of this chain from outside it."""
+
+    def __init__(self, head: Anchor | None, anchor: Anchor | None) -> None:
+        given = ((head, saying("chain.by_head")), (anchor, saying("chain.by_anchor")))
+        self._noted = [(known, source) for known, source in given if known is not None]
+
+    def compare(self, number: int, hashed: str) -> None:
+        for known, source in self._noted:
+            if known.number == number and known.hash != hashed:
+                raise _Broken(saying("chain.exchanged", record=number, source=source))
+
+    def close(self, records: int) -> None:
+        """The file ends after so many."""
+        for known, source in self._noted:
+            if known.number == records + 1:
+                raise _Broken(saying("chain.one_cut", absent=known.number, source=source))
+            if known.number > records:
+                raise _Broken(saying("chain.cut", first=records + 1, last=known.number, source=source))
+
+
+def _check(lines: Iterator[bytes], head: Anchor | None, anchor: Anchor | None) -> Report:
     records, torn, last = 0, 0, GENESIS
+    noted = _Noted(head, anchor)
     remains: list[bytes] = []
     try:
         for number, line in enumerate(lines, start=1):
             whole, ended, _ = line.partition(b"\n")
             record = unseal(whole)
             if not ended:
-                raise _Broken(
-                    f"Line {number} does not end: it was cut, or the gateway stopped while writing it. "
-                    "The gateway closes it with a marker when it next starts."
-                )
+                raise _Broken(saying("chain.endless", line=number))
             if record is None:
                 remains.append(whole)
                 continue
             if remains and not _closes(record, b"\n".join(remains)):
-                raise _Broken(f"Line {number - len(remains)} is not a readable record: it was edited.")
+                raise _Broken(saying("chain.unreadable", line=number - len(remains)))
             if not remains and TORN in record:
-                raise _Broken(f"Line {number} closes a torn line that is no longer there: it was removed.")
+                raise _Broken(saying("chain.torn_removed", line=number))
             torn += bool(remains)
             remains.clear()
-            last = _follow(record, whole, number=number, after=records, previous=last)
+            hashed = _follow(record, whole, number=number, after=records, previous=last)
+            if KNOWN in record:
+                known = Anchor.read(str(record[KNOWN]))
+                missed = known.number if known else records
+                raise _Broken(saying("chain.cut_before", record=records + 1, line=number, last=missed))
+            noted.compare(records + 1, hashed)
+            last = hashed
             records += 1
         if remains:
-            raise _Broken("The end of the file is not a readable record: it was edited or torn.")
+            raise _Broken(saying("chain.unreadable_end"))
+        noted.close(records)
     except _Broken as broken:
-        return Report(records, torn, last, str(broken))
-    return Report(records, torn, last)
+        return Report(records, torn, last, broken.said, head)
+    return Report(records, torn, last, head=head)
 
 
 def _closes(record: dict[str, Any], remains: bytes) -> bool:
@@ -142,26 +184,20 @@ def _follow(record: dict[str, Any], line: bytes, *, number: int, after: int, pre
     sequence, claimed, hashed = record["sequence"], record["previous"], record.pop("hash")
     body = canonical(record)
     if _line(body, hashed) != line:
-        raise _Broken(f"Record {sequence} (line {number}) was edited: it is not written as it was.")
+        raise _Broken(saying("chain.rewritten", record=sequence, line=number))
     if record.get("hash_algorithm") != ALGORITHM:
-        raise _Broken(f"Record {sequence} (line {number}) was edited: its hash algorithm is not {ALGORITHM}.")
+        raise _Broken(saying("chain.other_hash", record=sequence, line=number, algorithm=ALGORITHM))
     if _digest(claimed, body) != hashed:
-        raise _Broken(f"Record {sequence} (line {number}) was edited: its hash does not fit its content.")
-    if sequence > after + 1:
-        absent = (
-            f"Record {after + 1} is"
-            if sequence == after + 2
-            else f"Records {after + 1} to {sequence - 1} are"
-        )
-        raise _Broken(f"{absent} missing or moved: line {number} holds record {sequence}.")
+        raise _Broken(saying("chain.edited", record=sequence, line=number))
+    if sequence == after + 2:
+        raise _Broken(saying("chain.one_missing", absent=after + 1, record=sequence, line=number))
+    if sequence > after + 2:
+        first, last = after + 1, sequence - 1
+        raise _Broken(saying("chain.missing", first=first, last=last, record=sequence, line=number))
     if sequence < after + 1:
-        raise _Broken(
-            f"Record {sequence} stands on line {number}, after record {after}: it was moved or repeated."
-        )
+        raise _Broken(saying("chain.moved", record=sequence, line=number, after=after))
     if claimed != previous:
-        raise _Broken(
-            f"Record {sequence} (line {number}) does not continue record {after}: one was replaced."
-        )
+        raise _Broken(saying("chain.replaced", record=sequence, line=number, after=after))
     return str(hashed)
 
 

@@ -34,6 +34,7 @@ MAX_CROSSING_BYTES: Final = 1024 * 1024 - 64
 """A frame of a link is at most 1 MiB, and has a header."""
 MAX_ROWS: Final = 1000
 MAX_USERS: Final = 16
+MAX_ENCODINGS: Final = 8
 MAX_SECONDS: Final = 3600.0
 
 
@@ -78,6 +79,8 @@ def _check(crossing: Crossing) -> None:
         raise CodecError(f"seconds_left is {crossing.seconds_left}")
     if len(crossing.users) > MAX_USERS:
         raise CodecError(f"{len(crossing.users)} users")
+    if isinstance(crossing, StreamOpen) and len(crossing.encodings) > MAX_ENCODINGS:
+        raise CodecError(f"{len(crossing.encodings)} encodings")
     if isinstance(crossing, CatalogBatch) and len(crossing.rows) > MAX_ROWS:
         raise CodecError(f"{len(crossing.rows)} rows: at most {MAX_ROWS} cross at once")
 

@@ -1,14 +1,18 @@
 """One side's door of the lock: judge, record, and only then hand over; the same again on arrival.
 
 Nothing crosses that was not judged by both doors and written to both audits. An audit that cannot
-be written stops everything, ends included; the sender learns it from the verdict.
+be written stops everything, ends included; the sender learns it from the verdict. The other door is
+signalled that this one is shut, and then nobody is left waiting there: decision 008.
 """
 
 import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
+
+from msgspec.structs import replace
 
 from cascade.crossing import (
     BACK,
@@ -23,12 +27,15 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.model.commands import Invitation
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
-from gateway.chamber.link import LinkEnd, LinkUnavailable
-from gateway.chamber.policy import Branch, CompiledRules, judge, judge_head
+from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
+from gateway.chamber.policy import Asked, Branch, CompiledRules, judge, judge_head, veiled
+from gateway.words import saying
+from gateway.words.sentences import recognised
 
 log: Final = logging.getLogger("gateway.chamber.gate")
 
@@ -40,6 +47,9 @@ GRACE_SECONDS: Final = 5.0
 MAX_HELD: Final = 20_000
 """Crossings held back by a full disk; the oldest is lost first."""
 RETRY_SECONDS: Final = 1.0
+
+BEYOND: Final = "audit-beyond"
+"""Rule of a refusal because the other door cannot record."""
 
 Side = Literal["outer", "inner"]
 SENDS: Final[dict[Side, Direction]] = {"outer": "inward", "inner": "outward"}
@@ -69,7 +79,7 @@ class GateCounters:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    asker: PlatformId
+    asked: Asked
     action: str
     channel: ChannelId | None  # None for an Ask: the answer's names are judged themselves
     until: float
@@ -80,7 +90,8 @@ class Gate:
 
     What says how things are, and is said once (ends of streams; on arrival rows and presence too), is
     held while the audit cannot be written, and passes in its order as soon as it can. `later` calls
-    back after so many seconds; without it what is held goes before the next crossing.
+    back after so many seconds; without it what is held goes before the next crossing, and the other
+    door hears nothing of this one's state.
     """
 
     def __init__(
@@ -109,7 +120,15 @@ class Gate:
         self._later = later
         self._held: deque[tuple[Door, Crossing]] = deque()
         self._waking = False
+        self._recording = True  # can this door write its audit, as far as it knows
+        self._recording_beyond = True
         link.on_arrival = self.receive
+        link.on_signal = self._signalled
+
+    @property
+    def shut(self) -> bool:
+        """Can nothing be asked beyond now, since a door cannot record it?"""
+        return not (self._recording and self._recording_beyond)
 
     def observe(self, observer: Observer) -> None:
         """Show `observer` every crossing that is delivered here from now on."""
@@ -132,13 +151,18 @@ class Gate:
         try:
             self._link.deliver(verdict.passes)
         except LinkUnavailable as error:
-            lost = Verdict(None, "link", f"Nothing was handed over: {error}.")
+            rule = "link-full" if isinstance(error, LinkFull) else "link"
+            lost = Verdict(None, rule, saying("refusal.link", why=recognised(str(error))))
             return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
         return self._counted(crossing, verdict)
 
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
         """Judge a request by its head; a refusal is recorded and counted like that of a crossing."""
         refusal = judge_head(self._rules, action, target, origin, self._sends, self._branch)
+        if refusal is None and not self._recording:
+            self._try_to_record()  # a yes leaves no record by which it would show
+        if refusal is None and self.shut:
+            refusal = _SHUT_BEYOND if self._recording else Verdict(None, "audit", saying("refusal.shut"))
         if refusal is None:
             return True
         try:
@@ -146,7 +170,8 @@ class Gate:
                 describe_head(action, target, origin, refusal, side=self._side, direction=self._sends)
             )
         except AuditUnavailable as error:
-            refusal = Verdict(None, "audit", str(error))
+            self._shut()
+            refusal = Verdict(None, "audit", error.said)
         self._note_refusal("Head", origin, refusal)
         return False
 
@@ -157,7 +182,8 @@ class Gate:
                 {"side": self._side, "kind": "Note", "event": event, "peer": peer, "details": details}
             )
         except AuditUnavailable as error:  # what matters more stops by itself: nothing crosses either
-            log.error("audit.note_lost", extra={"noted": event, "peer": peer, "reason": str(error)})
+            self._shut()
+            log.error("audit.note_lost", extra={"noted": event, "peer": peer, "reason": error.said})
 
     def readmit(self, crossing: Crossing) -> Verdict:
         """Judge and record once more what came through in an earlier run, by the rules of today."""
@@ -172,6 +198,9 @@ class Gate:
             self._deliver(crossing, verdict)
         elif verdict.rule == "audit" and _says_how_things_are(crossing):
             self._hold("receive", crossing)
+        elif verdict.rule == "audit":  # who asked beyond was signalled; who asked here gets no answer
+            kind = "stream" if isinstance(crossing, StreamOffered) else "ask"
+            self._give_up(kind, crossing.correlation)
         else:
             self._tell_asker(crossing, "refused", verdict.rule)
 
@@ -191,15 +220,83 @@ class Gate:
     def _woken(self) -> None:
         self._waking = False
         self.retry()
-        if self._held:
+        if not self._recording:
+            self._try_to_record()
+        if self._held or not self._recording:
             self._wake()
+
+    # Who can record: this door, and the one beyond
+
+    def _shut(self) -> None:
+        if self._recording and self._later is not None:
+            self._recording = False
+            self._link.signal(recording=False)
+            self._wake()
+
+    def _open(self) -> None:
+        if not self._recording:
+            self._recording = True
+            self._link.signal(recording=True)
+
+    def _try_to_record(self) -> None:
+        """A note of its own, since nobody asks anything of a door that is shut."""
+        note = {"side": self._side, "kind": "Note", "event": "recording-resumed"}
+        with suppress(AuditUnavailable):
+            self._audit.record(note)
+            self._open()
+
+    def _signalled(self, recording: bool) -> None:
+        """The other door cannot record what we send, or can again. What is open gets no answer now."""
+        if recording == self._recording_beyond:
+            return
+        self._recording_beyond = recording
+        if recording:
+            log.info("door.opened_beyond", extra={"side": self._side})
+            return
+        log.warning("door.shut_beyond", extra={"side": self._side})
+        for kind, direction, number in list(self._questions):
+            if direction == self._sends:
+                self._give_up(kind, number)
+
+    def linked(self, up: bool) -> None:
+        """Somebody is beyond now, who knows nothing of us yet; or nobody is any more."""
+        self._recording_beyond = True
+        if up:
+            if not self._recording:
+                self._link.signal(recording=False)
+            return
+        for kind, direction, number in list(self._questions):
+            if direction == self._sends:
+                self._give_up(kind, number, "link")
+        self._questions.clear()
+
+    def _give_up(self, kind: str, number: int, rule: str = "") -> None:
+        """End a question of this side here; it is told to who asked, and the end of a stream beyond too."""
+        question = self._questions.get((kind, self._sends, number))
+        if question is None or kind == "invitation":  # that goes with its question
+            return
+        ending: NoAnswer | StreamEnded
+        rule = rule or (BEYOND if self._recording else "audit")
+        origin = question.asked.asker
+        if question.channel is None:
+            ending = NoAnswer(
+                correlation=number, origin=origin, action=question.action, failure="unavailable", rule=rule
+            )
+        else:
+            ending = StreamEnded(
+                correlation=number, origin=origin, channel=question.channel, failure="unavailable", rule=rule
+            )
+        self._remember(ending, BACK[self._sends])
+        self._hand_in(ending)
+        if isinstance(ending, StreamEnded):
+            self.send(ending)
 
     def retry(self) -> None:
         """Let what is held pass, in its order, if the audit takes it. A failure makes no line."""
         while self._held:
             door, crossing = self._held[0]
             direction = self._sends if door == "send" else BACK[self._sends]
-            verdict = judge(self._rules, crossing, direction, self._branch, self._asker(crossing, direction))
+            verdict = self._judged(crossing, door, direction)
             verdict = self._written(crossing, verdict, door, direction)
             if verdict.rule == "audit":
                 return
@@ -212,18 +309,16 @@ class Gate:
                 self._deliver(crossing, verdict)
 
     def close(self) -> None:
-        """Forget what is held: who it is for is going too."""
+        """Forget what is held: who it is for is going too. Nothing is tried any more."""
         self._held.clear()
+        self._later = None
 
     def _deliver(self, crossing: Crossing, verdict: Verdict) -> None:
         assert verdict.passes is not None
         direction = BACK[self._sends]
         self._counted(crossing, verdict)
         self._remember(verdict.passes, direction)
-        try:
-            self.on_delivery(verdict.passes)
-        except Exception:  # a bug costs this crossing, not the link
-            log.exception("crossing.delivery_failed", extra={"kind": type(crossing).__name__})
+        if not self._hand_in(verdict.passes):
             self._tell_asker(crossing, "failed", "")
         for observer in self._observers:
             try:
@@ -231,19 +326,39 @@ class Gate:
             except Exception:
                 log.exception("crossing.observer_failed", extra={"kind": type(crossing).__name__})
 
+    def _hand_in(self, crossing: Crossing) -> bool:
+        """To the side behind this door; a bug there costs this crossing, not the link."""
+        try:
+            self.on_delivery(crossing)
+        except Exception:
+            log.exception("crossing.delivery_failed", extra={"kind": type(crossing).__name__})
+            return False
+        return True
+
     def _decide(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
         """The verdict, recorded; a refusal is counted and logged here, a pass once it is handed over."""
-        asker = self._asker(crossing, direction)
-        verdict = judge(self._rules, crossing, direction, self._branch, asker)
+        verdict = self._judged(crossing, door, direction)
         verdict = self._written(crossing, verdict, door, direction)
         return verdict if verdict.passes is not None else self._counted(crossing, verdict)
+
+    def _judged(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
+        asked = self._asked(crossing, direction)
+        verdict = judge(self._rules, crossing, direction, self._branch, asked)
+        if door == "send" and isinstance(verdict.passes, CatalogBatch):
+            told = veiled(self._rules, verdict.passes, direction, self._branch)
+            verdict = replace(verdict, passes=told)
+        if door == "send" and verdict.passes is not None and not self._recording_beyond:
+            return _SHUT_BEYOND if _asks_something(crossing) else verdict
+        return verdict
 
     def _written(self, crossing: Crossing, verdict: Verdict, door: Door, direction: Direction) -> Verdict:
         entry = describe(crossing, verdict, side=self._side, door=door, direction=direction)
         try:
             self._audit.record(entry)
         except AuditUnavailable as error:
-            return Verdict(None, "audit", str(error))
+            self._shut()
+            return Verdict(None, "audit", error.said)
+        self._open()
         return verdict
 
     def _counted(self, crossing: Crossing, verdict: Verdict) -> Verdict:
@@ -292,21 +407,27 @@ class Gate:
     # Open questions: an answer is judged by the rule of its question, so for the peer that asked.
 
     def _remember(self, crossing: Crossing, direction: Direction) -> None:
-        asked, number = BACK[direction], crossing.correlation
+        back, number = BACK[direction], crossing.correlation
         until = self._clock() + crossing.seconds_left + GRACE_SECONDS
         match crossing:
             case Ask(payload=payload):
-                question = _Open(crossing.origin, payload.action, None, until)
-                self._keep(("ask", direction, number), question)
+                asked = Asked(crossing.origin, direction)
+                self._keep(("ask", direction, number), _Open(asked, payload.action, None, until))
+                if isinstance(payload, Invitation):
+                    invited = _Open(asked, payload.action, payload.target, until)
+                    self._keep(("invitation", direction, number), invited)
             case StreamOpen(channel=channel, action=action):
-                question = _Open(crossing.origin, action, channel, until)
-                self._keep(("stream", direction, number), question)
-            case Answer(last=True) | NoAnswer():
-                self._questions.pop(("ask", asked, number), None)
+                asked = self._asked(crossing, direction) or Asked(crossing.origin, direction)
+                self._keep(("stream", direction, number), _Open(asked, action, channel, until))
+            case Answer(last=True):
+                self._questions.pop(("ask", back, number), None)
+            case NoAnswer():
+                self._questions.pop(("ask", back, number), None)
+                self._questions.pop(("invitation", back, number), None)
             case StreamOffered():
-                self._questions.pop(("stream", asked, number), None)
+                self._questions.pop(("stream", back, number), None)
             case StreamEnded(channel=channel):
-                for way in (asked, direction):  # from below, or the viewer gave up before the offer
+                for way in (back, direction):  # from below, or the viewer gave up before the offer
                     found = self._questions.get(("stream", way, number))
                     if found is not None and found.channel == channel:
                         del self._questions["stream", way, number]
@@ -319,19 +440,32 @@ class Gate:
         if len(self._questions) > MAX_OPEN:
             self._questions.popitem(last=False)
 
-    def _asker(self, crossing: Crossing, direction: Direction) -> PlatformId | None:
-        """Who asked what `crossing` answers; None where nothing fitting is open."""
+    def _asked(self, crossing: Crossing, direction: Direction) -> Asked | None:
+        """What `crossing` answers; None where nothing fitting is open."""
+        number = crossing.correlation
         match crossing:
             case Answer(payload=payload):
                 kind, action, channel = "ask", payload.action, None
             case StreamOffered(channel=channel, action=action):
                 kind = "stream"
+            case StreamOpen(channel=channel, action=action) if crossing.invitation:
+                kind, number = "invitation", crossing.invitation
             case _:
                 return None
-        question = self._questions.get((kind, BACK[direction], crossing.correlation))
+        question = self._questions.get((kind, BACK[direction], number))
         if question is None or (question.action, question.channel) != (action, channel):
             return None
-        return question.asker if self._clock() <= question.until else None
+        return question.asked if self._clock() <= question.until else None
+
+
+_SHUT_BEYOND: Final = Verdict(None, BEYOND, saying("refusal.shut_beyond"))
+
+
+def _asks_something(crossing: Crossing) -> bool:
+    """A question or a command, which is of no use later."""
+    if isinstance(crossing, Notice):
+        return not isinstance(crossing.payload, Presence)
+    return isinstance(crossing, Ask | StreamOpen)
 
 
 def _says_how_things_are(crossing: Crossing) -> bool:

@@ -2,8 +2,9 @@
 
 The first rule that matches direction, peer, action and name decides. A rule's `peer` is the peer a
 crossing comes from; for an answer, the peer that asked: an answer is judged by the rule of its
-question. A notice about peers is ours, gathered over many of them, so each peer that it names counts
-as the one that reports.
+question, and so is media that an invitation calls for, though it comes as a question of its own. A
+notice about peers is ours, gathered over many of them, so each peer that it names counts as the one
+that reports.
 """
 
 from collections import OrderedDict
@@ -14,7 +15,6 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cascade.crossing import (
-    BACK,
     Answer,
     Ask,
     CatalogBatch,
@@ -28,16 +28,20 @@ from cascade.crossing import (
     StreamOpen,
 )
 from cascade.model.commands import subjects
-from cascade.model.ids import ChannelId, PlatformId
+from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows, Selector
 from cascade.ports import Verdict
+from gateway.chamber.veil import FOREIGN, Veils
+from gateway.words import Saying, saying
 
 ANY: Final = "*"
 DEFAULT: Final = "default"  # no rule matched
 ROWS: Final = "row-by-row"
 ALWAYS: Final = "always"  # an end, or a withdrawal
 UNASKED: Final = "unasked"  # an answer to nothing that is open
-RESERVED: Final = frozenset({DEFAULT, ROWS, ALWAYS, UNASKED, "audit", "link"})
+RESERVED: Final = frozenset(
+    {DEFAULT, ROWS, ALWAYS, UNASKED, FOREIGN, "audit", "audit-beyond", "link", "link-full"}
+)
 """Names of decisions that no rule took; no rule may be called so."""
 
 MAX_SELECTORS: Final = 4096
@@ -100,13 +104,15 @@ class CompiledRules:
         self.rules: Final = tuple(rules)
         self._by_id = {rule.id: rule for rule in self.rules}
         self._named = {rule.peer for rule in self.rules}
+        self.veils: Final = Veils(self.rules, [rule.channels for rule in self.rules])
         self._selectors: OrderedDict[tuple[Direction, str, str], Selector] = OrderedDict()
 
     def selector(self, direction: Direction, action: str, peer: str) -> Selector:
         key = (direction, action, peer if peer in self._named else ANY)
         found = self._selectors.get(key)
         if found is None:
-            found = Selector([(r.id, r.allow, r.channels) for r in self.rules if r.covers(*key)])
+            known = self.veils.known_to
+            found = Selector([(r.id, r.allow, known(r.channels)) for r in self.rules if r.covers(*key)])
             self._selectors[key] = found
             if len(self._selectors) > MAX_SELECTORS:
                 self._selectors.popitem(last=False)
@@ -121,36 +127,49 @@ class CompiledRules:
         return found.reason if found is not None else ""
 
 
+class Asked(NamedTuple):
+    """Who asked what a crossing answers, and which way that question went."""
+
+    asker: PlatformId
+    direction: Direction
+
+
 def judge(
     rules: CompiledRules,
     crossing: Crossing,
     direction: Direction,
     branch: Branch,
-    asker: PlatformId | None = None,
+    asked: Asked | None = None,
 ) -> Verdict:
-    """Decide what of `crossing` may pass. `asker` is who asked what it answers, None if nobody did.
+    """Decide what of `crossing` may pass. `asked` is what it answers, None if that is nothing open.
 
     A list loses the rows that may not pass and keeps their neighbours. Anything else passes only
     if everything it names may: one allowed name must not lift the refusal of another.
     """
     match crossing:
+        case CatalogBatch(change="anew" | "whole", rows=rows):
+            # A withdrawal of whatever is not told between the two: no row is in it.
+            return Verdict(replace(crossing, rows=rows.slice(0, 0)), ALWAYS)
         case CatalogBatch(rows=rows):
             # A row that goes is judged like one that comes, by where it stood: the other side hears
             # nothing of rows that were never shown to it.
-            admitted, refused = rows.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
+            legible, foreign = rules.veils.legible(rows)
+            admitted, refused = legible.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
+            refused |= foreign
             if not len(admitted):
-                return Verdict(None, ROWS, f"No row of this list of {len(rows)} may pass.", refused)
+                why = saying("refusal.no_row", rows=len(rows), direction=direction)
+                return Verdict(None, ROWS, why, refused)
             passes = admitted if crossing.change == "present" else _places(admitted)
             return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
         case Ask(payload=payload) | Notice(payload=payload):
             question = _Question(direction, payload.action, crossing.origin)
             return _judge_each(rules, crossing, question, tuple(subjects(payload)), branch)
         case Answer(payload=payload):
-            return _judge_answer(
-                rules, crossing, BACK[direction], asker, payload.action, tuple(subjects(payload)), branch
-            )
+            return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), branch)
         case StreamOffered(channel=channel, action=action):
-            return _judge_answer(rules, crossing, BACK[direction], asker, action, (channel,), branch)
+            return _judge_answer(rules, crossing, asked, action, (channel,), branch)
+        case StreamOpen(channel=channel, action=action) if crossing.invitation:
+            return _judge_answer(rules, crossing, asked, action, (channel,), branch)
         case (
             StreamOpen(channel=channel, action=action)
             | StreamControl(channel=channel, action=action)
@@ -161,6 +180,27 @@ def judge(
             return Verdict(crossing, ALWAYS)  # an end is never held back
         case _:
             assert_never(crossing)
+
+
+def veiled(rules: CompiledRules, batch: CatalogBatch, direction: Direction, branch: Branch) -> CatalogBatch:
+    """What of these admitted rows the sending door lets out: none names what may not cross itself.
+
+    The peer itself is named: every crossing of its says who it is.
+    """
+    may = rules.selector(direction, CATALOG_ROWS, batch.origin)
+    veils = {
+        name: rules.veils.of(name)
+        for name in batch.rows.named_above()
+        if name != batch.origin and not may.judge(name, _branch_of(name, batch.origin, branch))[0]
+    }
+    return replace(batch, rows=batch.rows.veil(veils)) if veils else batch
+
+
+def _branch_of(name: str, peer: PlatformId, branch: Branch) -> str:
+    try:
+        return branch(ChannelId(peer, PeerName(name)))
+    except ValueError:  # what a peer wrote may be no name at all, and then has no row
+        return ""
 
 
 def judge_head(
@@ -183,16 +223,14 @@ def judge_head(
 def _judge_answer(
     rules: CompiledRules,
     crossing: Crossing,
-    asked: Direction,
-    asker: PlatformId | None,
+    asked: Asked | None,
     action: str,
     names: Sequence[ChannelId | PlatformId],
     branch: Branch,
 ) -> Verdict:
-    if asker is None:
-        reason = f'The answer "{action}" from {crossing.origin} was refused: it answers no open question.'
-        return Verdict(None, UNASKED, reason)
-    return _judge_each(rules, crossing, _Question(asked, action, asker), names, branch)
+    if asked is None:
+        return Verdict(None, UNASKED, saying("refusal.unasked", action=action, peer=crossing.origin))
+    return _judge_each(rules, crossing, _Question(asked.direction, action, asked.asker), names, branch)
 
 
 def _judge_each(
@@ -206,7 +244,9 @@ def _judge_each(
     if not names:
         allowed, rule = rules.judge(question, "", "")
         return (
-            Verdict(crossing, rule) if allowed else _refused(rules, question, rule, "what names no channel")
+            Verdict(crossing, rule)
+            if allowed
+            else _refused(rules, question, rule, saying("refusal.of_no_channel"))
         )
     rule = DEFAULT
     for name in names:
@@ -229,22 +269,16 @@ def _judged(name: ChannelId | PlatformId, branch: Branch) -> tuple[str, str]:
             assert_never(name)
 
 
-def _refused(rules: CompiledRules, question: _Question, rule: str, what: str) -> Verdict:
+def _refused(rules: CompiledRules, question: _Question, rule: str, what: str | Saying) -> Verdict:
     """Three parts: what happened, why, what to do."""
-    asked = f"{question.action} {question.direction} for {question.peer}"
+    direction, action, peer = question
     if rule == DEFAULT:
-        return Verdict(
-            None,
-            rule,
-            f"Refused {what}: no rule allows {asked}. To allow it, add a rule with verdict = "
-            f'"allow" for action "{question.action}", direction "{question.direction}".',
-        )
-    why = rules.reason(rule) or f"the rule denies {asked}"
-    return Verdict(
-        None,
-        rule,
-        f'Rule "{rule}" refused {what}: {why}. To allow it, add a rule above it or narrow its channels.',
+        reason = saying("refusal.no_rule", what=what, action=action, direction=direction, peer=peer)
+        return Verdict(None, rule, reason)
+    why = rules.reason(rule).rstrip(".。 ") or saying(
+        "refusal.denied", action=action, direction=direction, peer=peer
     )
+    return Verdict(None, rule, saying("refusal.by_rule", rule=rule, what=what, why=why))
 
 
 def _places(rows: Rows) -> Rows:

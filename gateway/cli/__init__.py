@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.cli import audit, check, init, run
+from gateway.cli import audit, certs, check, init, run
 from gateway.cli.scaffold import Frame, unknown_language
 from gateway.words import LANGUAGES, Words
 from gateway.words.choice import OPTION, language_named, of_locale, take_option
@@ -61,6 +61,7 @@ def build(words: Words) -> typer.Typer:
     check.add(app, frame)
     init.add(app, frame)
     audit.add(app, frame)
+    certs.add(app, frame)
     return app
 
 

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from gateway import log
-from gateway.chamber.audit import AuditUnavailable
 from gateway.cli.check import DEFAULT, config_option, usable
 from gateway.cli.scaffold import Frame
-from gateway.store.sqlite.writer import StoreUnavailable
-from gateway.words import Words
+from gateway.words import Told, Words, saying
+from gateway.words.system import reason
 
 
 def add(app: typer.Typer, frame: Frame) -> None:
@@ -29,10 +28,8 @@ def serve(path: Path, words: Words) -> None:
 
     try:
         code = app.run(config)
-    except (AuditUnavailable, StoreUnavailable) as error:
-        typer.echo(words.say("run.unavailable", reason=str(error)), err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        typer.echo(words.say("run.unbound", reason=str(error), config=str(path)), err=True)
+    except (Told, OSError) as error:
+        why = error.said if isinstance(error, Told) else saying("run.system", reason=reason(error))
+        typer.echo(words.say("run.unavailable", reason=why), err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(code)

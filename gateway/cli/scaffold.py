@@ -98,6 +98,7 @@ def in_words(page: str, words: Words) -> str:
     lines[0] = lines[0].replace("Usage: ", words.say("help.usage"), 1)
     return "\n".join(
         line.replace("<path>", "      ")
+        .replace("<str>", "     ")
         .replace("[required]", words.say("help.required"))
         .replace("Show this message and exit.", words.say("help.help"))
         .rstrip()

@@ -1,6 +1,7 @@
-"""All media of one side: what its lowers bring (sources) and what its uppers take (viewings).
+"""All media of one side: what its peers bring (sources) and what they take (viewings).
 
-Nothing here knows which network it is on. The two halves of one picture speak by crossings alone:
+A picture comes from a lower and goes to an upper; a voice the other way. Nothing here knows which, nor
+on which network it is. The two halves of one stream speak by crossings alone:
 
     viewer's side   StreamOpen ──▶                source's side
                     ◀── StreamOffered | StreamEnded
@@ -89,7 +90,7 @@ class Sessions:
         return len(self._sources)
 
     def show(self, wish: Wish, origin: PlatformId, guest: Guest) -> None:
-        """Let an upper of this side see what it wished for, or refuse it; returns at once."""
+        """Let a peer of this side have what it wished for, or refuse it; returns at once."""
         self._start(self._view(wish, origin, guest))
 
     def deliver(self, crossing: Stream) -> None:
@@ -109,6 +110,13 @@ class Sessions:
             case StreamControl():
                 log.warning("stream.control_unexpected", extra={"channel": str(crossing.channel)})
 
+    def lose_beyond(self) -> None:
+        """Nobody is beyond the lock any more: all that needs two sides is over."""
+        overs = [opening.over for opening in self._openings.values()]
+        for over in (*overs, *self._shown.values()):
+            if not over.done():
+                over.set_result(Ending("unavailable", "the other side is gone", by="lock"))
+
     def _overs(self, correlation: int) -> Iterator[asyncio.Future[Ending]]:
         opening = self._openings.get(correlation)
         if opening is not None:
@@ -118,7 +126,7 @@ class Sessions:
             yield shown
 
     async def _view(self, wish: Wish, origin: PlatformId, guest: Guest) -> None:
-        """One upper's viewing, from its INVITE to its end (viewer's side)."""
+        """One peer's viewing, from its INVITE to its end (viewer's side)."""
         correlation = self._correlation()
         loop = asyncio.get_running_loop()
         opening = _Opening(loop.create_future(), loop.create_future())
@@ -130,13 +138,15 @@ class Sessions:
                 channel=wish.channel,
                 action=wish.action,
                 stream_number=wish.stream_number,
+                invitation=wish.invitation,
+                encodings=wish.encodings,
             )
         )
         if verdict.passes is None:
             log.info(
                 "viewing.refused", extra={"viewer": origin, "channel": wish.channel, "rule": verdict.rule}
             )
-            guest.refuse("refused", verdict.reason)
+            guest.refuse(verdict.failure, str(verdict.reason))
             return
         self._openings[correlation] = opening
         ending = Ending(None, "stopped")
@@ -192,7 +202,7 @@ class Sessions:
         """Watch a source for a viewer beyond the lock (source's side)."""
         over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._shown[opened.correlation] = over
-        wish = Wish(opened.channel, opened.action, opened.stream_number)
+        wish = Wish(opened.channel, opened.action, opened.stream_number, opened.invitation, opened.encodings)
         ending = Ending(None, "stopped")
         try:
             ending = await first(self._watch(wish, opened), asyncio.shield(over))
@@ -219,7 +229,7 @@ class Sessions:
                 )
             )
             if verdict.passes is None:
-                return Ending("refused", verdict.reason)
+                return Ending(verdict.failure, str(verdict.reason))
             return await asyncio.shield(source.over)
 
     def _end(self, correlation: int, wish: Wish, origin: PlatformId, ending: Ending) -> None:

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct
 
+from cascade.crossing import LIVE, Encoding
 from cascade.errors import StreamFailed
 from cascade.model.ids import ChannelId
 from cascade.ports import Agreed
+from cascade.sdp import PS
 from gateway.session.leg import Dial, Ending, first, hung_up
 from media.ports import NoPortLeft, Ports
 from media.relay import DataPlane, Event, Expect, Failed, RelayRefused, Starved, receiving
@@ -25,22 +27,26 @@ class Wish(Struct, frozen=True):
     """What makes two viewings watch the same source."""
 
     channel: ChannelId
-    action: str = "media.live"
+    action: str = LIVE
     stream_number: int = 0
+    invitation: int = 0  # of a voice: who speaks to two at once is two sources
+    encodings: tuple[Encoding, ...] = ()  # () takes what comes
 
 
 class Admission(Struct, frozen=True):
-    """What the relay lets in of one peer's media."""
+    """What the relay lets in of one peer's media, and what becomes of it while nobody watches."""
 
     first_seconds: float = 10.0
     idle_seconds: float = 15.0
     max_bits_per_second: int = 32_000_000
+    hold_packets: int = 256  # kept for the first viewer
+    linger_seconds: float = 5.0  # after the last one
 
 
 class Source:
     """Brings the media of one wish until its dialog ends or nobody has watched for the linger time."""
 
-    def __init__(self, stream: str, wish: Wish, dial: Dial, admission: Admission, linger: float) -> None:
+    def __init__(self, stream: str, wish: Wish, dial: Dial, admission: Admission) -> None:
         loop = asyncio.get_running_loop()
         self.stream = stream
         self.wish = wish
@@ -49,7 +55,6 @@ class Source:
         self.watchers = 0
         self._dial = dial
         self._admission = admission
-        self._linger = linger
         self._attention = asyncio.Event()
         self._trouble: asyncio.Future[Ending] = loop.create_future()
 
@@ -101,9 +106,11 @@ class Source:
             source=(agreed.host,),
             ssrc=agreed.ssrc,
             payload_type=agreed.payload_type,
+            packs=agreed.encoding.upper() == PS,
             first_seconds=self._admission.first_seconds,
             idle_seconds=self._admission.idle_seconds,
             max_bits_per_second=self._admission.max_bits_per_second,
+            hold_packets=self._admission.hold_packets,
         )
 
     def _on_event(self, event: Event) -> None:
@@ -120,7 +127,7 @@ class Source:
         while True:
             self._attention.clear()
             try:
-                async with asyncio.timeout(None if self.watchers else self._linger):
+                async with asyncio.timeout(None if self.watchers else self._admission.linger_seconds):
                     await self._attention.wait()
             except TimeoutError:
                 if not self.watchers:
@@ -151,14 +158,12 @@ class Sources:
         *,
         admission: Callable[[Wish], Admission],
         name: Callable[[], str],
-        linger_seconds: float = 5.0,
     ) -> None:
         self._plane = plane
         self._ports = ports
         self._dial = dial
         self._admission = admission
         self._name = name
-        self._linger = linger_seconds
         self._live: dict[Wish, Source] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -191,7 +196,7 @@ class Sources:
             yield source
 
     def _start(self, wish: Wish) -> Source:
-        source = Source(self._name(), wish, self._dial(wish), self._admission(wish), self._linger)
+        source = Source(self._name(), wish, self._dial(wish), self._admission(wish))
         self._live[wish] = source
         task = asyncio.get_running_loop().create_task(source.run(self._plane, self._ports))
         self._tasks.add(task)

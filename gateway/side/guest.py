@@ -1,31 +1,36 @@
-"""An incoming INVITE as a session sees it: somebody to show a stream to, or to refuse."""
+"""An incoming INVITE as a session sees it: somebody to bring a stream to, or to refuse."""
 
 import asyncio
+from typing import Final
 
-from cascade.as_lower.face import AsLower
-from cascade.as_lower.invite import Wish
+from cascade.accepting import Acceptor, Wish
 from cascade.crossing import Failure, StreamOffered
 from cascade.status import FAILURE_STATUS
 from gateway.session.leg import Dial
 from sip.aio.calls import Incoming
 
+SAID: Final[dict[Failure, list[tuple[str, str]]]] = {
+    "unavailable": [("Warning", '399 lockgate "what crosses cannot be recorded now"'), ("Retry-After", "10")]
+}
+"""What a refused peer may read of the failure, where the status alone does not say it (Q110)."""
+
 
 class IncomingGuest:
-    """Binds one `Incoming` to the face that knows how to answer it."""
+    """Binds one `Incoming` to what knows how to answer it."""
 
-    def __init__(self, incoming: Incoming, wish: Wish, as_lower: AsLower) -> None:
+    def __init__(self, incoming: Incoming, wish: Wish, acceptor: Acceptor) -> None:
         self._incoming = incoming
         self._wish = wish
-        self._as_lower = as_lower
+        self._acceptor = acceptor
 
     @property
     def cancelled(self) -> asyncio.Future[None]:
         return self._incoming.cancelled
 
     def refuse(self, failure: Failure, reason: str) -> None:
-        self._incoming.refuse(FAILURE_STATUS[failure])
+        self._incoming.refuse(FAILURE_STATUS[failure], SAID.get(failure, ()))
 
     def dial(self, offered: StreamOffered) -> Dial:
-        return lambda port, expect: self._as_lower.accept(
+        return lambda port, expect: self._acceptor.accept(
             self._incoming, self._wish, port=port, offered=offered
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cascade.manscdp import Head, heads
+from gateway.side.firsts import Firsts
 from sip.endpoint import Endpoint, Reply
 from sip.events import Event, Kind
 
@@ -32,11 +33,15 @@ class Registrar(Protocol):
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
 
+    def awaits(self, event: Event) -> bool: ...
+
 
 class Sharer(Protocol):
     """The face towards those above, as the router needs it."""
 
     def owns(self, event: Event) -> bool: ...
+
+    def resolves(self, event: Event) -> bool: ...
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
 
@@ -50,6 +55,7 @@ class Router:
         self._as_lower = as_lower
         self.strangers = 0
         self.headless = 0
+        self._firsts = Firsts()
 
     def attach(self, endpoint: Endpoint) -> None:
         endpoint.handle(Kind.REGISTER, self._as_upper.registers)
@@ -57,11 +63,15 @@ class Router:
         endpoint.handle(Kind.MALFORMED, self._malformed)
 
     def unwelcome(self, event: Event) -> int | None:
-        """The status for an INVITE that comes from no upper of ours, None for one that may go on."""
-        if self._as_lower.owns(event):
+        """The status for an INVITE of nobody who may invite us, None for one that may go on."""
+        if self._as_lower.owns(event) or self._as_upper.awaits(event):
             return None
         self.strangers += 1
         return FORBIDDEN
+
+    def calls_for_voice(self, event: Event) -> bool:
+        """Is this INVITE of a lower that was told of a voice? One box may be an upper too (Q98)."""
+        return self._as_upper.awaits(event) and not self._as_lower.resolves(event)
 
     def _messages(self, events: list[Event]) -> Sequence[Reply]:
         replies: list[Reply] = []
@@ -100,8 +110,16 @@ class Router:
     def _malformed(self, events: list[Event]) -> Sequence[Reply]:
         for event in events:  # the engine gives at most a few of these each second, and counts all
             host, port = event.source
-            log.warning(
-                "sip.malformed",
-                extra={"side": self._name, "source": f"{host}:{port}", "reason": event.reason},
-            )
+            kind, _, _where = event.reason.partition(" (byte ")
+            count = self._firsts.told(host, kind, event.arrived)
+            if count is not None:
+                log.warning(
+                    "sip.malformed",
+                    extra={
+                        "side": self._name,
+                        "source": f"{host}:{port}",
+                        "reason": event.reason,
+                        "count": count,
+                    },
+                )
         return ()

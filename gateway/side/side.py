@@ -12,7 +12,8 @@ from typing import Final, assert_never
 
 from msgspec import Struct
 
-from cascade.as_lower.face import AsLower, Refusal
+from cascade.accepting import Refusal
+from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
 from cascade.crossing import (
     Answer,
@@ -26,7 +27,10 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.errors import StreamFailed
 from cascade.model.commands import Control
+from cascade.model.commands.broadcast import BROADCAST
+from cascade.model.ids import PlatformId
 from cascade.model.index import Index
 from gateway.session.leg import Dial
 from gateway.session.sessions import Sessions
@@ -36,7 +40,7 @@ from gateway.side.router import Router
 from gateway.side.troubles import Troubles
 from media.ports import Ports
 from media.relay import DataPlane
-from sip.aio.calls import Calls, Incoming
+from sip.aio.calls import Calls, Incoming, Memo
 from sip.endpoint import Endpoint
 from sip.headers.reason import reason
 
@@ -44,6 +48,12 @@ log = logging.getLogger(__name__)
 
 STOPPING: Final = reason(503, "the gateway is being stopped")
 """Why a leg ends that nobody hung up: Reason of its BYE (RFC 3326)."""
+
+HOLD_PACKETS: Final = 256
+"""Kept for the first viewer of a picture, so that its first key frame arrives."""
+
+VOICE_HOLD_PACKETS: Final = 10
+"""And of a voice: what was said before anybody listened would only make the rest late."""
 
 
 class Tables(Struct, frozen=True):
@@ -77,6 +87,7 @@ class Side:
         shared: Index,
         sessions: Sessions,
         ports: Ports,
+        waiting: Callable[[PlatformId], Memo],
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -87,6 +98,7 @@ class Side:
         self.shared = shared  # what the other side lets us show
         self._calls = calls
         self.ports = ports
+        self._waiting = waiting  # keeps an INVITE of that peer while it has no answer
         self.router = Router(name, as_upper, as_lower)
         self._troubles = Troubles(name, self._counters)
         self._faces: list[asyncio.Task[None]] = []
@@ -116,6 +128,16 @@ class Side:
             if not task.cancelling():
                 task.cancel()
 
+    def linked(self, up: bool) -> None:
+        """The other side is there, after it was not, or is gone: where it runs by itself it may die alone."""
+        self.as_lower.linked(up)
+        if up:
+            log.info("side.linked", extra={"side": self.name})
+            self.as_upper.offer_all()
+        else:
+            log.warning("side.alone", extra={"side": self.name})
+            self.sessions.lose_beyond()
+
     def deliver(self, crossing: Crossing) -> None:
         """Take what this side's gate let through."""
         match crossing:
@@ -143,7 +165,9 @@ class Side:
         return {**self.endpoint.stack.counters(), "strangers": self.router.strangers}
 
     def _invited(self, incoming: Incoming) -> None:
-        wish = self.as_lower.wish(incoming.event)
+        event = incoming.event
+        face = self.as_upper if self.router.calls_for_voice(event) else self.as_lower
+        wish = face.wish(event)
         if isinstance(wish, Refusal):
             log.info(
                 "invite.refused",
@@ -151,32 +175,45 @@ class Side:
             )
             incoming.refuse(wish.status, wish.headers(self.endpoint.local[0]))
             return
-        guest = IncomingGuest(incoming, wish, self.as_lower)
-        self.sessions.show(Wish(wish.channel, wish.action, wish.stream_number), wish.upper, guest)
+        incoming.remember(self._waiting(wish.peer))
+        guest = IncomingGuest(incoming, wish, face.acceptor)
+        wanted = Wish(wish.channel, wish.action, wish.stream_number, wish.invitation, wish.encodings)
+        self.sessions.show(wanted, wish.peer, guest)
 
 
 def sources(
     plane: DataPlane,
     ports: Ports,
     as_upper: AsUpper,
+    as_lower: AsLower,
     *,
     name: Callable[[], str],
     linger_seconds: float,
     max_bits_per_second: int,
 ) -> Sources:
-    """The sources of a side, each brought by inviting the peer below that has the channel."""
+    """The sources of a side: pictures of the peers below, voices of those above; each is invited."""
 
     def place(wish: Wish) -> Dial:
+        if wish.action == BROADCAST:
+            return lambda port, expect: as_lower.voices.listen(
+                wish.invitation, encodings=wish.encodings, port=port, expect=expect
+            )
         return lambda port, expect: as_upper.play(
             wish.channel, stream_number=wish.stream_number, port=port, expect=expect
         )
 
     def admission(wish: Wish) -> Admission:
-        peer = as_upper.peers[wish.channel.peer]
+        voice = wish.action == BROADCAST
+        channel = wish.channel
+        peer = as_lower.voices.speaker(wish.invitation) if voice else as_upper.peers.get(channel.peer)
+        if peer is None:
+            raise StreamFailed("not-found", f"nobody brings {wish.action} of {channel}")
         return Admission(
             first_seconds=peer.first_media_seconds,
             idle_seconds=peer.media_loss_seconds,
             max_bits_per_second=max_bits_per_second,
+            hold_packets=VOICE_HOLD_PACKETS if voice else HOLD_PACKETS,
+            linger_seconds=0.0 if voice else linger_seconds,  # nobody listens: the speaker must see it
         )
 
-    return Sources(plane, ports, place, admission=admission, name=name, linger_seconds=linger_seconds)
+    return Sources(plane, ports, place, admission=admission, name=name)

@@ -12,14 +12,26 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 10.0
 
 TROUBLES: Final = {
-    "foreign_source": saying("trouble.foreign_source"),
-    "malformed": saying("trouble.malformed"),
-    "strangers": saying("trouble.strangers"),
-    "overload": saying("trouble.overload"),
-    "unanswered": saying("trouble.unanswered"),
-    "undelivered": saying("trouble.undelivered"),
-    "late_replies": saying("trouble.late_replies"),
-    "nonces_full": saying("trouble.nonces_full"),
+    "foreign_source": {
+        "what": saying("trouble.foreign_source.what"),
+        "remedy": saying("trouble.foreign_source.remedy"),
+    },
+    "malformed": {"what": saying("trouble.malformed.what"), "remedy": saying("trouble.malformed.remedy")},
+    "strangers": {"what": saying("trouble.strangers.what"), "remedy": saying("trouble.strangers.remedy")},
+    "overload": {"what": saying("trouble.overload.what"), "remedy": saying("trouble.overload.remedy")},
+    "unanswered": {"what": saying("trouble.unanswered.what"), "remedy": saying("trouble.unanswered.remedy")},
+    "undelivered": {
+        "what": saying("trouble.undelivered.what"),
+        "remedy": saying("trouble.undelivered.remedy"),
+    },
+    "late_replies": {
+        "what": saying("trouble.late_replies.what"),
+        "remedy": saying("trouble.late_replies.remedy"),
+    },
+    "nonces_full": {
+        "what": saying("trouble.nonces_full.what"),
+        "remedy": saying("trouble.nonces_full.remedy"),
+    },
 }
 
 
@@ -42,7 +54,7 @@ class Troubles:
 
     def look(self) -> None:
         counters = self._counters()
-        for name, what in TROUBLES.items():
+        for name, told in TROUBLES.items():
             count = counters.get(name, 0)
             if count > self._seen.get(name, 0):
                 log.warning(
@@ -52,7 +64,7 @@ class Troubles:
                         "counter": name,
                         "new": count - self._seen.get(name, 0),
                         "total": count,
-                        "what": what,
+                        **told,
                     },
                 )
                 self._seen[name] = count

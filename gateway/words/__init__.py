@@ -36,6 +36,14 @@ def saying(key: str, /, **fields: Field) -> Saying:
     return Saying(key, tuple(fields.items()))
 
 
+class Told(Exception):
+    """An error that an operator reads: it carries what is said of it, and its text is that in English."""
+
+    def __init__(self, said: Saying) -> None:
+        super().__init__(said)
+        self.said: Final = said
+
+
 class Words:
     """The catalogue in one language."""
 

@@ -9,5 +9,122 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "why": saying("events.registrations_refused.why"),
         "remedy": saying("events.registrations_refused.remedy"),
     },
+    "door.shut_beyond": {
+        "why": saying("events.door_shut_beyond.why"),
+        "remedy": saying("events.door_shut_beyond.remedy"),
+    },
+    "side.alone": {
+        "what": saying("events.side_alone.what"),
+        "remedy": saying("events.side_alone.remedy"),
+    },
+    "peer.deviates": {
+        "why": saying("events.peer_deviates.why"),
+        "remedy": saying("events.peer_deviates.remedy"),
+    },
+    "peer.fault": {
+        "why": saying("events.peer_fault.why"),
+        "remedy": saying("events.peer_fault.remedy"),
+    },
+    "loop.held_up": {
+        "why": saying("events.loop_held_up.why"),
+        "remedy": saying("events.loop_held_up.remedy"),
+    },
+    "crossing.undeliverable": {
+        "what": saying("events.crossing_undeliverable.what"),
+        "remedy": saying("events.crossing_undeliverable.remedy"),
+    },
+    "audit.note_lost": {
+        "what": saying("events.audit_note_lost.what"),
+        "remedy": saying("events.audit_note_lost.remedy"),
+    },
+    "link.broken": {
+        "what": saying("events.link_broken.what"),
+        "remedy": saying("events.link_broken.remedy"),
+    },
+    "stream.control_unexpected": {
+        "what": saying("events.stream_control_unexpected.what"),
+        "remedy": saying("events.stream_control_unexpected.remedy"),
+    },
+    "source.no_port": {
+        "what": saying("events.source_no_port.what"),
+        "remedy": saying("events.source_no_port.remedy"),
+    },
+    "viewing.no_port": {
+        "what": saying("events.viewing_no_port.what"),
+        "remedy": saying("events.viewing_no_port.remedy"),
+    },
+    "source.no_relay": {
+        "what": saying("events.source_no_relay.what"),
+        "remedy": saying("events.source_no_relay.remedy"),
+    },
+    "viewing.no_relay": {
+        "what": saying("events.viewing_no_relay.what"),
+        "remedy": saying("events.viewing_no_relay.remedy"),
+    },
+    "viewer.failed": {
+        "what": saying("events.viewer_failed.what"),
+        "remedy": saying("events.viewer_failed.remedy"),
+    },
+    "sip.malformed": {
+        "what": saying("events.sip_malformed.what"),
+        "remedy": saying("events.sip_malformed.remedy"),
+    },
+    "store.write_failed": {
+        "what": saying("events.store_write_failed.what"),
+        "remedy": saying("events.store_write_failed.remedy"),
+    },
+    "store.write_refused": {
+        "what": saying("events.store_write_refused.what"),
+        "remedy": saying("events.store_write_refused.remedy"),
+    },
+    "control.unreadable": {
+        "what": saying("events.control_unreadable.what"),
+        "remedy": saying("events.control_unreadable.remedy"),
+    },
+    "response.unreadable": {
+        "what": saying("events.response_unreadable.what"),
+        "remedy": saying("events.response_unreadable.remedy"),
+    },
+    "upper.lost": {
+        "what": saying("events.upper_lost.what"),
+        "remedy": saying("events.upper_lost.remedy"),
+    },
+    "catalog.page_refused": {
+        "what": saying("events.catalog_page_refused.what"),
+        "remedy": saying("events.catalog_page_refused.remedy"),
+    },
+    "catalog.synced": {
+        "what": saying("events.catalog_synced.what"),
+        "remedy": saying("events.catalog_synced.remedy"),
+    },
+    "legs.left_by_earlier_process": {
+        "what": saying("events.legs_left_by_earlier_process.what"),
+        "remedy": saying("events.legs_left_by_earlier_process.remedy"),
+    },
+    "sip.invite_unanswered": {
+        "what": saying("events.sip_invite_unanswered.what"),
+        "remedy": saying("events.sip_invite_unanswered.remedy"),
+    },
+    "calls.left_behind": {
+        "what": saying("events.calls_left_behind.what"),
+        "remedy": saying("events.calls_left_behind.remedy"),
+    },
+    "media.ports_exhausted": {
+        "what": saying("events.media_ports_exhausted.what"),
+    },
+    "relay.not_told": {
+        "what": saying("events.relay_not_told.what"),
+        "remedy": saying("events.relay_not_told.remedy"),
+    },
+    "relay.port_taken": {
+        "what": saying("events.relay_port_taken.what"),
+        "remedy": saying("events.relay_port_taken.remedy"),
+    },
 }
-"""By event, then by field. Code below the gateway tells what happened; why and what to do stand here."""
+"""By event, then by field: what a warning or an error means, why it is so, and what to do.
+
+The code that logs gives the facts, and a reason where it knows one.
+"""
+
+BUG: Final = {"remedy": saying("events.bug.remedy")}
+"""Of every other event that has a trace."""

@@ -4,7 +4,7 @@ The child (`interop.demo.play`) does everything; this process stays outside so t
 the child's exit, whether any socket was left behind.
 """
 
-import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -12,37 +12,24 @@ import tempfile
 import time
 from pathlib import Path
 
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to play (default 30)")
-    parser.add_argument("--report", type=Path, help="write the report as JSON to this file")
-    parser.add_argument("--no-tty", action="store_true", help="plain lines instead of the live view")
-    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for pictures (demo-out)")
-    parser.add_argument("--record", action="store_true", help="save each received stream as camera-ID.ps")
-    parser.add_argument("--cameras", type=int, default=200, help="cameras of the lower platform (200)")
-    parser.add_argument("--plays", type=int, default=4, help="cameras played at once (4)")
-    parser.add_argument("--break", dest="fault", help=argparse.SUPPRESS)  # for interop.demo.selftest
-    return parser.parse_args()
+from interop.words import Words, saying
+from interop.words.choice import choose, show_anything
 
 
 def main() -> int:
-    print("Lockgate demo: two networks on this machine, one lock between them. Starting …", flush=True)
     started = time.time()
-    wanted = arguments()
+    show_anything()
+    words, given = choose(sys.argv[1:], os.environ)
+    if not {"-h", "--help"} & {*given}:
+        print(words.say("demo.first_line"), flush=True)
+    from interop.demo.options import arguments  # after the first line, which waits for nothing
+
+    wanted = arguments(given, words)
     with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder:
         report = wanted.report or Path(folder) / "report.json"
         report.unlink(missing_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "interop.demo.play",
-            "--report",
-            str(report),
-            "--out",
-            str(wanted.out),
-        ]
-        command += ["--out", str(wanted.out), "--seconds", str(wanted.seconds)]
+        command = [sys.executable, "-m", "interop.demo.play", "--lang", words.language]
+        command += ["--report", str(report), "--out", str(wanted.out), "--seconds", str(wanted.seconds)]
         command += ["--cameras", str(wanted.cameras), "--plays", str(wanted.plays)]
         command += ["--started", str(started)]
         command += ["--record"] if wanted.record else []
@@ -63,27 +50,28 @@ def main() -> int:
         code = child.wait()
         if stopped and code == -signal.SIGTERM:
             code = 0  # before it was ready, or after it had finished
-        return _look_back(report, code, stopped=bool(stopped))
+        return _look_back(report, code, words, stopped=bool(stopped))
 
 
-def _look_back(report_file: Path, code: int, *, stopped: bool) -> int:
+def _look_back(report_file: Path, code: int, words: Words, *, stopped: bool) -> int:
     """Complete the report with what is seen from outside, tell it, and say how it went."""
     from interop.demo.orphans import still_there
-    from interop.demo.report import read, summary
+    from interop.demo.report import read
+    from interop.demo.telling import summary
 
     if not report_file.is_file():
         if stopped and code == 0:
-            print("Stopped before anything had begun.")
+            print(words.say("demo.stopped_early"))
             return 0
-        print(f"The demo ended without a report (exit code {code}).", file=sys.stderr)
+        print(words.say("demo.no_report", code=code), file=sys.stderr)
         return code or 1
     report = read(report_file)
     left = still_there(report.sockets)
     report.orphans.after_exit = len(left)
     if left:
-        report.problems.append(f"Sockets were left behind after exit: {', '.join(left)}.")
+        report.problems.append(saying("problem.after_exit", sockets=", ".join(left)))
     report.write(report_file)
-    print(summary(report), flush=True)
+    print(summary(report, words), flush=True)
     return 1 if report.problems else code
 
 

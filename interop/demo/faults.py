@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from interop.demo.orphans import held
 from interop.sim.camera import CameraSpec
+from interop.sim.listening import Habits
 from interop.sim.net import Address, Net, OnDatagram, Port
 from interop.sim.sending import Behaviour
 from interop.sim.xml import Message
@@ -205,6 +206,29 @@ class Ptz(Fault):
         return before + rule + after.replace('"deny"', '"allow"', 1)
 
 
+class Voice(Fault):
+    """One byte of the voice from above is another one when it arrives."""
+
+    def above(self, net: Net) -> Net:
+        return Byte().below(net)
+
+
+class Mute(Fault):
+    """The rule that lets the upper platform speak is not there."""
+
+    def rules(self, text: str) -> str:
+        before, rule, after = text.partition('id = "speak"')
+        return before + rule + after.replace('"allow"', '"deny"', 1)
+
+
+class HangUp(Fault):
+    """The loudspeaker hangs up in the middle of the voice."""
+
+    def begin(self, platforms: "Platforms") -> None:
+        speaker = platforms.tree.speakers[0].id
+        platforms.lower.listeners.habits[speaker] = Habits(hang_up_packets=20)
+
+
 class OpenPort(Fault):
     """The upper platform never closes its media ports."""
 
@@ -294,6 +318,9 @@ FAULTS: Final[dict[str, type[Fault]]] = {
     "missing": Missing,
     "hidden": Hidden,
     "ptz": Ptz,
+    "voice": Voice,
+    "mute": Mute,
+    "hang_up": HangUp,
     "port": OpenPort,
     "session": Session,
     "outlive": Outlive,

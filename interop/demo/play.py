@@ -2,31 +2,62 @@
 
 import argparse
 import asyncio
-import logging
 import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
+import gateway.words
+from gateway import log
+from gateway.app import CannotListen
 from gateway.chamber import chain
-from interop.demo.faults import FAULTS, Fault
+from interop.demo.cast import CAMERA, INNER_ID, LOWER_ID
+from interop.demo.faults import FAULTS, WELL, Fault
+from interop.demo.judging import Expected, judge
 from interop.demo.orphans import Held, held
-from interop.demo.report import Delay, Orphans, RefusedReport, Report, StreamReport, percentile
-from interop.demo.scene import CAMERA, INNER_ID, LOWER_ID, Scene, open_scene
+from interop.demo.report import (
+    NOT_MEASURED,
+    Delay,
+    NotMeasured,
+    Orphans,
+    RefusedReport,
+    Report,
+    StreamReport,
+    percentile,
+)
+from interop.demo.scene import Scene, Sent, open_scene
+from interop.demo.telling import refusal
 from interop.demo.view import LiveView, Picture, PlainView, View
 from interop.demo.view import Playing as PlayingRow
 from interop.sim.camera import FRAME_RATE
 from interop.sim.playing import Playing, PlayReport
-from interop.sim.sending import StreamRecord
+from interop.sim.speaking import BroadcastRefused
 from interop.sim.upper import PTZ_LEFT, PlayRefused
+from interop.words import ENGLISH, LANGUAGES, Saying, Words, saying
+from interop.words.choice import show_anything
+
+MEETING: Final = saying("phase.meeting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a run is to do; `started` is when its user pressed Enter, in seconds since 1970."""
+
+    seconds: float
+    plays: int
+    out: Path
+    record: bool = False
+    started: float
 
 
 class Stopped(Exception):
@@ -37,26 +68,26 @@ class Play:
     """One run of the demo over a scene; what was seen is in `report`."""
 
     def __init__(
-        self, scene: Scene, view: View, wanted: argparse.Namespace, stop: asyncio.Event, fault: Fault
+        self, scene: Scene, view: View, wanted: Wanted, stop: asyncio.Event, fault: Fault = WELL
     ) -> None:
         self.report = Report(seconds=wanted.seconds)
-        self.delays: list[float] = []
         self._scene = scene
         self._view = view
         self._wanted = wanted
         self._stop = stop
         self._fault = fault
         self._started = time.monotonic()
-        self._phase = "starting"
+        self._phase = saying("phase.starting")
         self._pages = (0, 0)  # catalog items received above, and announced
         self._sockets: set[str] = set()
         self._playing: dict[str, Playing] = {}
+        self._delays: list[float] = []
 
     async def run(self) -> None:
         """Register, sync, play, be refused, hang up, and look what is left."""
         async with self._shown():
             try:
-                await self._unless_stopped(self._meet(), "Registration and catalog", self._fault.meet_seconds)
+                await self._unless_stopped(self._meet(), MEETING, self._fault.meet_seconds)
                 before = held()
                 async with self._fault.lingering(self._scene):
                     await self._watch()
@@ -64,21 +95,53 @@ class Play:
             except Stopped:
                 self.report.interrupted = True
 
+    def judged(self, audits: Sequence[Path], expected: Expected, words: Words = ENGLISH) -> Report:
+        """Add up the streams, verify the audit trail, and judge; after the gateway has ended.
+
+        What is wrong with the trail is told in `words`.
+        """
+        report = self.report
+        streams = report.streams
+        report.frames_sent = sum(stream.frames_sent for stream in streams)
+        report.frames_decoded = sum(stream.frames_decoded for stream in streams)
+        report.payload_identical = bool(streams) and all(stream.identical for stream in streams)
+        report.packets_lost = {s.channel: s.packets_lost for s in streams if s.packets_lost}
+        report.setup_ms = [round(stream.setup_ms, 1) for stream in streams]
+        report.snapshots = [stream.snapshot for stream in streams if stream.snapshot]
+        report.delay_ms = self._delay(self._delays)
+        trails = [chain.verify(audit) for audit in audits]
+        report.audit_records = sum(trail.records for trail in trails)
+        report.audit_verified = all(trail.whole for trail in trails)
+        report.audit_refused = _refused_in(audits)
+        spoken = gateway.words.Words(words.language)
+        report.audit_problems = [spoken.render(trail.problem) for trail in trails if trail.problem]
+        if not report.interrupted:
+            judge(report, expected)
+        elif not report.audit_verified or report.orphans.total:
+            report.problems.append(saying("problem.stopped"))
+        return report
+
+    def _delay(self, delays: Sequence[float]) -> Delay | NotMeasured | None:
+        if not self._scene.live:
+            return NOT_MEASURED
+        return Delay(p50=percentile(delays, 0.5), p99=percentile(delays, 0.99)) if delays else None
+
     async def _meet(self) -> None:
         """Both registrations, the catalog from below, the catalog above."""
         scene, report = self._scene, self.report
-        self._phase = "registering"
+        self._phase = saying("phase.registering")
         await scene.lower.registered.wait()
         await scene.upper.wait_registered(INNER_ID)
-        self._phase = "catalog through the lock"
+        self._phase = saying("phase.catalog")
         arrived = asyncio.Event()
         inner = scene.gateway.inner
         inner.gate.observe(lambda _direction, _crossing: arrived.set())
-        while (shared := _cameras(inner.side.shared.rows(LOWER_ID).ids())) != scene.cameras():
+        wanted = {*scene.cameras(), *scene.speakers()}
+        while not wanted <= {*(shared := inner.side.shared.rows(LOWER_ID).ids())}:
             arrived.clear()
             await arrived.wait()
         report.channels_offered = len(_cameras(scene.gateway.outer.side.below.rows(LOWER_ID).ids()))
-        report.channels_shared = len(shared)
+        report.channels_shared = len(_cameras(shared))
         catalog = await scene.upper.catalog(on_page=self._page, quiet_seconds=self._fault.page_seconds)
         report.channels_received = len(_cameras(list(catalog.ids())))
 
@@ -87,11 +150,12 @@ class Play:
 
     async def _watch(self) -> None:
         """Play some cameras at once, ask for one that no rule shares, stop after the time that is left."""
-        self._phase = "playing"
+        self._phase = saying("phase.playing")
         shared = self._scene.cameras()
         chosen = shared[:: max(1, len(shared) // self._wanted.plays)][: self._wanted.plays]
         async with AsyncExitStack() as calls:
             await asyncio.gather(*(self._start(calls, channel) for channel in chosen))
+            await self._speak(calls)
             await self._be_refused(self._scene.kept()[0])
             await self._be_refused_ptz(chosen[0])
             left = self._started + self._wanted.seconds - time.monotonic()
@@ -101,14 +165,16 @@ class Play:
                 self.report.interrupted = True
             except TimeoutError:
                 pass
-            self._phase = "hanging up"
+            self._phase = saying("phase.hanging_up")
+            if self._scene.speech is not None:
+                self.report.spoken = await self._scene.speech.end()
             sent = {record.camera: record for record in await self._scene.lower.pause_streams()}
             await self._scene.upper.drained({camera: record.packets_sent for camera, record in sent.items()})
             for channel, playing in sorted(self._playing.items()):
                 seen = await playing.finish()
-                self.delays += seen.delays_ms
+                self._delays += seen.delays_ms
                 if channel in sent:
-                    self.report.streams.append(_stream(sent[channel], seen))
+                    self.report.streams.append(_stream(sent[channel], seen, self._delay(seen.delays_ms)))
             gateway = self._scene.gateway
             self.report.refused_by_rule = {
                 **gateway.outer.counters.rows_refused,
@@ -125,12 +191,23 @@ class Play:
         try:
             self._playing[channel] = await calls.enter_async_context(play)
         except PlayRefused as refused:
-            self.report.problems.append(f"Camera {channel} did not play: {refused}.")
+            self.report.problems.append(saying("problem.unplayed", reason=refused.said))
+
+    async def _speak(self, calls: AsyncExitStack) -> None:
+        speech = self._scene.speech
+        if speech is None:
+            self.report.spoken = NOT_MEASURED
+            return
+        calls.push_async_callback(speech.hang_up)
+        try:
+            await speech.begin()
+        except BroadcastRefused as refused:
+            self.report.problems.append(saying("problem.unspoken", reason=refused.said))
 
     async def _be_refused(self, channel: str) -> None:
         try:
             async with self._scene.upper.play(channel):
-                self.report.problems.append(f"Camera {channel} played although no rule shares it.")
+                self.report.problems.append(saying("problem.kept_played", channel=channel))
         except PlayRefused as refused:
             self.report.refused.append(
                 RefusedReport(channel=channel, asked="play", status=refused.status, reason=refused.reason)
@@ -138,17 +215,19 @@ class Play:
 
     async def _be_refused_ptz(self, channel: str) -> None:
         """Turn a camera that plays."""
+        counted = self._scene.gateway.inner.counters.refused
+        before = Counter(counted)
         status = await self._scene.upper.control(channel, PTZ_LEFT)
         if status == 200:
-            self.report.problems.append(f"Camera {channel} was turned although a rule forbids it.")
+            self.report.problems.append(saying("problem.turned", channel=channel))
         else:
-            rules = " ".join(self._scene.gateway.inner.counters.refused)
-            told = RefusedReport(channel=channel, asked="ptz", status=status, reason=f"by {rules}")
+            rules = " ".join(Counter(counted) - before)
+            told = RefusedReport(channel=channel, asked="ptz", status=status, reason=rules)
             self.report.refused.append(told)
 
     async def _settle(self, before: Held) -> None:
         """Wait for the last session to be gone, then count what is left of it."""
-        self._phase = "looking for leftovers"
+        self._phase = saying("phase.leftovers")
         deadline = time.monotonic() + self._fault.settle_seconds
         while True:
             now = held()
@@ -162,7 +241,7 @@ class Play:
                 return
             await asyncio.sleep(0.1)
 
-    async def _unless_stopped(self, work: Coroutine[None, None, None], what: str, seconds: float) -> None:
+    async def _unless_stopped(self, work: Coroutine[None, None, None], what: Saying, seconds: float) -> None:
         """Do `work`; too late is a problem, and Ctrl-C ends it by raising Stopped."""
         doing = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self._stop.wait())
@@ -173,7 +252,7 @@ class Play:
             elif stopping.done():
                 raise Stopped
             else:
-                self.report.problems.append(f"{what} took more than {seconds:.0f} s.")
+                self.report.problems.append(saying("problem.late", what=what, seconds=round(seconds)))
                 raise Stopped
         finally:
             doing.cancel()
@@ -220,41 +299,60 @@ class Play:
                     delay_ms=statistics.median(report.delays_ms) if report.delays_ms else None,
                 )
             )
-        refused = [f"{rule}: {count} rows kept back" for rule, count in outer.counters.rows_refused.items()]
-        refused += [
-            f"{one.asked} {one.channel}: answered {one.status} {one.reason}" for one in self.report.refused
-        ]
         return Picture(
             phase=self._phase,
             elapsed=time.monotonic() - self._started,
             seconds=self._wanted.seconds,
             outer=[
-                ("lower platform", "registered" if below.online else "not registered"),
-                ("cameras offered", str(self.report.channels_offered or below.rows)),
-                ("sources", str(outer.side.sessions.sources)),
+                (
+                    saying("view.platform"),
+                    saying("view.registered") if below.online else saying("view.absent"),
+                ),
+                (saying("view.offered"), str(self.report.channels_offered or below.rows)),
+                (saying("view.sources"), str(outer.side.sessions.sources)),
             ],
             lock=[
-                ("crossings", str(outer.counters.passed.total() + inner.counters.passed.total())),
-                ("rows passed", str(outer.counters.rows_passed)),
-                ("rows kept back", str(outer.counters.rows_refused.total())),
+                (
+                    saying("view.crossings"),
+                    str(outer.counters.passed.total() + inner.counters.passed.total()),
+                ),
+                (saying("view.rows_passed"), str(outer.counters.rows_passed)),
+                (saying("view.rows_kept"), str(outer.counters.rows_refused.total())),
             ],
             inner=[
-                ("upper platform", "we are registered" if registered else "not registered"),
-                ("cameras shared", str(self.report.channels_shared)),
-                ("viewings", str(inner.side.sessions.viewings)),
+                (
+                    saying("view.platform"),
+                    saying("view.we_registered") if registered else saying("view.absent"),
+                ),
+                (saying("view.shared"), str(self.report.channels_shared)),
+                (saying("view.viewings"), str(inner.side.sessions.viewings)),
             ],
             received=self._pages[0],
             expected=self._pages[1],
             playing=rows,
-            refused=refused,
+            voice=self._voice(),
+            refused=[*self._refusals()],
         )
+
+    def _voice(self) -> Saying | None:
+        speech = self._scene.speech
+        heard = None if speech is None else speech.so_far()
+        if speech is None or heard is None:
+            return None
+        return saying("view.voice", target=speech.target, said=heard.said, heard=heard.heard)
+
+    def _refusals(self) -> Iterator[Saying]:
+        for rule, count in self._scene.gateway.outer.counters.rows_refused.items():
+            yield saying("view.kept_back", rule=rule, count=count)
+        for one in self.report.refused:
+            yield refusal(one)
 
 
 def _cameras(ids: list[str]) -> list[str]:
     return sorted(name for name in ids if len(name) == 20 and name[10:13] == CAMERA)
 
 
-def _stream(sent: StreamRecord, seen: PlayReport) -> StreamReport:
+def _stream(sent: Sent, seen: PlayReport, delay: Delay | NotMeasured | None) -> StreamReport:
     return StreamReport(
         channel=seen.channel,
         camera=sent.number,
@@ -268,39 +366,10 @@ def _stream(sent: StreamRecord, seen: PlayReport) -> StreamReport:
         sha256_sent=sent.sha256,
         sha256_received=seen.sha256,
         setup_ms=seen.setup_ms or 0.0,
-        delay_ms=_delay(seen.delays_ms),
+        delay_ms=delay,
         bits_per_second=sent.bytes_sent * 8 * FRAME_RATE / max(1, sent.frames_sent),
         snapshot=None if seen.snapshot is None else str(seen.snapshot),
     )
-
-
-def _delay(delays: Sequence[float]) -> Delay | None:
-    if not delays:
-        return None
-    return Delay(p50=percentile(delays, 0.5), p99=percentile(delays, 0.99))
-
-
-def complete(
-    report: Report, delays: Sequence[float], audits: Sequence[Path], wanted: argparse.Namespace, expected: int
-) -> None:
-    """Add up the streams, verify the audit trail, and judge; after the gateway has ended."""
-    streams = report.streams
-    report.frames_sent = sum(stream.frames_sent for stream in streams)
-    report.frames_decoded = sum(stream.frames_decoded for stream in streams)
-    report.payload_identical = bool(streams) and all(stream.identical for stream in streams)
-    report.packets_lost = {s.channel: s.packets_lost for s in streams if s.packets_lost}
-    report.setup_ms = [round(stream.setup_ms, 1) for stream in streams]
-    report.snapshots = [stream.snapshot for stream in streams if stream.snapshot]
-    report.delay_ms = _delay(delays)
-    trails = [chain.verify(audit) for audit in audits]
-    report.audit_records = sum(trail.records for trail in trails)
-    report.audit_verified = all(trail.whole for trail in trails)
-    report.audit_refused = _refused_in(audits)
-    report.audit_problems = [trail.problem for trail in trails if trail.problem]
-    if not report.interrupted:
-        report.problems += report.judge(cameras=wanted.cameras, shared=expected, plays=wanted.plays)
-    elif not report.audit_verified or report.orphans.total:
-        report.problems.append("Stopped early, and something was left behind or the audit does not verify.")
 
 
 def _refused_in(audits: Sequence[Path]) -> dict[str, int]:
@@ -314,38 +383,43 @@ def _refused_in(audits: Sequence[Path]) -> dict[str, int]:
     return dict(found)
 
 
-async def main(wanted: argparse.Namespace) -> int:
-    stop, fault = asyncio.Event(), FAULTS[wanted.fault]()
+async def main(given: argparse.Namespace, words: Words) -> int:
+    stop, fault = asyncio.Event(), FAULTS[given.fault]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    terminal = sys.stdout.isatty() and not wanted.no_tty
-    plain = PlainView(lambda line: print(line, flush=True))
+    terminal = sys.stdout.isatty() and not given.no_tty
+    plain = PlainView(lambda line: print(line, flush=True), words)
+    wanted = Wanted(
+        seconds=given.seconds, plays=given.plays, out=given.out, record=given.record, started=given.started
+    )
     with (
         tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder,
         ThreadPoolExecutor(2) as workers,
-        LiveView(Console()) if terminal else nullcontext(plain) as view,
+        LiveView(Console(), words) if terminal else nullcontext(plain) as view,
     ):
-        async with open_scene(Path(folder), wanted.cameras, workers, fault) as scene:
+        async with open_scene(Path(folder), given.cameras, workers, fault) as scene:
             play = Play(scene, view, wanted, stop, fault)
             await play.run()
-            audits, expected = scene.audits, len(scene.cameras())
-        fault.audits(audits)
+            expected = Expected(given.cameras, len(scene.cameras()), given.plays)
+        fault.audits(scene.audits)
         fault.pictures(wanted.out)
-        complete(play.report, play.delays, audits, wanted, expected)
-    play.report.sockets += fault.before_exit()
-    play.report.write(wanted.report)
-    return 1 if play.report.problems else 0
+        report = play.judged(scene.audits, expected, words)
+    report.sockets += fault.before_exit()
+    report.write(given.report)
+    return 1 if report.problems else 0
 
 
 def arguments() -> argparse.Namespace:
+    """From `interop.demo.__main__`, which has all defaults."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lang", choices=LANGUAGES, required=True)
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--started", type=float, default=time.time())
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--cameras", type=int, default=200)
-    parser.add_argument("--plays", type=int, default=4)
+    parser.add_argument("--started", type=float, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--cameras", type=int, required=True)
+    parser.add_argument("--plays", type=int, required=True)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--no-tty", action="store_true")
     parser.add_argument("--break", dest="fault", choices=FAULTS, default="none")
@@ -353,5 +427,11 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.ERROR)
-    sys.exit(asyncio.run(main(arguments())))
+    show_anything()
+    given = arguments()
+    log.setup("error", words=gateway.words.Words(given.lang))
+    try:
+        sys.exit(asyncio.run(main(given, Words(given.lang))))
+    except CannotListen as error:
+        print(gateway.words.Words(given.lang).render(error.said), file=sys.stderr)
+        sys.exit(2)

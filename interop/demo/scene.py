@@ -1,21 +1,38 @@
-"""The demo's cast: two networks on loopback, a gateway between them, a platform on either side."""
+"""The demo's stage: two networks on loopback, a gateway between them, a platform on either side."""
 
-import socket
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
-from typing import Final
+from typing import Final, Protocol
 
 from gateway import config
-from gateway.app import Gateway, Surroundings, open_gateway, real_surroundings
+from gateway.app import CannotListen, Gateway, open_gateway, real_surroundings
+from interop.demo.cast import (
+    INNER_ID,
+    INNER_NETWORK,
+    KEPT,
+    KEPT_BRANCH,
+    LOWER,
+    LOWER_ID,
+    OUTER_ID,
+    OUTER_NETWORK,
+    SHARED,
+    UPPER_ID,
+    free_port,
+    write_config,
+)
 from interop.demo.faults import WELL, Fault
+from interop.demo.speech import Speech
 from interop.sim.catalog import Tree, sample_tree
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Server
-from interop.sim.net import RealNet
+from interop.sim.net import Address, Net, RealNet
+from interop.sim.playing import Playing
+from interop.sim.queries import CatalogReport
 from interop.sim.tasks import Tasks
 from interop.sim.upper import UpperPlatform
 from sip._native import Engine
@@ -23,161 +40,87 @@ from sip.aio.calls import Calls
 from sip.aio.driver import UdpDriver
 from sip.endpoint import Endpoint, Party
 
-OUTER: Final = "127.0.1.1"
-INNER: Final = "127.0.2.1"
-LOWER: Final = "127.0.1.2"
-UPPER: Final = "127.0.2.2"
-
-LOWER_ID: Final = "44010600002000000001"
-OUTER_ID: Final = "44010000002000000001"
-INNER_ID: Final = "44010000002000000002"
-UPPER_ID: Final = "44000000002000000001"
-SHARED, KEPT = "Roads", "Schools"
-KEPT_BRANCH: Final = "44010600002160000002"
-CAMERA: Final = "132"
-
-CONFIG: Final = """\
-[gateway]
-state = "state"
-
-[media]
-linger_seconds = 1.0
-
-[outer]
-id = "{outer_id}"
-address = "{outer}"
-port = {outer_port}
-media_ports = [30000, 30398]
-networks = ["127.0.1.0/24"]
-
-[[outer.lower]]
-id = "{lower_id}"
-
-[inner]
-id = "{inner_id}"
-address = "{inner}"
-port = {inner_port}
-media_ports = [31000, 31398]
-networks = ["127.0.2.0/24"]
-
-[[inner.upper]]
-id = "{upper_id}"
-host = "{upper}"
-port = {upper_port}
-
-[[rule]]
-id = "no-schools"
-reason = "The schools' cameras stay on the public network."
-direction = "inward"
-action = "catalog.rows"
-channels = ["branch:{kept}"]
-verdict = "deny"
-
-[[rule]]
-id = "show-the-rest"
-reason = "Everything else may be seen."
-direction = "inward"
-action = "catalog.rows"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "presence"
-reason = "The upper platform must know which cameras are online."
-direction = "inward"
-action = "notice.presence"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "ask"
-reason = "The upper platform may ask devices what they are."
-direction = "outward"
-action = "query.*"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "no-live-schools"
-reason = "The schools' cameras stay on the public network."
-direction = "outward"
-action = "media.live"
-channels = ["branch:{kept}"]
-verdict = "deny"
-
-[[rule]]
-id = "no-ptz"
-reason = "Cameras are turned from the public network only."
-direction = "outward"
-action = "control.ptz"
-channels = ["*"]
-verdict = "deny"
-
-[[rule]]
-id = "live"
-reason = "The upper platform may watch live what it sees."
-direction = "outward"
-action = "media.live"
-channels = ["*"]
-verdict = "allow"
-"""
-
 PORT_TRIES: Final = 4
+
+
+class Sent(Protocol):
+    """What one camera has sent; `sha256` is over the PS bytes, hex."""
+
+    @property
+    def camera(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def frames_sent(self) -> int: ...
+    @property
+    def packets_sent(self) -> int: ...
+    @property
+    def bytes_sent(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class Lower(Protocol):
+    """A lower platform as the play needs it: our simulator, or another program that is watched."""
+
+    @property
+    def registered(self) -> asyncio.Event: ...
+
+    @property
+    def controls(self) -> Sequence[object]:
+        """Commands that reached it."""
+        ...
+
+    async def pause_streams(self) -> Sequence[Sent]:
+        """Send nothing more; what was sent in all."""
+        ...
+
+
+class Upper(Protocol):
+    """An upper platform as the play needs it; the methods are those of `UpperPlatform`."""
+
+    def registered(self) -> Sequence[object]: ...
+    async def wait_registered(self, platform: str, /) -> object: ...
+    async def catalog(
+        self, *, quiet_seconds: float, on_page: Callable[[int, int], None]
+    ) -> CatalogReport: ...
+    async def control(self, channel: str, ptz: str, /) -> int: ...
+    def play(
+        self,
+        channel: str,
+        *,
+        camera: int | None = None,
+        snapshot: Path | None = None,
+        recording: Path | None = None,
+    ) -> AbstractAsyncContextManager[Playing]: ...
+    async def drained(self, sent: Mapping[str, int], /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everybody, up and running."""
+    """Everybody, up and running. `live`: pictures carry the moment at which they were filmed.
+
+    `speech` is None where nobody can speak or nobody can listen.
+    """
 
     gateway: Gateway
-    around: Surroundings
-    lower: LowerPlatform
-    upper: UpperPlatform
+    lower: Lower
+    upper: Upper
     tree: Tree
     audits: Sequence[Path]
+    live: bool = True
+    speech: Speech | None = None
 
     def cameras(self) -> list[str]:
-        """Ids of the lower platform's cameras that the rules share, then those they keep."""
+        """Ids of the cameras that the rules share."""
         return [camera.id for camera in self.tree.cameras if camera.parent != KEPT_BRANCH]
+
+    def speakers(self) -> list[str]:
+        """Ids of the loudspeakers that the rules share."""
+        return [speaker.id for speaker in self.tree.speakers if speaker.parent != KEPT_BRANCH]
 
     def kept(self) -> list[str]:
         return [camera.id for camera in self.tree.cameras if camera.parent == KEPT_BRANCH]
-
-
-def free_port(address: str, wanted: int = 5060) -> int:
-    """`wanted` where it is free on that address, else any port that is."""
-    for port in (wanted, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-            try:
-                trial.bind((address, port))
-            except OSError:
-                continue
-            return int(trial.getsockname()[1])
-    raise OSError(f"no free UDP port on {address}")
-
-
-def write_config(folder: Path, password: str, fault: Fault = WELL) -> tuple[config.Config, config.Secrets]:
-    """Write both files as an administrator would, and read them back through the product's checks."""
-    text = fault.rules(CONFIG).format(
-        outer=OUTER,
-        outer_id=OUTER_ID,
-        outer_port=free_port(OUTER),
-        inner=INNER,
-        inner_id=INNER_ID,
-        inner_port=free_port(INNER),
-        upper=UPPER,
-        upper_id=UPPER_ID,
-        upper_port=free_port(UPPER),
-        lower_id=LOWER_ID,
-        kept=KEPT_BRANCH,
-    )
-    (folder / "gateway.toml").write_text(text)
-    secrets = folder / "secrets.toml"
-    secrets.touch(mode=0o600)
-    secrets.write_text(
-        f'[outer.passwords]\n"{LOWER_ID}" = "{password}"\n\n[inner.passwords]\n"{UPPER_ID}" = "{password}"\n'
-    )
-    return config.load(folder / "gateway.toml"), config.load_secrets(secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,35 +133,63 @@ class Platforms:
 
 
 @asynccontextmanager
+async def upper_platform(
+    at: Address, password: str, workers: Executor, *, net: Net | None = None
+) -> AsyncIterator[UpperPlatform]:
+    """Our simulator, above."""
+    async with AsyncExitStack() as held:
+        calls = await _calls(held, Party(UPPER_ID, UPPER_ID[:10]), at, INNER_NETWORK)
+        yield UpperPlatform(
+            endpoint=calls.endpoint,
+            calls=calls,
+            net=net or RealNet(),
+            media_host=at[0],
+            passwords={INNER_ID: password},
+            workers=workers,
+        )
+
+
+@asynccontextmanager
+async def lower_platform(
+    at: Address, above: Address, password: str, tree: Tree, workers: Executor, *, net: Net | None = None
+) -> AsyncIterator[LowerPlatform]:
+    """Our simulator, below; `run()` is the caller's to start."""
+    async with AsyncExitStack() as held:
+        calls = await _calls(held, Party(LOWER_ID, LOWER_ID[:10]), at, OUTER_NETWORK)
+        yield LowerPlatform(
+            endpoint=calls.endpoint,
+            calls=calls,
+            net=net or RealNet(),
+            server=Server(OUTER_ID, OUTER_ID[:10], above),
+            password=password,
+            media_host=at[0],
+            name=tree.name,
+            cameras=tree.cameras,
+            branches=tree.branches,
+            speakers=tree.speakers,
+            workers=workers,
+        )
+
+
+@asynccontextmanager
 async def open_platforms(
     written: config.Config, password: str, cameras: int, workers: Executor, fault: Fault = WELL
 ) -> AsyncIterator[Platforms]:
     """Open both platforms for the gateway of that configuration. `lower.run()` is the caller's to start."""
-    tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT))
-    upper_port = written.inner.upper[0].port
-    async with AsyncExitStack() as held:
-        calls = await _calls(held, Party(UPPER_ID, UPPER_ID[:10]), (UPPER, upper_port), "127.0.2.0/24")
-        upper = UpperPlatform(
-            endpoint=calls.endpoint,
-            calls=calls,
-            net=fault.above(RealNet()),
-            media_host=UPPER,
-            passwords={INNER_ID: password},
-            workers=workers,
-        )
-        calls = await _calls(held, Party(LOWER_ID, LOWER_ID[:10]), (LOWER, free_port(LOWER)), "127.0.1.0/24")
-        lower = LowerPlatform(
-            endpoint=calls.endpoint,
-            calls=calls,
+    tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT), speakers=1)
+    has = replace(tree, cameras=tuple(fault.cameras(tree.cameras)))
+    outer, (above,) = written.outer, written.inner.upper
+    async with (
+        upper_platform((above.host, above.port), password, workers, net=fault.above(RealNet())) as upper,
+        lower_platform(
+            (LOWER, free_port(LOWER)),
+            (outer.address, outer.port),
+            password,
+            has,
+            workers,
             net=fault.below(RealNet()),
-            server=Server(OUTER_ID, OUTER_ID[:10], (OUTER, written.outer.port)),
-            password=password,
-            media_host=LOWER,
-            name=tree.name,
-            cameras=fault.cameras(tree.cameras),
-            branches=tree.branches,
-            workers=workers,
-        )
+        ) as lower,
+    ):
         platforms = Platforms(lower, upper, tree)
         fault.begin(platforms)
         yield platforms
@@ -237,7 +208,7 @@ async def open_scene(
             try:
                 scene = await held.enter_async_context(_open_scene(folder, cameras, workers, fault))
                 break
-            except OSError:
+            except (OSError, CannotListen):
                 if not left:
                     raise
         yield scene
@@ -249,16 +220,44 @@ async def _open_scene(folder: Path, cameras: int, workers: Executor, fault: Faul
     written, secrets = write_config(folder, password, fault)
     async with (
         open_platforms(written, password, cameras, workers, fault) as platforms,
-        real_surroundings(written) as around,
-        open_gateway(written, secrets, around) as gateway,
+        gateway_between(
+            written,
+            secrets,
+            platforms.lower,
+            platforms.upper,
+            platforms.tree,
+            speech=Speech(platforms.upper, platforms.lower, platforms.tree.speakers[0].id),
+        ) as scene,
         Tasks() as background,
     ):
         background.start(platforms.lower.run())
+        yield scene
+
+
+@asynccontextmanager
+async def gateway_between(
+    written: config.Config,
+    secrets: config.Secrets,
+    lower: Lower,
+    upper: Upper,
+    tree: Tree,
+    *,
+    live: bool = True,
+    speech: Speech | None = None,
+) -> AsyncIterator[Scene]:
+    """The product between two platforms of whatever kind; `tree` is what the lower one says it has.
+
+    `live` is False where pictures don't say when they were filmed, `speech` None where nobody speaks.
+    """
+    async with (
+        real_surroundings(written) as around,
+        open_gateway(written, secrets, around) as gateway,
+    ):
         audits = [Path(written.gateway.state) / side / "audit.jsonl" for side in ("outer", "inner")]
-        yield Scene(gateway, around, platforms.lower, platforms.upper, platforms.tree, audits)
+        yield Scene(gateway, lower, upper, tree, audits, live, speech)
 
 
-async def _calls(held: AsyncExitStack, me: Party, address: tuple[str, int], network: str) -> Calls:
+async def _calls(held: AsyncExitStack, me: Party, address: Address, network: str) -> Calls:
     engine = Engine(address, me.host, [network], token_bytes(32))
     held.callback(engine.close)
     endpoint = Endpoint(engine, me, user_agent="Lockgate simulator")

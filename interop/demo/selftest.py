@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from interop.demo.faults import FAULTS
-from interop.demo.report import Report, read
+from interop.demo.report import Report, SpokenReport, read
+from interop.words import ENGLISH
 
 SECONDS: Final = 1.0
 CAMERAS: Final = 8
@@ -27,7 +28,7 @@ PATIENCE: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How the report must tell of a fault: `field` is what is wrong in it, `sentence` a pattern."""
+    """How the report must tell of a fault: `field` is what is wrong in it, `sentence` a pattern (English)."""
 
     field: Callable[[Report], bool]
     sentence: str
@@ -59,8 +60,20 @@ TELLING: Final[Mapping[str, Telling]] = {
         ),
         "PTZ, which a rule forbids, was not refused",
     ),
-    "port": Telling(lambda report: report.orphans.sockets > 0, "left behind: .*'sockets': [1-9]"),
-    "session": Telling(lambda report: report.orphans.tables > 0, "left behind: .*'tables': [1-9]"),
+    "voice": Telling(
+        lambda report: isinstance(report.spoken, SpokenReport) and not report.spoken.identical,
+        "SHA-256 over the voice differ",
+    ),
+    "mute": Telling(
+        lambda report: report.spoken is None and report.audit_refused.get("speak") == 1,
+        "could not be spoken to: .* 403",
+    ),
+    "hang_up": Telling(
+        lambda report: isinstance(report.spoken, SpokenReport) and report.spoken.ended_below == "left",
+        "was not ended by hanging up above",
+    ),
+    "port": Telling(lambda report: report.orphans.sockets > 0, r"left behind: .* [1-9]\d* sockets"),
+    "session": Telling(lambda report: report.orphans.tables > 0, r"left behind: [1-9]\d* sessions"),
     "outlive": Telling(lambda report: report.orphans.after_exit == 1, "left behind after exit"),
     "edited": Telling(lambda report: not report.audit_verified, r"Record 1 \(line 1\) was edited"),
     "removed": Telling(lambda report: not report.audit_verified, "Record 2 is missing or moved"),
@@ -74,7 +87,16 @@ def run(fault: str) -> Outcome:
     """One short demo with that fault."""
     with tempfile.TemporaryDirectory(prefix="lockgate-selftest-") as folder:
         file = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "interop.demo", "--no-tty", "--seconds", str(SECONDS)]
+        command = [
+            sys.executable,
+            "-m",
+            "interop.demo",
+            "--lang",
+            "en",
+            "--no-tty",
+            "--seconds",
+            str(SECONDS),
+        ]
         command += ["--cameras", str(CAMERAS), "--plays", str(PLAYS), "--break", fault]
         command += ["--report", str(file), "--out", folder]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -94,8 +116,9 @@ def verdict(fault: str, outcome: Outcome) -> str:
         return "the exit code is 0"
     if not telling.field(report):
         return f"its field of the report is as if nothing were wrong; problems: {report.problems}"
-    if not any(re.search(telling.sentence, problem) for problem in report.problems):
-        return f"no sentence says {telling.sentence!r}: {report.problems}"
+    said = [ENGLISH.render(problem) for problem in report.problems]
+    if not any(re.search(telling.sentence, sentence) for sentence in said):
+        return f"no sentence says {telling.sentence!r}: {said}"
     return ""
 
 

@@ -4,12 +4,18 @@
 """
 
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
+
+_DISCARD: Final = 9  # the port of a service that throws everything away (RFC 863)
+_PATIENCE: Final = 30.0
 
 
 @contextmanager
@@ -28,9 +34,21 @@ def capturing(file: Path, hosts: Sequence[str]) -> Iterator[None]:
             pytest.fail(f"dumpcap can't capture on the loopback; run as root. It said: {''.join(said)}")
         try:
             yield
+            _flush(file, hosts[0])
         finally:
             dumpcap.terminate()
             dumpcap.communicate()
+
+
+def _flush(file: Path, host: str) -> None:
+    """Return once dumpcap has written all that was sent so far: a last datagram stands in the file."""
+    last = os.urandom(16)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(last, (host, _DISCARD))
+    deadline = time.monotonic() + _PATIENCE
+    while last not in file.read_bytes():
+        assert time.monotonic() < deadline, "dumpcap does not write"
+        time.sleep(0.05)
 
 
 def fields(capture: Path, wanted: str, *names: str) -> list[list[str]]:

@@ -94,13 +94,13 @@ def _address(text: str) -> str:
     return f"{socket.inet_ntoa(bytes.fromhex(host)[::-1])}:{int(port, 16)}"
 
 
-async def until(look: Callable[[], T | None]) -> T:
-    """What `look` sees, once it sees something that is true."""
+async def until(look: Callable[[], T | None], *, seconds: float = 0.02) -> T:
+    """What `look` sees, once it sees something that is true; it looks again each so many seconds."""
     async with asyncio.timeout(PATIENCE):
         while True:
             if seen := look():
                 return seen
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(seconds)
 
 
 @asynccontextmanager

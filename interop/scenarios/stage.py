@@ -9,113 +9,36 @@ import json
 import random
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_bytes
 from typing import Any, Final
 
+from gateway import config
+from interop.demo.cast import INNER_ID, Cast, write_config
+from interop.demo.play import Play, Wanted
+from interop.demo.scene import Scene, lower_platform
+from interop.demo.view import PlainView
 from interop.scenarios.programs import PATIENCE, Program, running, until
 from interop.sim.catalog import Tree
 from interop.sim.lower import LowerPlatform
-from interop.sim.membership import Server
-from interop.sim.net import RealNet
 from interop.sim.queries import CatalogReport
 from interop.sim.upper import UpperPlatform
-from sip._native import Engine
-from sip.aio.calls import Calls
-from sip.aio.driver import UdpDriver
-from sip.endpoint import Endpoint, Party
+from interop.words import ENGLISH
 
 SIP: Final = 5060
-LOWER_ID: Final = "44010600002000000001"
-OUTER_ID: Final = "44010000002000000001"
-INNER_ID: Final = "44010000002000000002"
-UPPER_ID: Final = "44000000002000000001"
 PASSWORD: Final = "open-sesame-2026"
-KEPT: Final = "44010600001320000003"
-"""The one camera that no rule shares."""
 
-CONFIG: Final = """\
-[gateway]
-state = "state"
-
-[log]
-form = "json"
-
-[media]
-linger_seconds = 0.2
-
-[outer]
-id = "{outer_id}"
-address = "{cast.outer}"
-media_ports = [30000, 30198]
-networks = ["127.0.1.0/24"]
-
-[[outer.lower]]
-id = "{lower_id}"
-
-[inner]
-id = "{inner_id}"
-address = "{cast.inner}"
-media_ports = [31000, 31198]
-networks = ["127.0.2.0/24"]
-
-[[inner.upper]]
-id = "{upper_id}"
-host = "{next_hop}"
-media_networks = ["{cast.upper}"]
-keepalive_seconds = 2.0
-retry_seconds = 0.5
-retry_jitter = 0.0
-
-[[rule]]
-id = "kept"
-reason = "That camera stays on the public network."
-direction = "inward"
-action = "catalog.rows"
-channels = ["id:{kept}"]
-verdict = "deny"
-
-[[rule]]
-id = "show-the-rest"
-reason = "Everything else may be seen."
-direction = "inward"
-action = "catalog.rows"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "presence"
-reason = "The upper platform must know which cameras are online."
-direction = "inward"
-action = "notice.presence"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "ask-and-watch"
-reason = "The upper platform may ask and watch what it sees."
-direction = "outward"
-action = "query.*"
-channels = ["*"]
-verdict = "allow"
-
-[[rule]]
-id = "live"
-reason = "The upper platform may watch live what it sees."
-direction = "outward"
-action = "media.live"
-channels = ["*"]
-verdict = "allow"
-"""
+IMPATIENT: Final = ("keepalive_seconds = 2.0", "retry_seconds = 0.5", "retry_jitter = 0.0")
+"""Of the upper platform, in every scenario's configuration; all else is the demo's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """Addresses: the gateway's two, one for each platform, and more for whoever else is there."""
+class People:
+    """Hosts: the gateway's two, one for each platform, and more for whoever else is there."""
 
     outer: str
     lower: str
@@ -128,11 +51,20 @@ class Cast:
     def hosts(self) -> tuple[str, ...]:
         return self.outer, self.lower, *self.more_below, self.inner, self.upper, self.proxy
 
+    def configure(
+        self, folder: Path, *, next_hop: str = "", more: str = ""
+    ) -> tuple[config.Config, config.Secrets]:
+        """Write the gateway's files. `next_hop`: what the upper platform is reached by."""
+        hosts = (self.outer, self.lower, self.inner, next_hop or self.upper)
+        cast = Cast(*((host, SIP) for host in hosts))
+        lines = (f'media_networks = ["{self.upper}"]', *IMPATIENT)
+        return write_config(folder, PASSWORD, cast=cast, upper_more=lines, more=more)
 
-def cast() -> Cast:
-    """Addresses on which nobody has the SIP port now."""
+
+def people() -> People:
+    """Hosts on which nobody has the SIP port now."""
     outer, lower, *more = _free("127.0.1", 4)
-    return Cast(outer, lower, tuple(more), *_free("127.0.2", 3))
+    return People(outer, lower, tuple(more), *_free("127.0.2", 3))
 
 
 def _free(network: str, count: int) -> list[str]:
@@ -173,9 +105,9 @@ class Lockgate:
 
         return await until(look)
 
-    async def settled(self, cast: Cast) -> None:
+    async def settled(self, people: People) -> None:
         """Return once nothing is open but the two signalling sockets: no orphans."""
-        signalling = {f"{cast.outer}:{SIP}", f"{cast.inner}:{SIP}"}
+        signalling = {f"{people.outer}:{SIP}", f"{people.inner}:{SIP}"}
         await until(lambda: self.program.sockets() == signalling or None)
 
     async def stopped(self) -> None:
@@ -197,44 +129,14 @@ class Lockgate:
 
 
 @asynccontextmanager
-async def lockgate(folder: Path, cast: Cast, *, next_hop: str = "") -> AsyncIterator[Lockgate]:
+async def lockgate(folder: Path, people: People, *, next_hop: str = "") -> AsyncIterator[Lockgate]:
     """Write both files as an administrator would, and run them. `next_hop`: what the upper is reached by."""
-    config, secrets = folder / "gateway.toml", folder / "secrets.toml"
-    config.write_text(
-        CONFIG.format(
-            cast=cast,
-            outer_id=OUTER_ID,
-            inner_id=INNER_ID,
-            lower_id=LOWER_ID,
-            upper_id=UPPER_ID,
-            next_hop=next_hop or cast.upper,
-            kept=KEPT,
-        )
-    )
-    secrets.touch(mode=0o600)
-    secrets.write_text(
-        f'[outer.passwords]\n"{LOWER_ID}" = "{PASSWORD}"\n\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
-    )
-    command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+    people.configure(folder, next_hop=next_hop, more='\n[log]\nform = "json"\n')
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(folder / "gateway.toml")]
     async with running("lockgate", command, folder) as program:
         gateway = Lockgate(program, folder)
         await gateway.event("gateway.ready")
         yield gateway
-
-
-@asynccontextmanager
-async def upper_platform(cast: Cast, workers: Executor) -> AsyncIterator[UpperPlatform]:
-    """Our simulator, above."""
-    async with AsyncExitStack() as held:
-        calls = await _calls(held, Party(UPPER_ID, UPPER_ID[:10]), cast.upper, "127.0.2.0/24")
-        yield UpperPlatform(
-            endpoint=calls.endpoint,
-            calls=calls,
-            net=RealNet(),
-            media_host=cast.upper,
-            passwords={INNER_ID: PASSWORD},
-            workers=workers,
-        )
 
 
 class Below:
@@ -251,28 +153,24 @@ class Below:
 
 
 @asynccontextmanager
-async def lower_platform(cast: Cast, tree: Tree, workers: Executor) -> AsyncIterator[Below]:
+async def below(people: People, tree: Tree, workers: Executor) -> AsyncIterator[Below]:
     """Our simulator, below; it stays registered until it is stopped, or the context ends."""
-    async with AsyncExitStack() as held:
-        calls = await _calls(held, Party(LOWER_ID, LOWER_ID[:10]), cast.lower, "127.0.1.0/24")
-        below = Below(
-            LowerPlatform(
-                endpoint=calls.endpoint,
-                calls=calls,
-                net=RealNet(),
-                server=Server(OUTER_ID, OUTER_ID[:10], (cast.outer, SIP)),
-                password=PASSWORD,
-                media_host=cast.lower,
-                name=tree.name,
-                cameras=tree.cameras,
-                branches=tree.branches,
-                workers=workers,
-            )
-        )
+    at, above = (people.lower, SIP), (people.outer, SIP)
+    async with lower_platform(at, above, PASSWORD, tree, workers) as platform:
+        running = Below(platform)
         try:
-            yield below
+            yield running
         finally:
-            await below.stop()
+            await running.stop()
+
+
+async def play_through(scene: Scene, folder: Path, *, seconds: float = 4.0) -> Play:
+    """The demo's own play with one camera, its picture and its stream saved in `folder`."""
+    wanted = Wanted(seconds=seconds, plays=1, out=folder, record=True, started=time.time())
+    play = Play(scene, PlainView(print, ENGLISH), wanted, asyncio.Event())
+    async with asyncio.timeout(2 * PATIENCE):
+        await play.run()
+    return play
 
 
 async def catalog(upper: UpperPlatform, channels: int) -> CatalogReport:
@@ -283,11 +181,3 @@ async def catalog(upper: UpperPlatform, channels: int) -> CatalogReport:
             if shown.complete and len(shown.channels()) == channels:
                 return shown
             await asyncio.sleep(0.1)
-
-
-async def _calls(held: AsyncExitStack, me: Party, host: str, network: str) -> Calls:
-    engine = Engine((host, SIP), me.host, [network], token_bytes(32))
-    held.callback(engine.close)
-    endpoint = Endpoint(engine, me, user_agent="Lockgate simulator")
-    held.enter_context(UdpDriver(engine, endpoint))
-    return await held.enter_async_context(Calls(endpoint))

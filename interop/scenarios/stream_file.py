@@ -18,10 +18,14 @@ _WALL: Final = 1_772_352_000.0  # what the strips in the pictures say: 2026-03-0
 
 @dataclass(frozen=True, slots=True)
 class StreamFile:
-    """What is in the file. `sha256` is over the PS bytes, hex."""
+    """What is in the file and so is sent by whoever plays it. `sha256` is over the PS bytes, hex."""
 
-    packets: int
-    frames: int
+    camera: str
+    number: int
+    seconds: float
+    packets_sent: int
+    frames_sent: int
+    bytes_sent: int
     sha256: str
 
 
@@ -30,7 +34,9 @@ def write_stream(path: Path, camera: CameraSpec, *, ssrc: int, seconds: float) -
     source = Encoder(camera)
     packetizer = Packetizer(ssrc, first_sequence=65_500)  # the numbers wrap early in the file
     whole = hashlib.sha256()
+    size = 0
     frames = round(seconds * FRAME_RATE)
+    path.parent.mkdir(exist_ok=True)
     with path.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
         for frame in range(frames):
@@ -38,10 +44,12 @@ def write_stream(path: Path, camera: CameraSpec, *, ssrc: int, seconds: float) -
             ticks = round(due * ps.CLOCK_RATE)
             pack = ps.mux(source.next(frame, ticks, _WALL + due))
             whole.update(pack)
+            size += len(pack)
             for number, packet in enumerate(packetizer.packets_of(pack, ticks)):
                 file.write(_record(packet, due + number * _GAP_SECONDS))
     source.close()
-    return StreamFile(packetizer.packets, frames, whole.hexdigest())
+    sent = packetizer.packets
+    return StreamFile(camera.id, camera.number, seconds, sent, frames, size, whole.hexdigest())
 
 
 def _record(payload: bytes, moment: float) -> bytes:

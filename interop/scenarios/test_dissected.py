@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from interop.demo.cast import INNER, LOWER, OUTER, UPPER
 from interop.demo.report import Report, read
-from interop.demo.scene import INNER, LOWER, OUTER, UPPER
 from interop.scenarios.capture import capturing, judge
 from interop.scenarios.probe import probe
 

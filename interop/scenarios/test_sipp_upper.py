@@ -1,86 +1,60 @@
-"""An upper platform that is not ours: sipp, from a scenario file (interop/peers/sipp)."""
+"""The demo with an upper platform that is not ours: sipp, from a scenario file."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from signal import SIGUSR1
 
+import pytest
+
+from interop.demo.cast import KEPT_BRANCH, LOWER_ID
+from interop.demo.judging import VOICE, Expected
+from interop.demo.scene import gateway_between
 from interop.scenarios.capture import bodies, capturing, fields, judge, sent_to
-from interop.scenarios.sipp import sipp
-from interop.scenarios.stage import (
-    INNER_ID,
-    KEPT,
-    LOWER_ID,
-    UPPER_ID,
-    cast,
-    lockgate,
-    lower_platform,
-)
+from interop.scenarios.probe import probe
+from interop.scenarios.sipp_above import SN, sipp_above
+from interop.scenarios.stage import below, people, play_through
 from interop.sim import xml
 from interop.sim.catalog import sample_tree
-from interop.sim.net import Address, RealNet
-from interop.sim.rtp import Frame, Receiver
 
-SSRC = "0000000007"
 TREE = sample_tree(LOWER_ID, "天河区平台", 6, branches=("道路", "学校"))
-CAMERA = TREE.cameras[0]
-SHARED = len(TREE.items(LOWER_ID) or ()) - 1
-SN = "17430"
-"""Of the platform's catalog query; with `SSRC` it stands in the scenario file."""
+SHARED = [camera for camera in TREE.cameras if camera.parent != KEPT_BRANCH]
+KEPT = [camera for camera in TREE.cameras if camera.parent == KEPT_BRANCH]
+EXPECTED = Expected(cameras=6, shared=3, plays=1, without=frozenset(VOICE))
+"""This platform does not speak."""
 
 
-async def test_an_upper_platform_of_raw_bytes_is_registered_at_answered_and_served(tmp_path: Path) -> None:
-    people = cast()
-    folder, capture = tmp_path / "sipp", tmp_path / "wire.pcapng"
-    folder.mkdir()
-    receiver = Receiver(int(SSRC))
-    frames: list[Frame] = []
-
-    def receive(datagram: bytes, source: Address) -> None:
-        assert source[0] == people.inner
-        frames.extend(receiver.feed(datagram))
-
-    port = RealNet().datagrams((people.upper, 0), receive)
-    keys = {
-        "my_id": UPPER_ID,
-        "my_domain": UPPER_ID[:10],
-        "peer_id": INNER_ID,
-        "peer_domain": INNER_ID[:10],
-        "camera": CAMERA.id,
-        "kept": KEPT,
-        "rtp_port": str(port.address[1]),
-    }
-    with ThreadPoolExecutor(2) as workers:
-        async with lockgate(tmp_path, people) as gateway, lower_platform(people, TREE, workers) as lower:
-            await gateway.crossed("inner", lambda record: record.get("rows_passed") == SHARED)
-            with capturing(capture, people.hosts):  # not what it sent to nobody before
-                async with sipp(
-                    folder, "-sf", "upper.xml", host=people.upper, gateway=people.inner, keys=keys
-                ) as upper:
-                    await gateway.crossed("inner", lambda record: record.get("action") == "stream.ended")
-                    refused = await gateway.crossed(
-                        "inner", lambda record: record.get("action") == "control.ptz"
-                    )
-                    await gateway.settled(people)
-                    await gateway.stopped()
-                    assert await upper.stop(SIGUSR1) == 0, upper.told()
-            (sent,) = lower.platform.records()
-    port.close()
-    assert (refused["verdict"], refused["door"]) == ("refused", "send")
+async def test_the_demos_checks_pass_with_an_upper_platform_of_raw_bytes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, capture, folder = people(), tmp_path / "wire.pcapng", tmp_path / "sipp"
+    caplog.set_level(logging.INFO)
+    written, secrets = here.configure(tmp_path)
+    with capturing(capture, here.hosts), ThreadPoolExecutor(2) as workers:
+        async with sipp_above(folder, here, SHARED[0].id, KEPT[0].id, workers) as upper:
+            async with (
+                below(here, TREE, workers) as lower,
+                gateway_between(written, secrets, lower.platform, upper, TREE) as scene,
+            ):
+                play = await play_through(scene, tmp_path)
+                await lower.stop()
+            assert await upper.stopped() == 0, upper.program.told()
+    report = play.judged(scene.audits, EXPECTED)
+    assert report.problems == []
+    assert report.not_checked == list(VOICE)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert not (folder / "errors.log").exists()
-    assert receiver.lost_count == receiver.foreign == 0
-    assert {frame.running for frame in frames} <= {*sent.running.values()}
-    assert frames[-1].running == sent.running[frames[-1].timestamp]
+    (stream,) = report.streams
+    assert probe(tmp_path / f"camera-{stream.channel}.ps") == stream.frames_sent
 
-    judge(capture, sent_to(people.hosts), sip=40, sdp=4, rtp=len(frames))
-    pages = [page for page in map(xml.read, bodies(capture, f"ip.dst == {people.upper}")) if page]
+    judge(capture, sent_to(here.hosts), sip=40, sdp=4, rtp=stream.packets_sent)
+    pages = [page for page in map(xml.read, bodies(capture, f"ip.dst == {here.upper}")) if page]
     shown = {item["DeviceID"]: item["Name"] for page in pages if page.sn == SN for item in xml.items(page)}
-    names = {camera.id: camera.name for camera in TREE.cameras if camera.id != KEPT}
-    assert shown | names == shown
-    assert KEPT not in shown
+    assert shown | {camera.id: camera.name for camera in SHARED} == shown
+    assert not {camera.id for camera in KEPT} & shown.keys()
     assert [page for page in pages if page.cmd_type == "Keepalive"]
     answers = fields(
         capture,
-        f'sip.CSeq.method == "INVITE" && sip.Status-Code >= 200 && ip.dst == {people.upper}',
+        f'sip.CSeq.method == "INVITE" && sip.Status-Code >= 200 && ip.dst == {here.upper}',
         "sip.Status-Code",
     )
-    assert answers == [["404"], ["200"]]
+    assert answers == [["200"], ["404"]]

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from interop.demo.cast import INNER_ID, LOWER_ID, OUTER_ID, UPPER_ID
 from interop.scenarios.capture import capturing, fields, judge, sent_to
 from interop.scenarios.softphone import softphone
-from interop.scenarios.stage import INNER_ID, LOWER_ID, OUTER_ID, PASSWORD, UPPER_ID, Cast, cast, lockgate
+from interop.scenarios.stage import PASSWORD, People, lockgate, people
 
 STRANGER = "44010600001180000009"
 CAMERA = "44010600001320000001"
@@ -23,41 +24,41 @@ class Guest:
     above: bool = False
 
 
-def guests(people: Cast) -> list[Guest]:
+def guests(here: People) -> list[Guest]:
     """A stranger, one who has guessed, and both platforms' ids with the wishes of a telephone.
 
     Who is not registered gets 401 to a REGISTER and 403 to all else; a lower platform may not invite
     (403), an upper one sees only what it was shown (404), and neither sends text. Nobody subscribes.
     """
-    one, other = people.more_below
+    one, other = here.more_below
     unproven = {"REGISTER": "401", "INVITE": "403", "MESSAGE": "403", "SUBSCRIBE": "405"}
     lower = {"REGISTER": "200", "INVITE": "403", "MESSAGE": "415", "SUBSCRIBE": "405"}
     upper = {"INVITE": "404", "MESSAGE": "415", "SUBSCRIBE": "405"}
     return [
         Guest(STRANGER, "guessed", one, unproven),
         Guest(LOWER_ID, "guessed", other, unproven),
-        Guest(LOWER_ID, PASSWORD, people.lower, lower),
-        Guest(UPPER_ID, PASSWORD, people.upper, upper, above=True),
+        Guest(LOWER_ID, PASSWORD, here.lower, lower),
+        Guest(UPPER_ID, PASSWORD, here.upper, upper, above=True),
     ]
 
 
 async def test_a_softphone_is_refused_whoever_it_says_it_is(tmp_path: Path) -> None:
-    people, capture = cast(), tmp_path / "wire.pcapng"
-    with capturing(capture, people.hosts):
-        async with lockgate(tmp_path, people) as gateway:
+    here, capture = people(), tmp_path / "wire.pcapng"
+    with capturing(capture, here.hosts):
+        async with lockgate(tmp_path, here) as gateway:
             async with asyncio.TaskGroup() as ringing:
-                for guest in guests(people):
-                    ringing.create_task(ring(guest, people, tmp_path / guest.host))
-            await gateway.settled(people)
+                for guest in guests(here):
+                    ringing.create_task(ring(guest, here, tmp_path / guest.host))
+            await gateway.settled(here)
             await gateway.stopped()
-    for guest in guests(people):
+    for guest in guests(here):
         assert answers(capture, guest.host) == guest.answers, guest
-    judge(capture, sent_to((people.outer, people.inner)), sip=40, sdp=4)
+    judge(capture, sent_to((here.outer, here.inner)), sip=40, sdp=4)
 
 
-async def ring(guest: Guest, people: Cast, folder: Path) -> None:
+async def ring(guest: Guest, here: People, folder: Path) -> None:
     """Register where that is its place, send text, ring a camera, and ask for its presence."""
-    door, name = (people.inner, INNER_ID) if guest.above else (people.outer, OUTER_ID)
+    door, name = (here.inner, INNER_ID) if guest.above else (here.outer, OUTER_ID)
     registers = "REGISTER" in guest.answers
     async with softphone(
         folder,

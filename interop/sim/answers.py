@@ -9,6 +9,7 @@ from interop.sim import xml
 from interop.sim.catalog import Tree
 from interop.sim.membership import Server
 from interop.sim.picture import BEIJING
+from interop.sim.reasons import unanswered
 from interop.sim.tasks import Tasks
 from interop.sim.xml import Message
 from sip.aio.ask import ask
@@ -24,6 +25,8 @@ PAGE_ITEMS: Final = 4
 
 class Answers:
     """Answers MESSAGEs for the identities in `trees`, by owner's id. Only the server above may ask.
+
+    `on_broadcast` gives the status of a Notify/Broadcast, and does the rest.
 
     Pages go one by one, each after the 200 to the one before, as far as `answer` is awaited in a task.
     """
@@ -43,6 +46,7 @@ class Answers:
         self.queries = 0
         self.controls: list[tuple[str, str]] = []  # id and PTZCmd ("" for another control), as they came
         self.pages = 0
+        self.on_broadcast: Callable[[Message, Party], int] = _deaf
         self.unanswered = 0  # answers that were given up because a page got no 200
         self._endpoint = endpoint
         self._server = server
@@ -59,6 +63,7 @@ class Answers:
         self._homes = {camera.id: tree for tree in trees.values() for camera in tree.cameras}
         for tree in trees.values():
             self._homes |= {branch.id: tree for branch in tree.branches}
+            self._homes |= {speaker.id: tree for speaker in tree.speakers}
         self._homes |= trees
 
     def decide(self, run: list[Event]) -> Sequence[Reply]:
@@ -71,6 +76,8 @@ class Answers:
         message = xml.read(event.body)
         if message is None:
             return 400
+        if (message.root, message.cmd_type) == ("Notify", "Broadcast"):
+            return self.on_broadcast(message, Party(event.from_user, self._server.domain))
         if message.root not in ("Query", "Control"):
             return 200  # notices are taken note of
         tree = self._homes.get(message.device_id)
@@ -97,7 +104,7 @@ class Answers:
             try:
                 status = (await ask(self._endpoint, outgoing)).status
             except SipError as error:
-                log.warning("sim.page_unanswered", extra={"owner": tree.owner, "reason": str(error)})
+                log.warning("sim.page_unanswered", extra={"owner": tree.owner, "reason": unanswered(error)})
                 status = 0
             if status != 200:
                 self.unanswered += 1
@@ -113,7 +120,8 @@ class Answers:
 
     def _single(self, tree: Tree, query: Message) -> list[bytes]:
         camera = tree.camera(query.device_id)
-        name = camera.name if camera else tree.name
+        speaker = next((one for one in tree.speakers if one.id == query.device_id), None)
+        name = next((one.name for one in (camera, speaker) if one), tree.name)
         if query.cmd_type == "DeviceInfo":
             fields = [
                 ("DeviceName", name),
@@ -139,3 +147,7 @@ class Answers:
 
     def _response(self, query: Message, rest: str) -> bytes:
         return xml.write("Response", query.cmd_type, query.sn, query.device_id, rest, charset=self._charset)
+
+
+def _deaf(_notice: Message, _asker: Party) -> int:
+    return 200

@@ -22,7 +22,9 @@ from PIL import Image
 from interop.sim import strip
 from interop.sim.picture import HEIGHT, WIDTH, TestPicture
 from interop.sim.ps import CLOCK_RATE, AccessUnit
+from interop.sim.reasons import Told
 from interop.sim.strip import Reading
+from interop.words import Saying, saying
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -35,7 +37,7 @@ FRAME_RATE: Final = 25
 _GROUP: Final = 25  # frames from key picture to key picture
 
 
-class UnusableVideo(Exception):
+class UnusableVideo(Told):
     """The user's file can't be sent; the text says why and what to do."""
 
 
@@ -140,14 +142,12 @@ class VideoFile:
         try:
             container = av.open(str(self._path))
         except (OSError, ValueError) as error:
-            raise UnusableVideo(f"{self._path} can't be opened as video: {error}") from None
+            raise UnusableVideo(saying("video.unopened", path=str(self._path), reason=str(error))) from None
         stream = next(iter(container.streams.video), None)
         if stream is None or stream.codec_context.name != "h264":
-            found = stream.codec_context.name if stream else "no video"
+            found: Saying | str = stream.codec_context.name if stream else saying("video.none")
             container.close()
-            raise UnusableVideo(
-                f"{self._path} holds {found}, not H.264. Convert it: ffmpeg -i FILE -an -c:v libx264 new.mp4"
-            )
+            raise UnusableVideo(saying("video.codec", path=str(self._path), found=found))
         return container, stream, BitStreamFilterContext("h264_mp4toannexb", stream)
 
     def _loop(self) -> Iterator[AccessUnit]:
@@ -157,7 +157,7 @@ class VideoFile:
                 sent += 1
                 yield unit
             if not sent:
-                raise UnusableVideo(f"{self._path} holds no picture")
+                raise UnusableVideo(saying("video.empty", path=str(self._path)))
             self._container.close()
             self._container, self._stream, self._filter = self._open()
 

@@ -9,6 +9,7 @@ from typing import Final
 from interop.sim.answers import Answers
 from interop.sim.camera import CameraSpec, SourceFactory, open_source
 from interop.sim.catalog import Tree
+from interop.sim.listening import Listeners
 from interop.sim.membership import Membership, Server, Terms
 from interop.sim.net import Net
 from interop.sim.sending import Senders, StreamRecord
@@ -44,7 +45,8 @@ class Devices:
         workers: Executor | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        domain = endpoint.me.host
+        domain = self._domain = endpoint.me.host
+        self._next_ssrc = 0
         self._tasks = Tasks()
         self._up = 0
         self._all_up = asyncio.Event()
@@ -72,8 +74,21 @@ class Devices:
             open_source=open_source,
             workers=workers,
             wall=wall,
-            own_ssrc=lambda: int(f"0{endpoint.me.host[3:8]}{1:04d}"),
+            own_ssrc=self._own_ssrc,
         )
+        self.listeners = Listeners(
+            endpoint,
+            calls,
+            net,
+            media_host,
+            server,
+            self._tasks,
+            lambda target: (target,) if target in trees else (),
+            device=lambda outlet: outlet,
+            charset=charset,
+            own_ssrc=self._own_ssrc,
+        )
+        self.answers.on_broadcast = self.listeners.notified
         endpoint.handle(Kind.MESSAGE, self.answers.decide)
         calls.on_invite = self.senders.invited
 
@@ -103,3 +118,8 @@ class Devices:
             self._all_up.set()
         else:
             self._all_up.clear()
+
+    def _own_ssrc(self) -> int:
+        """Where we choose y=: 0, five digits of our domain, four that count (annex C.1, 5.5)."""
+        self._next_ssrc = self._next_ssrc % 9999 + 1
+        return int(f"0{self._domain[3:8]}{self._next_ssrc:04d}")

@@ -1,4 +1,4 @@
-"""A lower platform: registers above, shows a catalog, sends pictures when it is invited."""
+"""A lower platform: registers above, shows a catalog, sends pictures when invited, fetches voices."""
 
 import asyncio
 import time
@@ -7,7 +7,8 @@ from concurrent.futures import Executor
 
 from interop.sim.answers import PAGE_ITEMS, Answers
 from interop.sim.camera import CameraSpec, SourceFactory, open_source
-from interop.sim.catalog import Branch, Tree
+from interop.sim.catalog import Branch, Speaker, Tree
+from interop.sim.listening import Listeners
 from interop.sim.membership import Membership, Server, Terms
 from interop.sim.net import Net
 from interop.sim.sending import Senders, StreamRecord
@@ -20,7 +21,7 @@ from sip.events import Kind
 class LowerPlatform:
     """Takes MESSAGE and INVITE of its endpoint for itself. `run` does everything until cancelled.
 
-    Who it is stands in `endpoint.me`. `media_host` is the address that media leaves from. `workers`
+    Who it is stands in `endpoint.me`. `media_host` is the address of its media. `workers`
     runs what blocks (encoders); None takes the loop's own executor. `wall` is seconds since 1970.
     """
 
@@ -36,6 +37,7 @@ class LowerPlatform:
         name: str = "Lower platform",
         cameras: Sequence[CameraSpec] = (),
         branches: Sequence[Branch] = (),
+        speakers: Sequence[Speaker] = (),
         terms: Terms | None = None,
         charset: str = "GB2312",
         page_items: int = PAGE_ITEMS,
@@ -44,7 +46,7 @@ class LowerPlatform:
         wall: Callable[[], float] = time.time,
     ) -> None:
         me = endpoint.me
-        self.tree = Tree(me.user, name, tuple(branches), tuple(cameras))
+        self.tree = Tree(me.user, name, tuple(branches), tuple(cameras), speakers=tuple(speakers))
         self._tasks = Tasks()
         self._next_ssrc = 0
         self.membership = Membership(endpoint, me, password, server, terms or Terms(), charset=charset)
@@ -68,6 +70,19 @@ class LowerPlatform:
             wall=wall,
             own_ssrc=self._own_ssrc,
         )
+        self.listeners = Listeners(
+            endpoint,
+            calls,
+            net,
+            media_host,
+            server,
+            self._tasks,
+            self.tree.outlets,
+            device=lambda _outlet: me.user,
+            charset=charset,
+            own_ssrc=self._own_ssrc,
+        )
+        self.answers.on_broadcast = self.listeners.notified
         endpoint.handle(Kind.MESSAGE, self.answers.decide)
         calls.on_invite = self.senders.invited
 
@@ -96,6 +111,6 @@ class LowerPlatform:
         return await self.senders.pause_streams()
 
     def _own_ssrc(self) -> int:
-        """For an INVITE without y=: 0, five digits of our domain, four that count (annex C.1, 5.5)."""
+        """Where we choose y=: 0, five digits of our domain, four that count (annex C.1, 5.5)."""
         self._next_ssrc = self._next_ssrc % 9999 + 1
         return int(f"0{self.tree.owner[3:8]}{self._next_ssrc:04d}")

@@ -7,6 +7,8 @@ from typing import Final
 
 from interop.sim import xml
 from interop.sim.net import Address
+from interop.sim.reasons import Told, answered, unanswered
+from interop.words import Saying, saying
 from sip._native import authorize
 from sip.aio.ask import ask
 from sip.endpoint import Endpoint, Party
@@ -21,11 +23,11 @@ _MISSES: Final = 3
 _LEAVING_SECONDS: Final = 3.0
 
 
-class RegistrationRefused(Exception):
+class RegistrationRefused(Told):
     """The server's final answer was not 200. `status` 0: there was no answer."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}" if status else reason)
+    def __init__(self, status: int, reason: str | Saying) -> None:
+        super().__init__(answered(status, reason))
         self.status = status
 
 
@@ -113,7 +115,7 @@ class Membership:
         except RegistrationRefused as refused:
             self.last_error = refused
         except TimeoutError:
-            self.last_error = RegistrationRefused(0, "no answer to our leaving")
+            self.last_error = RegistrationRefused(0, saying("why.leaving"))
 
     async def register(self, expires: int) -> int:
         """The exchange of REGISTER, 401, REGISTER, 200; seconds granted. 0 unregisters.
@@ -128,7 +130,7 @@ class Membership:
                 try:
                     answer = await self._ask_register(expires, challenge)
                 except ValueError as error:
-                    raise RegistrationRefused(401, f"unusable challenge: {error}") from None
+                    raise RegistrationRefused(401, saying("why.challenge", text=str(error))) from None
         if answer.status != 200:
             raise RegistrationRefused(answer.status, answer.reason)
         self.registrations += 1 if expires else 0
@@ -157,7 +159,7 @@ class Membership:
         try:
             return await ask(self._endpoint, outgoing)
         except SipError as error:
-            raise RegistrationRefused(0, str(error)) from None
+            raise RegistrationRefused(0, unanswered(error)) from None
 
     async def _keep_alive(self, until: float) -> bool:
         """Send keepalives until then (True), or until the server no longer knows us (False)."""

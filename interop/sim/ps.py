@@ -1,4 +1,4 @@
-"""MPEG program stream for one H.264 picture at a time (ISO/IEC 13818-1 2.5, GB/T 28181-2016 C.2.1).
+"""MPEG program stream of H.264 or of a voice, a frame at a time (ISO/IEC 13818-1 2.5, GB/T 28181-2016 C.2.1).
 
 A frame is one pack: pack header, before key frames a system header and a program stream map, then
 the access unit in as many PES packets as its size asks for, only the first with time stamps.
@@ -19,7 +19,9 @@ _SYSTEM: Final = 0xBB
 _MAP: Final = 0xBC
 _END: Final = 0xB9
 _VIDEO: Final = range(0xE0, 0xF0)
+_AUDIO: Final = range(0xC0, 0xE0)
 _H264: Final = 0x1B
+_G711A: Final = 0x90
 _MUX_RATE: Final = 50_000  # units of 50 bytes/s: 20 Mbit/s, a bound no test picture reaches
 
 
@@ -45,21 +47,24 @@ def _crc32_mpeg(data: bytes) -> int:
     return crc
 
 
-def _system_header() -> bytes:
+def _system_header(stream: int, bound: int, audio: int, video: int) -> bytes:
+    """Of one elementary stream; `bound` is how its buffer is bounded, in 13 bits and their scale."""
     rate = (1 << 23) | (_MUX_RATE << 1) | 1
-    streams = bytes((0xE0, 0xC0 | 0x20 | 0x04, 0x00))  # video: buffer bound 0x400 kB
-    body = rate.to_bytes(3, "big") + bytes((0x00, 0xE1, 0x7F)) + streams
+    body = (
+        rate.to_bytes(3, "big") + bytes((audio << 2, 0xE0 | video, 0x7F, stream)) + bound.to_bytes(2, "big")
+    )
     return b"\x00\x00\x01\xbb" + len(body).to_bytes(2, "big") + body
 
 
-def _stream_map() -> bytes:
-    entry = bytes((_H264, 0xE0, 0x00, 0x00))
+def _stream_map(kind: int, stream: int) -> bytes:
+    entry = bytes((kind, stream, 0x00, 0x00))
     body = bytes((0xE0, 0xFF, 0x00, 0x00)) + len(entry).to_bytes(2, "big") + entry
     head = b"\x00\x00\x01\xbc" + (len(body) + 4).to_bytes(2, "big") + body
     return head + _crc32_mpeg(head).to_bytes(4, "big")
 
 
-_BEFORE_KEY_FRAMES: Final = _system_header() + _stream_map()
+_BEFORE_KEY_FRAMES: Final = _system_header(0xE0, 0xE400, 0, 1) + _stream_map(_H264, 0xE0)
+_BEFORE_VOICE: Final = _system_header(0xC0, 0xC020, 1, 0) + _stream_map(_G711A, 0xC0)
 
 
 def _pack_header(clock: int) -> bytes:
@@ -75,10 +80,11 @@ def _time_stamp(mark: int, ticks: int) -> bytes:
     return (mark << 36 | high << 33 | 1 << 32 | middle << 17 | 1 << 16 | low << 1 | 1).to_bytes(5, "big")
 
 
-def _pes(payload: bytes, stamps: bytes, flags: int) -> bytes:
+def _pes(payload: bytes, stamps: bytes, flags: int, stream: int = 0xE0) -> bytes:
     length = 3 + len(stamps) + len(payload)
     align = 0x84 if stamps else 0x80
-    head = b"\x00\x00\x01\xe0" + length.to_bytes(2, "big") + bytes((align, flags, len(stamps)))
+    head = b"\x00\x00\x01" + bytes((stream,)) + length.to_bytes(2, "big")
+    head += bytes((align, flags, len(stamps)))
     return head + stamps + payload
 
 
@@ -98,6 +104,29 @@ def mux(unit: AccessUnit) -> bytes:
     parts.append(_pes(unit.data[:MAX_PES_PAYLOAD], stamps, flags))
     for start in range(MAX_PES_PAYLOAD, len(unit.data), MAX_PES_PAYLOAD):
         parts.append(_pes(unit.data[start : start + MAX_PES_PAYLOAD], b"", 0x00))
+    return b"".join(parts)
+
+
+def mux_voice(voice: bytes, ticks: int, *, first: bool) -> bytes:
+    """The pack of some G.711 A; the `first` one, and one now and then, says what the stream holds."""
+    stamps = _time_stamp(0x2, ticks & _PTS_MASK)
+    before = _BEFORE_VOICE if first else b""
+    return _pack_header(ticks & _PTS_MASK) + before + _pes(voice, stamps, 0x80, 0xC0)
+
+
+def demux_voice(packs: bytes) -> bytes:
+    """What the audio packets of whole packs hold, end to end; b"" where there are none."""
+    parts = []
+    at = 0
+    while (at := packs.find(b"\x00\x00\x01", at)) >= 0 and at + 9 <= len(packs):
+        code, body = packs[at + 3], at + 4
+        if code in _AUDIO:
+            payload, _, _, at, _ = _read_pes(packs, body)
+            parts.append(payload)
+        elif code == _PACK:
+            at = body + 10
+        else:
+            at = body + 2 + int.from_bytes(packs[body : body + 2], "big")
     return b"".join(parts)
 
 

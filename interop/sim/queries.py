@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from interop.sim import xml
+from interop.sim.reasons import Told, answered, unanswered
 from interop.sim.registrar import Registered, Registrar
+from interop.words import Saying, saying
 from sip.aio.ask import ask
 from sip.endpoint import Endpoint, Outgoing, Party
 from sip.errors import SipError
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 15.0
 
 
-class QueryFailed(Exception):
+class QueryFailed(Told):
     """A query was refused (`status`), or not answered at all (0)."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}" if status else reason)
+    def __init__(self, status: int, reason: str | Saying) -> None:
+        super().__init__(answered(status, reason))
         self.status = status
 
 
@@ -52,6 +54,11 @@ class Queries:
         self._charset = charset
         self._sn = 0
         self._waiting: dict[str, asyncio.Queue[Message]] = {}  # by SN
+
+    def next_sn(self) -> int:
+        """One of the row that all questions and notices of ours share."""
+        self._sn += 1
+        return self._sn
 
     def hear(self, message: "Message") -> None:
         """A Response from below; one that nobody waits for is dropped."""
@@ -102,14 +109,15 @@ class Queries:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     answer = await answers.get()
             except TimeoutError:
-                raise QueryFailed(0, f"no answer to {cmd_type} within {ANSWER_SECONDS:g} s") from None
+                late = saying("why.late", what=cmd_type, seconds=f"{ANSWER_SECONDS:g}")
+                raise QueryFailed(0, late) from None
         return {element.tag: (element.text or "").strip() for element in answer.tree}
 
     async def control(self, fields: xml.Fields, platform: str | None, target: str) -> int:
         """Send a DeviceControl that says `fields`; the status of its answer, 0 if there is none."""
         bound = self._registrar.need(platform)
-        self._sn += 1
-        outgoing = self._message("Control", "DeviceControl", str(self._sn), bound, target, fields)
+        sn = str(self.next_sn())
+        outgoing = self._message("Control", "DeviceControl", sn, bound, target, fields)
         try:
             return (await ask(self._endpoint, outgoing)).status
         except SipError:
@@ -130,15 +138,14 @@ class Queries:
     async def _query(
         self, cmd_type: str, bound: Registered, target: str
     ) -> AsyncIterator["asyncio.Queue[Message]"]:
-        self._sn += 1
-        sn = str(self._sn)
+        sn = str(self.next_sn())
         answers = self._waiting[sn] = asyncio.Queue()
         outgoing = self._message("Query", cmd_type, sn, bound, target)
         try:
             try:
                 answer = await ask(self._endpoint, outgoing)
             except SipError as error:
-                raise QueryFailed(0, str(error)) from None
+                raise QueryFailed(0, unanswered(error)) from None
             if answer.status != 200:
                 raise QueryFailed(answer.status, answer.reason)
             yield answers

@@ -8,6 +8,8 @@ from typing import Final
 
 from interop.sim.net import Address
 from interop.sim.picture import BEIJING
+from interop.sim.reasons import Told
+from interop.words import saying
 from sip.events import Auth, Event, Reply
 from sip.uri import host_port
 
@@ -15,7 +17,7 @@ _MAX_EXPIRES: Final = 86_400
 _USUAL_EXPIRES: Final = 3600
 
 
-class NotRegistered(Exception):
+class NotRegistered(Told):
     """The platform that is asked for has no registration here."""
 
 
@@ -63,7 +65,9 @@ class Registrar:
     def need(self, platform: str | None) -> Registered:
         """As `find`. Raises NotRegistered."""
         if (bound := self.find(platform)) is None:
-            raise NotRegistered(f"{platform or 'a single platform'} is not registered here")
+            raise NotRegistered(
+                saying("why.absent", id=platform) if platform else saying("why.not_one_there")
+            )
         return bound
 
     async def wait_registered(self, platform: str) -> Registered:

@@ -1,4 +1,4 @@
-"""RTP for program streams (RFC 3550; GB/T 28181-2016 C.2.1): cut frames, put them together again."""
+"""RTP (RFC 3550; GB/T 28181-2016 C.2.1): cut frames of a program stream or of voice, put them together."""
 
 import hashlib
 from collections.abc import Iterator
@@ -28,15 +28,21 @@ class Packetizer:
 
     def packets_of(self, frame: bytes, timestamp: int) -> list[bytes]:
         """All packets of one frame, the last with the marker. `timestamp` in 90 kHz ticks, any size."""
+        return [
+            self.packet(
+                frame[start : start + MAX_PAYLOAD], timestamp, marker=start + MAX_PAYLOAD >= len(frame)
+            )
+            for start in range(0, len(frame), MAX_PAYLOAD)
+        ]
+
+    def packet(self, payload: bytes, timestamp: int, *, marker: bool) -> bytes:
+        """The next packet. `timestamp` in ticks of the payload's clock, any size."""
+        head = bytes((0x80, (0x80 if marker else 0) | self._payload_type))
+        number = self._sequence.to_bytes(2, "big")
         tail = (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + self.ssrc.to_bytes(4, "big")
-        packets = []
-        for start in range(0, len(frame), MAX_PAYLOAD):
-            marker = 0x80 if start + MAX_PAYLOAD >= len(frame) else 0
-            head = bytes((0x80, marker | self._payload_type)) + self._sequence.to_bytes(2, "big")
-            packets.append(head + tail + frame[start : start + MAX_PAYLOAD])
-            self._sequence = (self._sequence + 1) & 0xFFFF
-        self.packets += len(packets)
-        return packets
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self.packets += 1
+        return head + number + tail + payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,12 @@ class Receiver:
     A missing packet is waited for until `_WINDOW` later ones have come, then it is lost. The stream
     begins with the lowest sequence number once that packet begins a program stream pack, or 16 have
     come. The first packet decides the SSRC where none is expected; packets with another are counted.
+    Of a `voice` each packet is a frame, and the first that comes is its beginning.
     """
 
-    def __init__(self, ssrc: int | None = None, *, payload_type: int = PAYLOAD_TYPE_PS) -> None:
+    def __init__(
+        self, ssrc: int | None = None, *, payload_type: int = PAYLOAD_TYPE_PS, voice: bool = False
+    ) -> None:
         self.ssrc = ssrc
         self.received = 0
         self.repeated = 0
@@ -101,6 +110,7 @@ class Receiver:
         self.lost_count = 0
         self.lost: list[int] = []  # extended sequence numbers, the first 10,000
         self._payload_type = payload_type
+        self._voice = voice
         self._next: int | None = None  # extended sequence number that is to come next
         self._highest = 0  # extended sequence number
         self._held: dict[int, Packet] = {}
@@ -159,7 +169,8 @@ class Receiver:
     def _release(self, patience: int) -> Iterator[Frame]:
         if self._next is None and self._held:
             first = min(self._held)
-            if patience and len(self._held) < _START and not self._held[first].payload.startswith(_PACK):
+            certain = self._voice or self._held[first].payload.startswith(_PACK)
+            if patience and len(self._held) < _START and not certain:
                 return
             self._next = first
         while self._held and self._next is not None:
@@ -187,7 +198,7 @@ class Receiver:
         self._size += len(packet.payload)
         self.payload_bytes += len(packet.payload)
         self._hash.update(packet.payload)
-        if packet.marker or self._size > _MAX_FRAME:
+        if packet.marker or self._voice or self._size > _MAX_FRAME:
             yield self._frame()
 
     def _frame(self) -> Frame:

@@ -1,4 +1,4 @@
-"""SDP of live streams as the simulators read and write it (GB/T 28181-2016 annex C.1, 9.2): by line."""
+"""SDP of live streams and voices as the simulators read and write it (GB/T 28181-2016 C.1, 9.2): by line."""
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -6,6 +6,11 @@ from typing import Final
 
 CONTENT_TYPE: Final = "application/sdp"
 PS: Final = 96
+PCMA: Final = 8
+PCMU: Final = 0
+ENCODINGS: Final = {PS: "PS/90000", PCMA: "PCMA/8000", PCMU: "PCMU/8000"}
+VOICE_FORMAT: Final = "v/////a/1/8/1"
+"""f= of G.711: no video; audio codec 1, bit rate 8 (64 kbit/s), sampling 1 (8 kHz)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +27,32 @@ class Description:
     ssrc: int | None = None
     media_format: str = ""  # f=
     attributes: tuple[str, ...] = field(default=())
+    media: str = "video"
 
     @property
     def payload_type(self) -> int | None:
         """The number under which program streams are offered, None where they are not."""
+        for number, encoding in self._encodings():
+            if encoding.startswith("PS/"):
+                return number
+        return PS if PS in self.formats else None
+
+    @property
+    def voice_type(self) -> int | None:
+        """What a voice of ours can be sent as: G.711 A, then program streams (2014); None for neither."""
+        if PCMA in self.formats and dict(self._encodings()).get(PCMA, "PCMA/8000").startswith("PCMA/8000"):
+            return PCMA
+        return self.payload_type
+
+    def _encodings(self) -> list[tuple[int, str]]:
+        """Number and encoding of each rtpmap line whose number is among the formats, in capitals."""
+        found = []
         for attribute in self.attributes:
             name, _, value = attribute.partition(":")
             number, _, encoding = value.strip().partition(" ")
-            if name == "rtpmap" and encoding.strip().upper().startswith("PS/"):
-                return next((known for known in self.formats if str(known) == number), None)
-        return PS if PS in self.formats else None
+            if name == "rtpmap" and number in map(str, self.formats):
+                found.append((int(number), encoding.strip().upper()))
+        return found
 
 
 def read(body: bytes) -> Description | None:
@@ -58,6 +79,7 @@ def read(body: bytes) -> Description | None:
             ssrc=_within(lines["y"], 0, 0xFFFF_FFFF) if lines.get("y") else None,
             media_format=lines.get("f", ""),
             attributes=tuple(attributes),
+            media=media[0],
         )
     except (IndexError, ValueError):
         return None
@@ -71,19 +93,19 @@ def _within(text: str, least: int, most: int) -> int:
 
 
 def write(description: Description) -> bytes:
-    """Lines in the order of the standard; only program streams on UDP."""
+    """Lines in the order of the standard; only program streams and G.711, on UDP."""
     family = "IP6" if ":" in description.host else "IP4"
     address = f"IN {family} {description.host}"
-    payload_type = description.formats[0]
+    formats = description.formats
     lines = [
         "v=0",
         f"o={description.owner} 0 0 {address}",
         f"s={description.session}",
         f"c={address}",
         "t=0 0",
-        f"m=video {description.port} {description.protocol} {payload_type}",
+        f"m={description.media} {description.port} {description.protocol} {' '.join(map(str, formats))}",
         f"a={description.direction}",
-        f"a=rtpmap:{payload_type} PS/90000",
+        *(f"a=rtpmap:{number} {ENCODINGS.get(number, ENCODINGS[PS])}" for number in formats),
         *(f"a={attribute}" for attribute in description.attributes),
     ]
     if description.ssrc is not None:

@@ -5,16 +5,16 @@ import hashlib
 import logging
 import zlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from interop.sim import ps, sdp
 from interop.sim.camera import CameraSpec, FrameSource, SourceFactory, UnusableVideo
 from interop.sim.net import Address, Net, Port
 from interop.sim.rtp import Packetizer
-from interop.sim.tasks import Tasks
+from interop.sim.tasks import Tasks, until
 from sip.aio.calls import Call, Incoming
 from sip.errors import InviteOver
 
@@ -203,7 +203,8 @@ class Senders:
             source = await self._run(True, self._open_source, camera)
             port = self._net.datagrams((self._host, 0), _ignore)
         except (UnusableVideo, OSError) as error:
-            log.error("sim.no_source", extra={"camera": camera.id, "reason": str(error)})
+            reason = error.said if isinstance(error, UnusableVideo) else str(error)
+            log.error("sim.no_source", extra={"camera": camera.id, "reason": reason})
             self._refuse(incoming, 500)
             return
         ssrc = behaviour.answer_ssrc
@@ -225,23 +226,13 @@ class Senders:
             await asyncio.sleep(behaviour.answer_seconds)
             async with incoming.accept(sdp.write(answer), content_type=sdp.CONTENT_TYPE) as call:
                 self._sent.append(sent)
-                await self._until_ended(call, self._stream(call, sent, source, port, behaviour, payload_type))
+                await until(call.ended, self._stream(call, sent, source, port, behaviour, payload_type))
         except InviteOver:
             log.info("sim.invite_over", extra={"camera": camera.id})
         finally:
             sent.ended = True
             port.close()
             source.close()
-
-    @staticmethod
-    async def _until_ended(call: Call, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside the call and stop it when the other end is over."""
-        task = asyncio.ensure_future(work)
-        try:
-            await asyncio.shield(call.ended)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _stream(
         self,

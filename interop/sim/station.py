@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from interop.sim.net import Address, RealNet
+from interop.sim.reasons import system
+from interop.sim.telling import as_json, as_words
+from interop.words import Saying, Words
 from sip._native import Engine
 from sip.aio.calls import Calls
 from sip.aio.driver import UdpDriver
@@ -56,7 +58,7 @@ def address(text: str) -> Address:
         host, port = text, "5060"
     host = host.strip("[]")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"{text!r} is no address; write HOST or HOST:PORT")
+        raise ValueError(f"{text!r} is no address")
     return host, int(port)
 
 
@@ -69,19 +71,16 @@ def own_host(server: Address) -> str:
 
 
 class Reporter:
-    """Writes a status line each `every` seconds to stdout: JSON, or `name value` pairs for people."""
+    """Writes a status line each `every` seconds to stdout: JSON, or words for people."""
 
-    def __init__(self, *, as_json: bool, every: float) -> None:
+    def __init__(self, words: Words, *, as_json: bool, every: float) -> None:
+        self._words = words
         self._json = as_json
         self._every = every
 
     def say(self, event: str, **values: object) -> None:
         """One line at once."""
-        if self._json:
-            line = json.dumps({"event": event, **values}, ensure_ascii=False)
-        else:
-            line = " ".join([event, *(f"{name}={value}" for name, value in values.items())])
-        print(line, flush=True)
+        print(as_json(event, values) if self._json else as_words(event, values, self._words), flush=True)
 
     async def run(self, status: Status) -> None:
         while True:
@@ -121,15 +120,15 @@ async def until_stopped(
         reporter.say("ended", **status())
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a simulator; exit code 1 with one sentence for what its user can mend, 130 for a second Ctrl-C."""
+def run(main: Coroutine[Any, Any, Iterable[Saying]], words: Words) -> None:
+    """Run a simulator; exit code 1 with a sentence for all its user can mend, 130 for a second Ctrl-C."""
     try:
-        asyncio.run(main)
+        troubles = [words.render(trouble) for trouble in asyncio.run(main)]
     except (asyncio.CancelledError, KeyboardInterrupt):
         sys.exit(130)
     except OSError as error:
-        print(
-            f"The address can't be used: {error.strerror or error}. Choose another with --listen.",
-            file=sys.stderr,
-        )
+        troubles = [words.say("never.bound", reason=system(error))]
+    for trouble in troubles:
+        print(trouble, file=sys.stderr)
+    if troubles:
         sys.exit(1)

@@ -3,9 +3,26 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+from sip.errors import InviteOver
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def until(over: "asyncio.Future[T]", work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` beside, and stop it when `over` is decided. That it fails is logged, and ends nothing."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(over)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, InviteOver):
+            log.error("sim.task_failed", exc_info=error, extra={"task": task.get_name()})
 
 
 class Tasks:

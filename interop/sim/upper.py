@@ -1,4 +1,4 @@
-"""An upper platform: lets lower ones register, asks for their catalogs, plays their cameras."""
+"""An upper platform: lets lower ones register, asks for their catalogs, plays cameras, speaks to speakers."""
 
 import asyncio
 import time
@@ -13,7 +13,10 @@ from interop.sim.camera import Decoder, ScreenFactory
 from interop.sim.net import Net
 from interop.sim.playing import Playing
 from interop.sim.queries import CatalogReport, Queries
+from interop.sim.reasons import Told, answered, unanswered
 from interop.sim.registrar import Registered, Registrar
+from interop.sim.speaking import WELL_MANNERED, Broadcast, Broadcasts, Manner
+from interop.words import Saying, saying
 from sip._native import ha1
 from sip.aio.calls import Call, Calls
 from sip.endpoint import Endpoint, Party
@@ -25,21 +28,21 @@ PTZ_LEFT: Final = "A50F0102400000F7"
 PTZ_STOP: Final = "A50F0100000000B5"
 
 
-class PlayRefused(Exception):
+class PlayRefused(Told):
     """An INVITE of ours that was not accepted. `status` 0: no answer, or one that can't be used."""
 
-    def __init__(self, channel: str, status: int, reason: str) -> None:
-        super().__init__(f"{channel}: {status} {reason}" if status else f"{channel}: {reason}")
+    def __init__(self, channel: str, status: int, reason: str | Saying) -> None:
+        super().__init__(saying("why.channel", channel=channel, why=answered(status, reason)))
         self.channel = channel
         self.status = status
-        self.reason = reason
+        self.reason = str(reason)
 
 
 class UpperPlatform:
-    """Takes REGISTER and MESSAGE of its endpoint for itself; its engine checks the digests.
+    """Takes REGISTER, MESSAGE and INVITE of its endpoint for itself; its engine checks the digests.
 
     `passwords` by id of who may register; the engine's realm must be `realm` (the domain of
-    `endpoint.me` when None). `media_host` is the address that media is received on.
+    `endpoint.me` when None). `media_host` is the address that media is received on and sent from.
     """
 
     def __init__(
@@ -70,10 +73,19 @@ class UpperPlatform:
         self._serial = 0
         self.registrar = Registrar(passwords, wall)
         self._queries = Queries(endpoint, self.registrar, charset)
+        self.broadcasts = Broadcasts(
+            endpoint,
+            net,
+            media_host,
+            charset,
+            next_sn=self._queries.next_sn,
+            own_ssrc=self._new_ssrc,
+        )
         for user, password in passwords.items():
             endpoint.stack.set_credentials(user, ha1(user, realm or endpoint.me.host, password))
         endpoint.handle(Kind.REGISTER, self.registrar.decide)
         endpoint.handle(Kind.MESSAGE, self._messages)
+        calls.on_invite = self.broadcasts.invited
 
     # Who is there
 
@@ -97,7 +109,7 @@ class UpperPlatform:
             return 403
         if (message.root, message.cmd_type) == ("Notify", "Keepalive"):
             self.registrar.alive(bound)
-        elif message.root == "Response" and not self.deaf(message):
+        elif message.root == "Response" and not self.deaf(message) and not self.broadcasts.hear(message):
             self._queries.hear(message)
         return 200
 
@@ -137,7 +149,7 @@ class UpperPlatform:
         fields: xml.Fields = [("PTZCmd", ptz), ("Info", [("ControlPriority", "5")])]
         return await self._queries.control(fields, via, channel)
 
-    # Pictures
+    # Pictures and voices
 
     @asynccontextmanager
     async def play(
@@ -192,7 +204,7 @@ class UpperPlatform:
                 except Declined as error:
                     raise self._refusal(channel, error.status, error.reason) from None
                 except SipError as error:
-                    raise self._refusal(channel, 0, str(error)) from None
+                    raise self._refusal(channel, 0, unanswered(error)) from None
                 self._prepare(playing, call, ssrc)
                 call.ack()
                 await held.enter_async_context(self._held(playing, call))
@@ -200,10 +212,42 @@ class UpperPlatform:
         finally:
             port.close()
 
+    @asynccontextmanager
+    async def broadcast(
+        self,
+        target: str,
+        *,
+        via: str | None = None,
+        source: str | None = None,
+        listeners: int = 1,
+        manner: Manner = WELL_MANNERED,
+        voice: int = 0,
+        answer_seconds: float = 20.0,
+    ) -> AsyncIterator[Broadcast]:
+        """Hold a voice for `target` of the platform `via` (the only one when None).
+
+        On entry the Response said OK and `listeners` have fetched the voice, in whatever order; it is
+        being spoken. Leaving hangs up. `source` is ours when None; `voice` chooses who speaks.
+
+        Raises:
+            NotRegistered, BroadcastRefused: the latter is also kept in `broadcasts.refused`.
+        """
+        bound = self.registrar.need(via)
+        async with self.broadcasts.announce(
+            target,
+            bound,
+            source=source or self._endpoint.me.user,
+            listeners=listeners,
+            manner=manner,
+            voice=voice,
+            answer_seconds=answer_seconds,
+        ) as held:
+            yield held
+
     def _prepare(self, playing: Playing, call: Call, ssrc: int) -> None:
         answer = sdp.read(call.event.body)
         if answer is None or answer.payload_type is None:
-            raise self._refusal(playing.channel, 0, "the answer's SDP can't be used")
+            raise self._refusal(playing.channel, 0, saying("why.answer_sdp"))
         playing.expect(ssrc if answer.ssrc is None else answer.ssrc, answer.payload_type)
 
     @asynccontextmanager
@@ -235,7 +279,7 @@ class UpperPlatform:
             return False
         return True
 
-    def _refusal(self, channel: str, status: int, reason: str) -> PlayRefused:
+    def _refusal(self, channel: str, status: int, reason: str | Saying) -> PlayRefused:
         refused = PlayRefused(channel, status, reason)
         self.refused.append(refused)
         return refused

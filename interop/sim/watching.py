@@ -1,4 +1,4 @@
-"""`lockgate-sim upper`: wait for registrations, fetch catalogs, play, report."""
+"""`lockgate-sim upper`: wait for registrations, fetch catalogs, play, speak, report."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,9 +10,12 @@ from interop.sim.net import Address
 from interop.sim.playing import PlayReport
 from interop.sim.queries import QueryFailed
 from interop.sim.registrar import NotRegistered, Registered
+from interop.sim.speaking import BroadcastRefused, SpeechReport
 from interop.sim.station import Reporter, station, until_stopped
 from interop.sim.upper import PlayRefused, UpperPlatform
+from interop.words import Saying, saying
 from sip.endpoint import Party
+from sip.uri import host_port
 
 ASK_AGAIN_SECONDS: Final = 3.0
 
@@ -30,10 +33,42 @@ class Wanted:
     snapshots: Path | None
     charset: str
     seconds: float | None
+    speak: tuple[str, ...] = ()  # targets of broadcasts
 
 
-async def watch(wanted: Wanted, reporter: Reporter) -> None:
-    """Run until stopped."""
+class Owed:
+    """What was asked for and has not come so far: the sentence for each, until it is `settled`."""
+
+    def __init__(self, wanted: Wanted, address: str) -> None:
+        self._came = False
+        self._done: set[str] = set()
+        self._platforms = {
+            platform: saying("never.came", id=platform, own=wanted.me.user, address=address)
+            for platform in wanted.passwords
+        }
+        self._more = {channel: saying("never.sent", channel=channel) for channel in wanted.channels}
+        self._more |= {target: saying("never.spoken", target=target) for target in wanted.speak}
+
+    def came(self, platform: str) -> None:
+        self._came = True
+        del self._platforms[platform]
+
+    def failed(self, what: str, why: Saying) -> None:
+        """It did not come from there, or not yet; what came before from elsewhere stays settled."""
+        if what not in self._done:
+            self._more[what] = why
+
+    def settled(self, what: str) -> None:
+        self._done.add(what)
+        self._more.pop(what, None)
+
+    def troubles(self) -> list[Saying]:
+        """While nobody has registered, that alone says why nothing else came."""
+        return [*self._platforms.values(), *(self._more.values() if self._came else ())]
+
+
+async def watch(wanted: Wanted, reporter: Reporter) -> list[Saying]:
+    """Run until stopped; what was asked for and did not come, with the reason and the remedy."""
     async with station(wanted.listen, wanted.me, wanted.me.host) as base:
         upper = UpperPlatform(
             endpoint=base.endpoint,
@@ -45,6 +80,9 @@ async def watch(wanted: Wanted, reporter: Reporter) -> None:
             workers=base.workers,
         )
 
+        ours = host_port(*base.endpoint.local)
+        owed = Owed(wanted, ours)
+
         def status() -> dict[str, Any]:
             return {
                 "registered": len(upper.registered()),
@@ -53,35 +91,45 @@ async def watch(wanted: Wanted, reporter: Reporter) -> None:
                 "refused": len(upper.refused),
             }
 
-        reporter.say("started", address=f"{base.endpoint.local[0]}:{base.endpoint.local[1]}")
-        await until_stopped(_serve(upper, wanted, reporter), status, reporter, seconds=wanted.seconds)
+        reporter.say("started", address=ours)
+        serving = _serve(upper, wanted, reporter, owed)
+        await until_stopped(serving, status, reporter, seconds=wanted.seconds)
+    return owed.troubles()
 
 
-async def _serve(upper: UpperPlatform, wanted: Wanted, reporter: Reporter) -> None:
+async def _serve(upper: UpperPlatform, wanted: Wanted, reporter: Reporter, owed: Owed) -> None:
     async with asyncio.TaskGroup() as group:
         for platform in wanted.passwords:
-            group.create_task(_attend(upper, platform, wanted, reporter))
+            group.create_task(_attend(upper, platform, wanted, reporter, owed))
 
 
-async def _attend(upper: UpperPlatform, platform: str, wanted: Wanted, reporter: Reporter) -> None:
+async def _attend(
+    upper: UpperPlatform, platform: str, wanted: Wanted, reporter: Reporter, owed: Owed
+) -> None:
     """Everything with one platform, once; then stay."""
     bound = await upper.wait_registered(platform)
-    reporter.say("registered", id=platform, address=f"{bound.address[0]}:{bound.address[1]}")
+    owed.came(platform)
+    reporter.say("registered", id=platform, address=host_port(*bound.address))
     try:
         info = await upper.device_info(platform)
         reporter.say("device_info", id=platform, **info)
-        channels = await _channels(upper, platform, wanted, reporter)
+        channels = await _channels(upper, platform, wanted, reporter, owed)
     except (QueryFailed, NotRegistered) as error:
-        reporter.say("query_failed", id=platform, reason=str(error))
+        reporter.say("query_failed", id=platform, reason=error.said)
+        owed.failed(platform, saying("never.told", id=platform, why=error.said))
         return
     chosen = dict.fromkeys((*wanted.channels, *channels[: wanted.first]))
+    for channel in chosen:
+        owed.failed(channel, saying("never.sent", channel=channel))
     async with asyncio.TaskGroup() as group:
         for channel in chosen:
-            group.create_task(_watch_one(upper, channel, bound, wanted, reporter))
+            group.create_task(_watch_one(upper, channel, bound, wanted, reporter, owed))
+        for number, target in enumerate(wanted.speak):
+            group.create_task(_speak_to(upper, target, bound, number, reporter, owed))
 
 
 async def _channels(
-    upper: UpperPlatform, platform: str, wanted: Wanted, reporter: Reporter
+    upper: UpperPlatform, platform: str, wanted: Wanted, reporter: Reporter, owed: Owed
 ) -> tuple[str, ...]:
     """What can be played there; asked for again until there are as many cameras as are to be played.
 
@@ -102,12 +150,19 @@ async def _channels(
                 channels=told,
             )
         if told >= wanted.first:
+            owed.settled(platform)
             return channels
+        owed.failed(platform, saying("never.enough", id=platform, channels=told, asked=wanted.first))
         await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
 async def _watch_one(
-    upper: UpperPlatform, channel: str, bound: Registered, wanted: Wanted, reporter: Reporter
+    upper: UpperPlatform,
+    channel: str,
+    bound: Registered,
+    wanted: Wanted,
+    reporter: Reporter,
+    owed: Owed,
 ) -> None:
     snapshot = wanted.snapshots / f"{channel}.png" if wanted.snapshots else None
     try:
@@ -116,9 +171,46 @@ async def _watch_one(
                 reporter.say("playing", channel=channel)
                 await playing.over.wait()
             finally:
-                reporter.say("played", **describe(await playing.finish()))
+                report = await playing.finish()
+                reporter.say("played", **describe(report))
+                if report.packets_received:
+                    owed.settled(channel)
     except (PlayRefused, NotRegistered) as error:
-        reporter.say("refused", channel=channel, reason=str(error))
+        reporter.say("refused", channel=channel, reason=error.said)
+        owed.failed(channel, saying("never.played", why=error.said))
+
+
+async def _speak_to(
+    upper: UpperPlatform, target: str, bound: Registered, voice: int, reporter: Reporter, owed: Owed
+) -> None:
+    """One broadcast, until every listener has gone or we are stopped."""
+    try:
+        async with upper.broadcast(target, via=bound.id, voice=voice) as broadcast:
+            for complaint in broadcast.complaints:
+                reporter.say("complaint", target=target, about=complaint)
+            try:
+                reporter.say("speaking", target=target)
+                owed.settled(target)
+                await broadcast.over.wait()
+            finally:
+                for report in await broadcast.pause():
+                    reporter.say("spoken", **describe_speech(report))
+    except (BroadcastRefused, NotRegistered) as error:
+        reporter.say("refused", channel=target, reason=error.said)
+        owed.failed(target, saying("never.fetched", why=error.said))
+
+
+def describe_speech(report: SpeechReport) -> dict[str, Any]:
+    """The figures of one voice as plain values."""
+    return {
+        "target": report.target,
+        "listener": report.listener,
+        "ssrc": report.ssrc,
+        "payload_type": report.payload_type,
+        "frames": report.frames_sent,
+        "sha256": report.sha256,
+        "ended": report.ended,
+    }
 
 
 def describe(report: PlayReport) -> dict[str, Any]:

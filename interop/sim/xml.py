@@ -50,9 +50,19 @@ def read(body: bytes) -> Message | None:
 
 
 def write(root: str, cmd_type: str, sn: int | str, device_id: str, rest: str = "", *, charset: str) -> bytes:
-    """A whole body. `rest` is XML already: what `elements` and `device_list` make."""
+    """A whole body. `rest` is XML already: what `elements` and `device_list` make; "" leaves DeviceID out."""
     head = elements([("CmdType", cmd_type), ("SN", str(sn)), ("DeviceID", device_id)])
-    text = f'<?xml version="1.0" encoding="{charset}"?>\r\n<{root}>\r\n{head}{rest}</{root}>\r\n'
+    return _whole(root, head + rest, charset)
+
+
+def broadcast(sn: int, source: str, target: str, *, charset: str) -> bytes:
+    """The notice that a voice of `source` is to be fetched for `target` (9.12); it has no DeviceID."""
+    fields = [("CmdType", "Broadcast"), ("SN", str(sn)), ("SourceID", source), ("TargetID", target)]
+    return _whole("Notify", elements(fields), charset)
+
+
+def _whole(root: str, inner: str, charset: str) -> bytes:
+    text = f'<?xml version="1.0" encoding="{charset}"?>\r\n<{root}>\r\n{inner}</{root}>\r\n'
     return text.encode(CHARSETS[charset], "xmlcharrefreplace")
 
 

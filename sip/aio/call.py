@@ -6,8 +6,9 @@ that a cancellation could interrupt. `Keeper` (which is `sip.aio.calls.Calls`) k
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from sip.aio.ask import failure
@@ -188,13 +189,24 @@ class Call:
 
 
 class Farewell:
-    """A dialog of an earlier process: all that is left to do is our BYE, which its transaction repeats."""
+    """A dialog of an earlier process: all that is left to do is our BYE, which its transaction repeats.
 
-    def __init__(self, keeper: Keeper, dialog: Dialog, memo: Memo, reason: str | None) -> None:
+    `unknown` is called in the place of forgetting it where the other end knows of no such dialog.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        dialog: Dialog,
+        memo: Memo,
+        reason: str | None,
+        unknown: Callable[[], None] | None = None,
+    ) -> None:
         self.dialog = dialog
         self.over = False
         self._keeper = keeper
-        self._memo = memo
+        self._forget = memo.drop
+        self._unknown = unknown
         self._client = 0
         try:
             self._client = keeper.endpoint.send(_bye(dialog, reason), self._on_answer)
@@ -207,13 +219,16 @@ class Farewell:
         self._part()
 
     def _on_answer(self, event: Event) -> None:
-        if event.kind != Kind.RESPONSE or event.status >= 200:
-            self._part()
+        if event.kind == Kind.RESPONSE and event.status < 200:
+            return
+        if event.kind == Kind.RESPONSE and event.status == 481 and self._unknown is not None:
+            self._forget = self._unknown
+        self._part()
 
     def _part(self) -> None:
         self.over = True
         self._keeper.endpoint.forget(self._client)
-        self._memo.drop()
+        self._forget()
         self._keeper.parted(self)
 
 
@@ -295,7 +310,8 @@ class Incoming:
     """Their INVITE, until somebody accepts or refuses it, or they cancel it; 100 is sent already.
 
     `cancelled` is done when they take it back (CANCEL, or BYE before our answer); 487 is sent then, and
-    `refuse` does nothing any more. One that is never answered is refused after a while.
+    `refuse` does nothing any more. One that is never answered is refused after a while. Whoever takes its
+    time to answer lets it be remembered, so that it has its answer even if this process dies over it.
     """
 
     def __init__(self, keeper: Keeper, event: Event, loop: asyncio.AbstractEventLoop) -> None:
@@ -305,6 +321,7 @@ class Incoming:
         self._keeper = keeper
         self._loop = loop
         self.accepted = False
+        self._memo: Memo = NO_MEMO
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -312,6 +329,15 @@ class Incoming:
     def over(self) -> bool:
         """Answered or cancelled."""
         return self._over
+
+    def remember(self, memo: Memo) -> None:
+        """Let `memo` keep what a later process needs to refuse it (`Calls.end`), until it has its answer.
+
+        What `accept` keeps takes that place: both have the same Call-ID and tag.
+        """
+        if not self._over:
+            self._memo = memo
+            memo.keep(DialogState.of_waiting(self.event))
 
     def ring(self, headers: Headers = ()) -> None:
         """Send 180."""
@@ -345,7 +371,7 @@ class Incoming:
         """
         keeper = self._keeper
         dialog = Dialog.accepted(self.event, keeper.endpoint.contact, reachable=keeper.reachable)
-        memo.keep(dialog.state)
+        memo.keep(replace(dialog.state, request=self.event.outline))
         try:
             await memo.kept()
             call = self._answer(dialog, body, content_type, headers, memo)
@@ -403,6 +429,8 @@ class Incoming:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
+        if not self.accepted:
+            self._memo.drop()
         self._keeper.answered(self)
 
 

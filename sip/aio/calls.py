@@ -18,7 +18,7 @@ from sip.aio.call import GIVE_UP_SECONDS, NO_MEMO, Call, Farewell, Incoming, Inv
 from sip.dialog import Dialog, DialogState, Key, Reachable, key_of
 from sip.endpoint import Endpoint
 from sip.errors import TransactionTimeout, TransportFailed
-from sip.events import Address, Event, Kind, Reply
+from sip.events import Address, Event, Headers, Kind, Reply
 from sip.request import Outgoing
 
 __all__ = ["Call", "Calls", "Incoming", "Memo", "ask"]
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 LEAVING_SECONDS: Final = 110.0
 """What an exit may take at most: a CANCEL is answered or forgotten in 70 s, a BYE in another 32."""
+
+
+REFUSED_SECONDS: Final = 32.0
+"""How long a refusal is repeated until its ACK (timer H, 64*T1); by then its sender has given up too."""
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Calls:
         self._dialogs: dict[Key, Call] = {}
         self._farewells: dict[Key, Farewell] = {}
         self._unanswered: dict[tuple[str, str], _Unanswered] = {}  # by Call-ID and our tag
+        self._refusing: dict[int, asyncio.TimerHandle] = {}  # theirs of an earlier process, by transaction
         self._open: set[InviteKey] = set()  # of incoming ones and of the calls they became
         self._fewer = asyncio.Event()  # set whenever something is over
         self._closing = False
@@ -122,6 +127,8 @@ class Calls:
             self._part(call)
         for unanswered in self._unanswered.values():
             unanswered.timer.cancel()
+        for timer in self._refusing.values():
+            timer.cancel()
 
     def find(self, event: Event) -> Call | None:
         """The call that a request of the other end belongs to, by Call-ID and both tags.
@@ -169,19 +176,46 @@ class Calls:
             memo.drop()
             raise
 
-    def end(self, state: DialogState, memo: Memo, *, reason: str | None = None) -> None:
+    def end(
+        self, state: DialogState, memo: Memo, *, reason: str | None = None, refusal: Headers = ()
+    ) -> None:
         """End a dialog of an earlier process, of which `memo` keeps `state`, by one BYE transaction.
 
-        An INVITE that had no answer then is remembered for a while: a 2xx that still comes gets ACK and
-        BYE (RFC 3261 13.2.2.4), and its sender repeats it until then.
+        An INVITE of ours that had no answer then is remembered for a while: a 2xx that still comes gets
+        ACK and BYE (RFC 3261 13.2.2.4), and its sender repeats it until then. One of theirs that we had not
+        answered gets its 500 with `refusal`, repeated until its ACK (13.3.1); a CANCEL finds it refused. So
+        does one that we had accepted where 481 tells that they never heard of it.
         """
+
+        def refuse() -> None:
+            self._refuse_late(state, memo, refusal)
+
+        if state.request and not state.target:
+            refuse()
+            return
         if not state.early:
             dialog = Dialog.restored(state, self.endpoint.contact, reachable=self.reachable)
-            self._bid_farewell(dialog, memo, reason)
+            self._bid_farewell(dialog, memo, reason, refuse if state.request else None)
             return
         key = state.call_id, state.local_tag
         timer = self._loop.call_later(GIVE_UP_SECONDS, self._nobody_answered, key)
         self._unanswered[key] = _Unanswered(state, memo, reason, timer)
+
+    def _refuse_late(self, state: DialogState, memo: Memo, headers: Headers) -> None:
+        transaction = self.endpoint.adopt(state.request, state.source)
+        if (
+            transaction is None
+        ):  # repeated by now, and being served; or its sender may not speak here any more
+            memo.drop()
+            return
+        self.endpoint.reply([(transaction, 500, headers)])
+        self._refusing[transaction] = self._loop.call_later(
+            REFUSED_SECONDS, self._refused_late, transaction, memo
+        )
+
+    def _refused_late(self, transaction: int, memo: Memo) -> None:
+        del self._refusing[transaction]
+        memo.drop()
 
     async def settled(self, address: Address, *, seconds: float) -> bool:
         """Wait until every BYE of ours to `address` is answered; False if none was open, or one stays so.
@@ -203,8 +237,10 @@ class Calls:
         ending += [farewell.dialog for farewell in self._farewells.values()]
         return any(dialog.destination == address for dialog in ending)
 
-    def _bid_farewell(self, dialog: Dialog, memo: Memo, reason: str | None) -> Farewell:
-        farewell = Farewell(self, dialog, memo, reason)
+    def _bid_farewell(
+        self, dialog: Dialog, memo: Memo, reason: str | None, unknown: Callable[[], None] | None = None
+    ) -> Farewell:
+        farewell = Farewell(self, dialog, memo, reason, unknown)
         if not farewell.over:
             self._farewells[dialog.key] = farewell
         return farewell

@@ -108,6 +108,10 @@ class Door:
         asyncio.get_running_loop().call_soon(self.deliver, crossing)
         return Verdict(passes=crossing, rule="yes")
 
+    @property
+    def shut(self) -> bool:
+        return False
+
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
         return action not in self.forbidden
 
@@ -158,6 +162,7 @@ class OneSide:
         self.lower = AsLower(
             us=US,
             endpoint=self.endpoint,
+            calls=self.calls,
             uppers={peer.id: peer for peer in uppers},
             lowers=by_id,
             secrets=secrets.get,

@@ -20,7 +20,7 @@ from tests.cascade.ground import (
     query,
 )
 from tests.cascade.stage import Stage, play, presence, shown
-from tests.clock import run
+from tests.clock import VirtualLoop, run
 from tests.sip.network import Network
 
 
@@ -45,6 +45,32 @@ def test_a_device_registers_is_kept_alive_and_goes_silent() -> None:
         assert await on.nvr.tell(keepalive(NVR)) == 200
         await asyncio.sleep(1)
         assert presence(on.outer) == [False, True, False, True]
+
+    play(scenario)
+
+
+def test_nobody_goes_offline_because_we_stood_still() -> None:
+    """A paused machine loses the keepalives of that time (Q15); the silence after it is the peer's own."""
+
+    async def scenario(on: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        await on.nvr.register("down")
+        await asyncio.sleep(60)
+        assert await on.nvr.tell(keepalive(NVR)) == 200
+        await asyncio.sleep(30)
+        loop._now += 90.0  # two keepalives go lost
+        await asyncio.sleep(20)
+        loop._now += 90.0  # and another
+        await asyncio.sleep(40)  # 190 s of silence were over long ago
+        assert on.outer.upper.online(NVR)
+        assert presence(on.outer) == [False, True]
+        assert await on.nvr.tell(keepalive(NVR)) == 200
+        await asyncio.sleep(189)
+        assert on.outer.upper.online(NVR)
+        await asyncio.sleep(2)
+        assert not on.outer.upper.online(NVR)
+        assert on.outer.upper.counters()["registrar_held_up"] == 2
 
     play(scenario)
 

@@ -231,3 +231,58 @@ def test_requests_of_another_upper_s_name_or_address_belong_to_nobody() -> None:
         assert [event.to_user for event, _ in on.upper.of("Catalog", "Response")] == ["44990000002000000001"]
 
     play(scenario)
+
+
+def announced(target: str, *, source: str = f"<SourceID>{UPPER}</SourceID>", sn: str = "7") -> str:
+    return f"<Notify><CmdType>Broadcast</CmdType><SN>{sn}</SN>{source}<TargetID>{target}</TargetID></Notify>"
+
+
+def test_a_voice_is_announced_below_in_our_name_and_its_answer_is_the_uppers_own() -> None:
+    ids = cameras(1)
+
+    async def scenario(on: Stage) -> None:
+        await on.stock(ids)
+        assert await on.ask(announced(ids[0])) == 200
+        ((event, head),) = on.nvr.of("Broadcast", "Notify")
+        assert head.device_id == ids[0]
+        assert head.sn != "7"
+        assert f"<SourceID>{OURS}</SourceID>".encode() in event.body
+        assert on.upper.of("Broadcast", "Response") == []
+        answer = f"<Response><CmdType>Broadcast</CmdType><SN>{head.sn}</SN><Result>OK</Result></Response>"
+        assert await on.nvr.tell(answer) == 200
+        await asyncio.sleep(0.1)
+        ((event, head),) = on.upper.of("Broadcast", "Response")
+        assert (head.sn, head.device_id) == ("7", ids[0])
+        assert b"<Result>OK</Result>" in event.body
+
+    play(scenario)
+
+
+def test_an_announcement_that_can_serve_nobody_is_answered_error() -> None:
+    ids = cameras(1)
+
+    async def scenario(on: Stage) -> None:
+        await on.stock(ids)
+        assert await on.ask(announced(ids[0], sn="7" * 11)) == 400
+        assert await on.ask(announced(ids[0], source="<SourceID/>")) == 400
+        assert await on.ask(announced(ids[0], source="<DeviceID>x</DeviceID>")) == 200
+        assert (
+            await on.ask(announced(ids[0]).replace("<TargetID>", "<TargetID>x</TargetID><TargetID>")) == 200
+        )
+        assert on.nvr.of("Broadcast", "Notify") == []
+        answers = on.upper.of("Broadcast", "Response")
+        assert [head.device_id for _, head in answers] == ["x", "x"]
+        assert all(b"<Result>ERROR</Result>" in event.body for event, _ in answers)
+
+    play(scenario)
+
+
+def test_an_announcement_is_served_by_its_head_whatever_follows() -> None:
+    ids = cameras(1)
+
+    async def scenario(on: Stage) -> None:
+        await on.stock(ids)
+        assert await on.ask(announced(ids[0])[:-9] + "<Info><") == 200
+        assert len(on.nvr.of("Broadcast", "Notify")) == 1
+
+    play(scenario)

@@ -177,3 +177,36 @@ def test_threads_may_share_an_index() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, "abcd")) == [500] * 4
     assert len(index.snapshot()) == len(index) - 3 * sum(len(str(number)) == 2 for number in range(500))
+
+
+def test_rows_in_a_loop_are_reported_and_those_below_it_are_not() -> None:
+    """Q26: three rows in a ring, one below it, and one that is its own parent, which is no loop."""
+    parents = {"1": "2", "2": "3", "3": "1", "4": "1", "5": "5", "6": "", "7": "6"}
+    index = Index()
+    delta = index.apply(
+        PEER, Rows.build([{"id": id, "parent_id": above} for id, above in parents.items()]), True
+    )
+    assert delta.loops == 3
+    mended = index.apply(
+        PEER, Rows.build([{"id": "3", "parent_id": ""}, {"id": "1", "parent_id": "2"}]), False
+    )
+    assert mended.loops == 0
+    assert branch(index, "1") == "2/3"
+
+
+def test_an_index_of_what_is_told_keeps_the_branches_and_forgets_what_is_not_told_anew() -> None:
+    index = Index(told=True)
+    rows = Rows.build([{"id": "1", "parent_id": "9", "branch": "~a.0"}, {"id": "2"}])
+    index.apply("p", rows, False)
+    assert index.find("p", "1") == rows.get(0)
+    index.begin("p")
+    index.apply("p", rows.slice(0, 1), False)
+    assert index.finish("p") == rows.slice(1, 2)
+    assert (index.count("p"), len(index.finish("p"))) == (1, 0)
+
+
+def test_what_rows_name_above_them_is_listed_and_taken_out() -> None:
+    rows = Rows.build([{"id": "1", "parent_id": "a/b", "business_group_id": "g", "branch": "b/a/g/4401"}])
+    assert rows.named_above() == ["4401", "a", "b", "g"]
+    veiled = rows.veil({"b": "~x.1", "g": "~x"})
+    assert veiled.get(0) == {"id": "1", "parent_id": "a", "branch": "~x.1/a/~x/4401"}

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cascade.accepting import Refusal, Wish
 from cascade.addresses import Networks
-from cascade.as_lower.invite import Refusal, Wish, decide
+from cascade.as_lower.invite import decide
 from cascade.crossing import CatalogBatch, StreamOffered
 from cascade.errors import StreamFailed
 from cascade.model.ids import ChannelId, PeerName
@@ -77,7 +78,7 @@ def decided(asked: Event) -> Wish | Refusal:
 def test_the_channel_is_found_wherever_it_stands(asked: Event) -> None:
     wish = decided(asked)
     assert isinstance(wish, Wish)
-    assert (wish.channel, wish.action, wish.stream_number, wish.upper) == (CHANNEL, "media.live", 0, UPPER)
+    assert (wish.channel, wish.action, wish.stream_number, wish.peer) == (CHANNEL, "media.live", 0, UPPER)
     assert (wish.offer.host, wish.offer.port, wish.offer.ssrc) == ("198.51.100.11", 40_000, 7)
 
 
@@ -110,6 +111,14 @@ def test_what_gets_nothing_gets_its_status(asked: Event, status: int) -> None:
     assert refusal.status == status
     headers = refusal.headers("198.51.100.20")
     assert (headers == []) is (status == 404)  # why something is not shared is nobody's business
+
+
+def test_q51_a_switch_overrides_the_address_of_the_offer() -> None:
+    asked = event(uri=NAME, offer=MediaOffer(host="10.0.0.5", port=40_000))
+    assert isinstance(decide(asked, UPPER, resolve, NETWORKS), Refusal)
+    wish = decide(asked, UPPER, resolve, NETWORKS, "198.51.100.77")
+    assert isinstance(wish, Wish)
+    assert wish.offer.host == "198.51.100.77"
 
 
 @given(
@@ -189,7 +198,7 @@ def test_an_accepted_leg_promises_our_address_and_the_upper_s_number(theirs: int
         offer = MediaOffer(host="198.51.100.11", port=40_000, ssrc=theirs)
         async with on.invited(offer) as (incoming, placed):
             wish = on.wish(incoming)
-            async with on.side.lower.accept(incoming, wish, port=31_000, offered=OFFERED) as leg:
+            async with on.side.lower.acceptor.accept(incoming, wish, port=31_000, offered=OFFERED) as leg:
                 await leg.confirmed()
                 answer = read_answer((await placed).event.body)
                 assert leg.agreed.ssrc == answer.ssrc
@@ -220,7 +229,9 @@ def test_an_upper_that_does_not_take_the_format_gets_no_leg() -> None:
         offer = MediaOffer(host="198.51.100.11", port=40_000, payloads=(Payload(98, "H264/90000"),))
         async with on.invited(offer) as (incoming, _):
             with pytest.raises(StreamFailed) as caught:
-                async with on.side.lower.accept(incoming, on.wish(incoming), port=31_000, offered=OFFERED):
+                async with on.side.lower.acceptor.accept(
+                    incoming, on.wish(incoming), port=31_000, offered=OFFERED
+                ):
                     pass
             assert caught.value.failure == "unacceptable"
             incoming.refuse(488)
@@ -234,7 +245,9 @@ def test_an_upper_that_cancelled_gets_no_leg() -> None:
             placed.cancel()
             await incoming.cancelled
             with pytest.raises(StreamFailed):
-                async with on.side.lower.accept(incoming, on.wish(incoming), port=31_000, offered=OFFERED):
+                async with on.side.lower.acceptor.accept(
+                    incoming, on.wish(incoming), port=31_000, offered=OFFERED
+                ):
                     pass
 
     play(scenario)
@@ -244,7 +257,9 @@ def test_an_upper_that_never_acknowledges_ends_the_leg() -> None:
     async def scenario(on: Stage) -> None:
         on.network.drop = lambda payload, source, destination: payload.startswith(b"ACK")
         async with on.invited() as (incoming, _):
-            async with on.side.lower.accept(incoming, on.wish(incoming), port=31_000, offered=OFFERED) as leg:
+            async with on.side.lower.acceptor.accept(
+                incoming, on.wish(incoming), port=31_000, offered=OFFERED
+            ) as leg:
                 with pytest.raises(StreamFailed):
                     await leg.confirmed()
                 assert on.network.loop.time() == pytest.approx(32.0, abs=1.0)

@@ -11,11 +11,11 @@ from typing import Literal
 import pytest
 
 from cascade.addresses import Networks, media_objection
-from cascade.as_upper.player import agree
 from cascade.errors import StreamFailed, Unacceptable
 from cascade.model.ids import ChannelId, GbId, PeerName
 from cascade.model.ssrc import PER_KIND, QUARANTINE_SECONDS, SsrcPool, ten_digits
 from cascade.peers import LowerPeer
+from cascade.placing import agree
 from cascade.ports import Agreed, Leg
 from cascade.sdp import MediaAnswer, read_offer, write_answer
 from sip.aio.calls import Call, Incoming
@@ -68,6 +68,37 @@ def test_strict_takes_no_other_number() -> None:
 
 def test_an_answer_without_an_address_means_the_packet_s_own() -> None:
     assert agree(LOWER_PEER, answer(host=""), 1, AT_NVR[0], NETWORKS).host == AT_NVR[0]
+
+
+@pytest.mark.parametrize(("target", "host"), [("source", AT_NVR[0]), ("203.0.113.77", "203.0.113.77")])
+def test_q51_a_peer_s_switch_overrides_the_address_of_its_answer(target: str, host: str) -> None:
+    peer = replace(LOWER_PEER, media_target=target)
+    assert agree(peer, answer(host="10.0.0.5"), 1, AT_NVR[0], NETWORKS).host == host
+
+
+def test_q51_no_switch_leads_out_of_the_peer_s_networks() -> None:
+    with pytest.raises(Unacceptable):
+        agree(replace(LOWER_PEER, media_target="192.0.2.1"), answer(), 1, AT_NVR[0], NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("address", "203.0.113.50:5060"), ("domain", "4401060000")],
+    ids=["address", "domain"],
+)
+def test_q60_what_we_send_names_the_peer_s_address_or_its_domain(
+    host: Literal["address", "domain"], written: str
+) -> None:
+    async def scenario(on: Stage) -> None:
+        async with on.play():
+            pass
+        invite = on.camera.invites[0].event
+        (query, _) = on.camera.peer.of("Catalog")[0]
+        assert invite.uri == f"sip:{CHANNEL.name}@{written}"
+        assert query.uri == f"sip:{NVR}@{written}"
+        assert f"<{invite.uri}>" in (invite.header("To") or "")
+
+    play(scenario, replace(LOWER_PEER, to_host=host, domain="4401060000"))
 
 
 @pytest.mark.parametrize(

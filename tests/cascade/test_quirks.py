@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from cascade.accepting import Refusal, Wish
 from cascade.addresses import Networks
-from cascade.as_lower.invite import Refusal, Wish, decide, has_media
-from cascade.as_upper.player import agree
+from cascade.as_lower.invite import decide, has_media
 from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.sync import CatalogSync, Finished, Query
 from cascade.errors import Unacceptable
@@ -19,6 +19,7 @@ from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Mapping, Rows
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer
+from cascade.placing import agree
 from cascade.sdp import read_answer
 from sip._native import parse
 from tests.cascade.test_registrar import NVR, REGISTER, WALL, Request
@@ -44,7 +45,9 @@ def table(name: str) -> pytest.MarkDecorator:
 def test_trees_are_as_the_vectors_say(vector: Vector) -> None:
     index = Index()
     index.apply(NVR, Rows.build(vector.expected.get("known", [])), complete=True)
-    index.apply(NVR, catalog.read(vector.body).rows, complete=True)
+    system = vector.expected.get("coordinates", PEER.coordinates)
+    delta = index.apply(NVR, catalog.read(vector.body).rows.located(system), complete=True)
+    assert delta.loops == vector.expected.get("loops", 0)
     snapshot, mapping = index.snapshot(), Mapping(OWN, [])
     mapping.assign(snapshot)
     body, _ = catalog.write_catalog(
@@ -61,6 +64,10 @@ def test_trees_are_as_the_vectors_say(vector: Vector) -> None:
             "plays": has_media(ChannelId(NVR, PeerName(name))),
             "shown_parent": written.get("parent_id", ""),
             "shown_status": written.get("status", ""),
+            "place": " ".join(row.get(field, "-") for field in ("longitude", "latitude", "coordinates")),
+            "shown_place": " ".join(
+                written.get(field, "-") for field in ("longitude", "latitude", "coordinates")
+            ),
         }
         assert {key: found[key] for key in expected} == expected
 
@@ -102,6 +109,9 @@ def test_leases_go_as_the_vectors_say(entry: dict[str, Any]) -> None:
         assert one.keepalives([Request(arrived=float(arrived))]) == [(1, int(status))]
         if read:
             one.advance(float(read[number]))
+    for pause in entry.get("held_up", []):
+        seconds, until = map(float, pause.split())
+        one.held_up(seconds, until)
     one.advance(entry["gone"] - 0.1)
     assert one.lease(NVR) is not None
     one.advance(entry["gone"])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade.as_upper.registrar import (
+    MAX_HELD_UP,
     Accepted,
     Challenged,
     Change,
@@ -171,6 +172,55 @@ def test_a_silent_peer_comes_back_by_a_keepalive() -> None:
     assert one.changes() == [Change(NVR, True, "revived")]
     one.advance(211.0 + 190.0)
     assert one.changes() == [Change(NVR, False, "silent")]
+
+
+@pytest.mark.parametrize(
+    ("held_up", "gone"),
+    [
+        ([(90.0, 150.0)], 340.0),  # all of it lies within the silence
+        ([(90.0, 100.0)], 290.0),  # it began before the keepalive: only what came after counts
+        ([(90.0, 60.0)], 250.0),  # it was over by then
+        ([(20.0, 100.0), (30.0, 200.0)], 300.0),
+        ([(5000.0, 5100.0)], 440.0),  # never more than its own silence once again
+    ],
+)
+def test_the_time_that_we_stood_still_counts_for_nobodys_silence(
+    held_up: list[tuple[float, float]], gone: float
+) -> None:
+    """Q15: late because of us, not of them. The last keepalive is of second 60, its lease of 250."""
+    one = registered(expires=86_400)
+    assert keepalive(one, 60.0) == 200
+    for seconds, until in held_up:
+        one.held_up(seconds, until)
+    last = held_up[-1][1]
+    one.advance(last)
+    if last < gone:
+        assert one.changes() == []
+        one.advance(gone - 0.1)
+        assert one.changes() == []
+        one.advance(gone)
+    assert one.changes() == [Change(NVR, False, "silent")]
+
+
+def test_a_keepalive_after_a_hold_up_is_no_revival() -> None:
+    one = registered(replace(PEER, revival="refuse"), expires=100)
+    one.held_up(90.0, 140.0)  # the registration ended meanwhile, and its renewal may be lost
+    one.advance(140.0)
+    assert keepalive(one, 150.0) == 200
+    assert one.changes() == []
+    one.advance(189.0)
+    assert one.changes() == []
+    one.advance(190.0)
+    assert one.changes() == [Change(NVR, False, "expired")]
+    assert keepalive(one, 200.0) == 403
+
+
+def test_hold_ups_are_remembered_in_bounded_memory() -> None:
+    one = registered()
+    for number in range(10_000):
+        one.held_up(0.6, float(number))
+    assert len(one._held_up) == MAX_HELD_UP
+    assert one.counts["held_up"] == 10_000
 
 
 @pytest.mark.parametrize(

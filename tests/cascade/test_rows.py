@@ -45,7 +45,7 @@ def all_of(rows: Rows) -> list[dict[str, str]]:
 def test_a_row_has_these_fields_in_this_order() -> None:
     assert FIELDS[0] == "id"
     assert FIELDS[-1] == "branch"
-    assert len(FIELDS) == len(set(FIELDS)) == 25
+    assert len(FIELDS) == len(set(FIELDS)) == 26
 
 
 def test_no_field_takes_a_password_or_an_address_of_the_network() -> None:
@@ -74,13 +74,22 @@ def test_a_slice_is_the_rows_in_it(batch: list[dict[str, str]], start: int, stop
     assert part.encode() == Rows.build(batch[start:stop]).encode()
 
 
+@given(BATCH, strategies.sampled_from(["WGS84", "GCJ02", "unknown"]))
+def test_a_place_says_in_which_system_it_is(batch: list[dict[str, str]], system: str) -> None:
+    """Q32: only a row with a place has one, and nothing else of any row changes."""
+    located = Rows.build(batch).located(system)
+    expected = [{**row, "coordinates": system} if row.get("longitude") else row for row in batch]
+    assert located == Rows.build(expected)
+    assert Rows.decode(located.encode()) == located
+
+
 @given(BATCH, BATCH)
 def test_equal_are_rows_with_equal_fields(one: list[dict[str, str]], other: list[dict[str, str]]) -> None:
     equal = [present(row) for row in one] == [present(row) for row in other]
     assert (Rows.build(one) == Rows.build(other)) is equal
 
 
-@given(strategies.binary(max_size=200) | strategies.binary(max_size=80).map(b"LGR\x01".__add__))
+@given(strategies.binary(max_size=200) | strategies.binary(max_size=80).map(b"LGR\x02".__add__))
 def test_any_bytes_are_rows_or_a_value_error(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         all_of(Rows.decode(data))

@@ -22,6 +22,9 @@ class Page:
     sn: str
     sum_num: int | None
     ids: tuple[int, ...] = ()
+    repaired: int = 0
+    replaced: int = 0
+    dropped: int = 0
     rows: Rows = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,3 +168,28 @@ def test_numbers_differ_between_queries_of_all_peers() -> None:
         sync.start(replace(PEER, id=PlatformId(f"peer-{number}")), 0.0)
     queries = [output for output in sync.advance(0.0) if isinstance(output, Query)]
     assert len({query.sn for query in queries}) == len(queries) == 100
+
+
+def test_what_had_to_be_put_up_with_is_counted_and_told() -> None:
+    """Quirks ground rule 5: every tolerance is visible."""
+    sync, sn = started()
+    sync.take(NVR, Page(sn, 3, (1,), repaired=2), 1.0)
+    sync.take(NVR, Page(sn, 3, (1,), replaced=1), 2.0)
+    sync.take(NVR, Page(sn, 3, (), dropped=1), 3.0)
+    finished = sync.take(NVR, Page(sn, 3, (2, 3), dropped=4), 4.0)
+    assert finished is not None
+    assert finished.odd.counts() == {
+        "catalog-repaired": 2,
+        "charset": 1,
+        "items-dropped": 5,
+        "pages-repeated": 1,
+    }
+
+
+def test_rows_that_come_say_in_which_system_their_places_are() -> None:
+    sync, sn = started(replace(PEER, coordinates="GCJ02"))
+    page = Page(sn, 2)
+    page.rows = Rows.build([{"id": "1", "longitude": "113.3", "latitude": "23.1"}, {"id": "2"}])
+    finished = sync.take(NVR, page, 1.0)
+    assert finished is not None
+    assert [finished.rows.get(number).get("coordinates") for number in (0, 1)] == ["GCJ02", None]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cascade.timer import BREATH_SECONDS, Timer
+from cascade.timer import BREATH_SECONDS, BREATHLESS_SECONDS, PULSE_SECONDS, Timer
 from tests.clock import VirtualLoop, run
 
 
@@ -88,5 +88,61 @@ def test_a_bug_costs_its_turn_only() -> None:
         async with running(due):
             await asyncio.sleep(20.0)
         assert due.served == pytest.approx([1.0, 5.0])
+
+    run(scenario())
+
+
+class Watch:
+    """What a timer told of hold-ups: how long, and when it was over."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, float]] = []
+
+    def __call__(self, seconds: float, now: float) -> None:
+        self.told.append((seconds, now))
+
+
+def test_a_hold_up_between_two_deadlines_is_told_of_before_the_next() -> None:
+    """Nobody was due while it lasted, and yet what peers sent then may be lost (Q15)."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        due, watch = Due(200.0), Watch()
+        timer = Timer(loop, due.deadline, due.turn, watch)
+        task = asyncio.create_task(timer.run())
+        await asyncio.sleep(60.0)
+        loop._now += 90.0
+        await asyncio.sleep(100.0)
+        ((seconds, until),) = watch.told
+        assert 90.0 - PULSE_SECONDS <= seconds <= 90.0
+        assert until == pytest.approx(150.0)
+        assert 200.0 in [pytest.approx(moment) for moment in due.served]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(scenario())
+
+
+def test_a_loop_that_stays_behind_judges_in_the_end() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        due, watch = Due(1.0), Watch()
+        timer = Timer(loop, due.deadline, due.turn, watch)
+
+        def burden() -> None:  # each turn of the loop takes a second
+            loop._now += 1.0
+            if loop.time() < 60.0:
+                loop.call_later(0.01, burden)
+
+        loop.call_at(0.6, burden)
+        task = asyncio.create_task(timer.run())
+        await asyncio.sleep(100.0)
+        served = [moment for moment in due.served if moment >= 1.0]
+        assert BREATHLESS_SECONDS <= served[0] <= BREATHLESS_SECONDS + 5.0
+        assert sum(seconds for seconds, _ in watch.told) > BREATHLESS_SECONDS / 2
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     run(scenario())

@@ -63,6 +63,17 @@ class SideEnd:
         self._side = side
 
     @property
+    def on_signal(self) -> Callable[[bool], None]:
+        return self._end.on_signal
+
+    @on_signal.setter
+    def on_signal(self, gate: Callable[[bool], None]) -> None:
+        self._end.on_signal = on_side(self._side, gate)
+
+    def signal(self, *, recording: bool) -> None:
+        self._end.signal(recording=recording)
+
+    @property
     def on_arrival(self) -> Callable[[Crossing], None]:
         return self._end.on_arrival
 

@@ -10,6 +10,7 @@ from cascade.crossing import (
     Ask,
     CatalogBatch,
     Crossing,
+    Encoding,
     End,
     NoAnswer,
     Notice,
@@ -18,6 +19,7 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.model.commands.broadcast import AskBroadcast, Broadcast
 from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.commands.device_info import AskDeviceInfo, DeviceInfo
 from cascade.model.commands.device_status import AskDeviceStatus, DeviceStatus
@@ -26,6 +28,7 @@ from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows
 from gateway.chamber.audit import AuditUnavailable
 from gateway.chamber.policy import Rule
+from gateway.words import saying
 
 LOWER = PlatformId("44010000002000000001")
 UPPER = PlatformId("44000000002000000001")
@@ -64,7 +67,7 @@ class Recorded:
 
     def record(self, entry: Mapping[str, Any]) -> None:
         if self.broken:
-            raise AuditUnavailable("The disk is full.")
+            raise AuditUnavailable(saying("audit_file.torn", file="audit.jsonl"))
         self.entries.append(entry)
 
 
@@ -130,6 +133,7 @@ _status = st.builds(
 _info = st.builds(
     DeviceInfo, target=_channels, result=st.just("ok"), name=_text, channels=st.none() | st.integers(0, 99)
 )
+_broadcast = st.builds(Broadcast, target=_channels, result=st.sampled_from(["ok", "error"]))
 _presence = st.builds(
     Presence,
     states=st.lists(st.builds(PeerState, _names.map(PlatformId), st.booleans()), max_size=3).map(tuple),
@@ -154,13 +158,23 @@ def _crossing(kind: Callable[..., Crossing], **fields: st.SearchStrategy[Any]) -
 
 CROSSINGS: st.SearchStrategy[Crossing] = st.one_of(
     _crossing(
-        Ask, payload=st.builds(AskDeviceInfo, target=_channels) | st.builds(AskDeviceStatus, target=_channels)
+        Ask,
+        payload=st.builds(AskDeviceInfo, target=_channels)
+        | st.builds(AskDeviceStatus, target=_channels)
+        | st.builds(AskBroadcast, target=_channels),
     ),
-    _crossing(Answer, payload=_info | _status, part=st.integers(1, 9), last=st.booleans()),
+    _crossing(Answer, payload=_info | _status | _broadcast, part=st.integers(1, 9), last=st.booleans()),
     _crossing(NoAnswer, action=_text, failure=st.sampled_from(["refused", "timeout"]), rule=_text),
     _crossing(Notice, payload=_presence | st.builds(ControlPtz, target=_channels, movement=_movements)),
     _crossing(CatalogBatch, change=st.sampled_from(["present", "gone"]), rows=_row_dicts.map(Rows.build)),
-    _crossing(StreamOpen, channel=_channels, action=_text, stream_number=st.integers(0, 3)),
+    _crossing(
+        StreamOpen,
+        channel=_channels,
+        action=_text,
+        stream_number=st.integers(0, 3),
+        invitation=st.integers(0, 3),
+        encodings=st.lists(st.sampled_from(get_args(Encoding)), max_size=3).map(tuple),
+    ),
     _crossing(
         StreamOffered,
         channel=_channels,

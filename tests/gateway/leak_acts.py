@@ -1,4 +1,4 @@
-"""What is played in the leak proof: registration, catalog, questions, pictures, and all that goes wrong."""
+"""What is played in the leak proof: registration, catalog, questions, media, and all that goes wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +11,8 @@ from tests.gateway.apart import PREFIX, Apart, apart
 from tests.gateway.leak_media import pictures, refusals
 from tests.gateway.leak_peers import Lower, Stage, Upper
 from tests.gateway.leak_plot import Plot
+from tests.gateway.leak_silence import silences
+from tests.gateway.leak_voice import voices
 from tests.gateway.marked import XML, Peer
 from tests.gateway.world import Link
 
@@ -22,6 +24,8 @@ async def play(stage: Stage) -> None:
     await commands_that_cross(stage)
     await pictures(stage)
     await refusals(stage)
+    await voices(stage)
+    await silences(stage)
     await trash(stage)
     await changes(stage)
     await away(stage)
@@ -57,6 +61,8 @@ def first_catalog(lower: Lower) -> list[str]:
         lower.named(plot.kept_branch, plot.group, shared=False),
         *(lower.item(id, shared=True) for id in lower.shown),
         *(lower.item(id, shared=False) for id in (*lower.kept, plot.single) if id),
+        *([lower.named(plot.within, plot.kept_branch, shared=False)] if plot.within else []),
+        *([lower.named(plot.deep, plot.within, shared=True)] if plot.deep else []),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The two platforms of the leak proof: what the lower tells, what the upper asks."""
+"""The two platforms of the leak proof: what the lower tells, what the upper asks and announces."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -29,6 +29,7 @@ class Lower(Peer):
         self.items: dict[str, str] = {}  # as they are told, until somebody wants them anew
         self.catalog: Callable[[], list[str]] = lambda: []
         self.catalogs = 0
+        self.notices: Callable[[Message], None] = lambda message: None  # of a broadcast
         self.scene = "first"
         self.alive = False
         self.answers["MESSAGE"] = self._asked
@@ -190,6 +191,8 @@ class Lower(Peer):
             self.send(self.message("device info", self._info(sn, target)))
         elif kind == "DeviceStatus":
             self.send(self.message("device status", self._status(sn, target)))
+        elif kind == "Broadcast":
+            self.notices(message)
 
     def _info(self, sn: str, target: str) -> str:
         def w(name: str) -> str:

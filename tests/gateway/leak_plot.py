@@ -35,6 +35,8 @@ class Plot:
     shared_branch: str = ""
     kept_branch: str = ""
     single: str = ""  # a camera of the kept branch that a rule shares by its own id
+    within: str = ""  # an organisation in the kept branch that no rule names
+    deep: str = ""  # a camera of that organisation, shared as the single one
 
     def __post_init__(self) -> None:
         below, above = self.below, self.above
@@ -82,7 +84,8 @@ class Plot:
             )
             for side in SIDES
         )
-        single = [("single", up, "catalog.rows", f"id:{self.single}", "allow")] if self.single else []
+        alone = '", "'.join(f"id:{id}" for id in (self.single, self.deep) if id)
+        single = [("single", up, "catalog.rows", alone, "allow")] if alone else []
         rules = [
             *single,
             ("keep", up, "catalog.rows", f"branch:{self.kept_branch}", "deny"),
@@ -94,6 +97,8 @@ class Plot:
             ("ask", down, "query.*", "*", "allow"),
             ("keep-live", down, "media.live", f"branch:{self.kept_branch}", "deny"),
             ("live", down, "media.live", "*", "allow"),
+            ("keep-speak", down, "media.broadcast", f"branch:{self.kept_branch}", "deny"),
+            ("speak", down, "media.broadcast", "*", "allow"),
         ]
         names = ("id", "direction", "action", "channels", "verdict")
         return (

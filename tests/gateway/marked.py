@@ -306,6 +306,7 @@ def sdp(
     session: str = "Play",
     description: str = "",
     payloads: tuple[str, ...] = ("96 PS/90000",),
+    media: str = "video",
 ) -> bytes:
     """A session description with a marker in every line that it may have."""
 
@@ -335,7 +336,7 @@ def sdp(
         f"a=tool:{m('a=tool')}",
         f"a={m('unknown a= flag')}",
         f"a={m('unknown a=')}:{peer.words(f'{where}, unknown a= value')}",
-        f"m=video {port} RTP/AVP {numbers}",
+        f"m={media} {port} RTP/AVP {numbers}",
         f"i={m('i= of the media')}",
         f"b=AS:{peer.marks.digits(f'{peer.name}: {where}, b=AS', 7)}",
         f"k=base64:{m('k= of the media')}",

@@ -343,5 +343,5 @@ def test_wrong_passwords_make_one_line_not_one_each(caplog: pytest.LogCaptureFix
         run(scenario())
     lines = [record for record in caplog.records if record.getMessage() == "registrations.refused"]
     assert [line.__dict__["count"] for line in lines] == [1] * len(lines)
-    assert lines[0].__dict__["first"] == [f"{LOWER_ID} from {LOWER}"]
+    assert lines[0].__dict__["first"] == [f"{LOWER_ID} @ {LOWER}"]
     assert 3 <= len(lines) <= 5

@@ -1,5 +1,6 @@
 """The command line as a person meets it: words on the right stream, and exit codes."""
 
+import errno
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from msgspec.structs import fields
 from typer.testing import CliRunner, Result
 
 from gateway.chamber.audit import Audit, AuditUnavailable
+from gateway.chamber.head import beside
 from gateway.cli import build
 from gateway.cli.check import is_ours
 from gateway.config import (
@@ -32,10 +34,12 @@ from gateway.config import (
     load_secrets,
 )
 from gateway.store.sqlite.writer import StoreUnavailable
-from gateway.words import LANGUAGES, Language, Words
+from gateway.words import LANGUAGES, Language, Told, Words, saying
 from gateway.words.choice import VARIABLES
 
 IDENTIFIERS: Final = {
+    *("anchor", "HASH", "NUMBER"),
+    *("certs", "issue", "list", "revoke", "folder", "days", "DAYS", "ID", "SIDE", "outer", "inner"),
     *("lockgate", "root", "run", "check", "init", "audit", "verify", "lang", "version", "help", "config"),
     *("gateway", "secrets", "toml", "en", "zh", "FILE", "DIR", "LANG", "GB", "Ctrl", "SIGTERM"),
 }
@@ -213,7 +217,11 @@ def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
 
 @pytest.mark.parametrize(
     "error",
-    [AuditUnavailable("The disk is full."), StoreUnavailable("The disk is full."), OSError(98, "In use")],
+    [
+        AuditUnavailable(saying("audit_file.torn", file="audit.jsonl")),
+        StoreUnavailable(saying("store.newer", file="state.db", step=2, known=1)),
+        OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)),
+    ],
 )
 def test_run_says_in_a_sentence_why_it_cannot(
     example: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -224,7 +232,8 @@ def test_run_says_in_a_sentence_why_it_cannot(
     play_app(monkeypatch, served)
     result = lockgate("run", "--config", example / "gateway.toml")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"The gateway cannot run: {error}")
+    said = error.said if isinstance(error, Told) else "the system reports: Address already in use."
+    assert result.stderr.startswith(f"The gateway cannot run: {said}")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -263,11 +272,33 @@ def test_an_edited_audit_file_is_named(audit_file: Path) -> None:
 
 def test_a_torn_audit_file_is_said_to_have_been(audit_file: Path) -> None:
     audit_file.write_bytes(audit_file.read_bytes()[:-10])
+    beside(audit_file).unlink()  # a crash before the disk had that record, so the head did not know it
     assert lockgate("audit", "verify", audit_file).exit_code == 1
     Audit(audit_file).close()
     result = lockgate("audit", "verify", audit_file)
     assert result.exit_code == 0
     assert "1 torn by a crash" in result.stdout
+
+
+def test_a_cut_audit_file_is_named_and_an_anchor_is_given_for_later(audit_file: Path) -> None:
+    whole = lockgate("audit", "verify", audit_file)
+    assert "There is no head file" not in whole.stdout
+    anchor = whole.stdout.split()[-1]
+    assert anchor.endswith("@3")
+    audit_file.write_bytes(audit_file.read_bytes().partition(b"\n")[0] + b"\n")
+    cut = lockgate("audit", "verify", audit_file)
+    assert cut.exit_code == 1
+    assert "Records 2 to 3 are missing at the end: the head file knows of them." in cut.stderr
+    beside(audit_file).unlink()
+    alone = lockgate("audit", "verify", audit_file)
+    assert alone.exit_code == 0
+    assert f"There is no head file {beside(audit_file)} beside it" in alone.stdout
+    cut = lockgate("audit", "verify", audit_file, "--anchor", anchor)
+    assert cut.exit_code == 1
+    assert "Records 2 to 3 are missing at the end: the given anchor knows of them." in cut.stderr
+    bad = lockgate("audit", "verify", audit_file, "--anchor", "3")
+    assert bad.exit_code == 2
+    assert bad.stderr.startswith("3 is no anchor. Write the 64 digits of the hash, @ and the number")
 
 
 def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
@@ -281,7 +312,7 @@ def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
     [
         (
             ["nonsense"],
-            "There is no command 'nonsense'; there are run, check, init, audit.",
+            "There is no command 'nonsense'; there are run, check, init, audit, certs.",
             "没有“nonsense”",
         ),
         (["run", "--nonsense"], "There is no option --nonsense.", "没有 --nonsense 这个选项。"),
@@ -306,7 +337,13 @@ def test_misuse_exits_2_with_one_sentence_and_where_help_is(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["init"], ["audit"], ["audit", "verify"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([], ["run"], ["check"], ["init"], ["audit"], ["audit", "verify"], ["certs"]),
+        *(["certs", "init"], ["certs", "issue"], ["certs", "list"], ["certs", "revoke"]),
+    ],
+)
 def test_help_is_in_one_language_and_fits_a_terminal(command: list[str], language: Language) -> None:
     result = lockgate(*command, "--help", language=language)
     assert (result.exit_code, result.stderr) == (0, "")

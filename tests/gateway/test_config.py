@@ -110,7 +110,12 @@ def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     us = config.outer.us()
     assert (us.id, us.domain, us.name) == (GbId("44010000002000000999"), "4401000000", "Lockgate")
     assert config.outer.lowers() == {
-        LOWER: LowerPeer(id=LOWER, networks=("127.0.1.0/24",), media_networks=("127.0.1.0/24",))
+        LOWER: LowerPeer(
+            id=LOWER,
+            networks=("127.0.1.0/24",),
+            media_networks=("127.0.1.0/24",),
+            domain="4401000000",
+        )
     }
     assert config.inner.uppers() == {
         UPPER: UpperPeer(

@@ -8,7 +8,7 @@ import pytest
 from cascade.crossing import CatalogBatch, Crossing
 from gateway.app import SideName
 from gateway.store.memory import MemoryStore
-from interop.demo.scene import KEPT_BRANCH
+from interop.demo.cast import KEPT_BRANCH
 from interop.sim.catalog import Tree
 from interop.sim.playing import PlayReport
 from interop.sim.upper import PlayRefused
@@ -83,7 +83,11 @@ def test_rows_kept_back_are_counted_by_their_rule(link: Link) -> None:
             await here.shown()
             assert here.gateway.outer.counters.rows_refused == {"no-schools": len(here.kept()) + 1}
             batches = [record for record in here.audit("outer") if record["kind"] == "CatalogBatch"]
-            assert [record["verdict"] for record in batches] == ["passed"]
+            assert [(each["details"]["change"], each["verdict"], each["rule"]) for each in batches] == [
+                ("anew", "passed", "always"),
+                ("whole", "passed", "always"),
+                ("present", "passed", "row-by-row"),
+            ]
 
     run(scenario())
 

@@ -146,7 +146,8 @@ def test_without_an_audit_nothing_crosses(door: int) -> None:
         await settled()
         assert lock.delivered == ([], [])
         if door == 0:
-            assert (verdict.passes, verdict.rule, verdict.reason) == (None, "audit", "The disk is full.")
+            assert (verdict.passes, verdict.rule) == (None, "audit")
+            assert "Free space on its disk" in str(verdict.reason)
             assert lock.inner.counters.refused == {"audit": 1}
             assert lock.audits[1].entries == []
         else:
@@ -186,7 +187,7 @@ def test_a_link_that_takes_nothing_is_a_refusal_on_record() -> None:
         lock.inner._link = Down(lock.loop)
         verdict = lock.inner.send(ask())
         assert (verdict.passes, verdict.rule) == (None, "link")
-        assert "the cable is out" in verdict.reason
+        assert "the cable is out" in str(verdict.reason)
         assert [entry["rule"] for entry in lock.audits[0].entries] == ["out", "link"]
         assert lock.inner.counters.passed == {}
 

@@ -8,8 +8,9 @@ from cascade.manscdp import keepalive
 from cascade.model.ids import PeerName
 from interop.sim.upper import PlayRefused
 from tests.clock import run
-from tests.gateway.bodies import CAMERAS, GROUP, ORGANISATION, item, page
+from tests.gateway.bodies import CAMERAS, GROUP, ORGANISATION, answer, item, page
 from tests.gateway.by_hand import below
+from tests.gateway.packets import stream
 from tests.gateway.world import LOWER_ID, Link, World, text
 
 ALARM = "44010600001340000001"
@@ -175,6 +176,53 @@ def test_q30_q31_q32_odd_fields_cost_themselves_and_are_never_passed_on(link: Li
     run(scenario())
 
 
+@pytest.mark.parametrize("system", ["WGS84", "GCJ02", "unknown"])
+def test_q32_a_place_is_kept_with_its_system_and_not_converted(link: Link, system: str) -> None:
+    """It stands in the row beyond the lock; the catalog that is shown above has no word for it."""
+
+    async def scenario() -> None:
+        written = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\ncoordinates = "{system}"'})
+        place = "<Longitude>113.361200</Longitude><Latitude>23.124680</Latitude>"
+        tree = (
+            item(CAMERAS[0], place),
+            item(CAMERAS[1], "<Longitude>23.124680</Longitude><Latitude>113.361200</Latitude>"),
+            item(CAMERAS[2], f"{place}<Coordinates>BD09</Coordinates><CoordinateSystem>2</CoordinateSystem>"),
+        )
+        async with below(link, show=tree, written=written) as (here, _lower):
+            rows = [row(here, name) for name in CAMERAS]
+            assert [found.get("coordinates") for found in rows] == [system, None, system]
+            assert (rows[0]["longitude"], rows[0]["latitude"]) == ("113.361200", "23.124680")
+            seen = await upward(here)
+            assert (seen[CAMERAS[0]]["Longitude"], seen[CAMERAS[0]]["Latitude"]) == (
+                "113.361200",
+                "23.124680",
+            )
+            assert "coordinates" not in str(seen).lower()
+            assert system not in str(seen)
+
+    run(scenario())
+
+
+def test_q32_a_system_that_is_corrected_reaches_the_rows_that_are_there(link: Link) -> None:
+    async def scenario() -> None:
+        tree = [item(CAMERAS[0], "<Longitude>113.36</Longitude><Latitude>23.12</Latitude>")]
+        async with below(link, show=tree) as (here, lower):
+            assert row(here, CAMERAS[0])["coordinates"] == "WGS84"
+            configured = here.folder / "gateway.toml"
+            written = configured.read_text()
+            corrected = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\ncoordinates = "GCJ02"'})
+            assert configured.read_text() != corrected
+            configured.write_text(corrected)
+            assert written == text()
+            await here.kill()
+            assert row(here, CAMERAS[0])["coordinates"] == "WGS84"
+            await lower.page(await lower.asked(), 1, *tree)
+            await asyncio.sleep(1.0)
+            assert row(here, CAMERAS[0])["coordinates"] == "GCJ02"
+
+    run(scenario())
+
+
 def test_q20_to_q24_and_q33_broken_text_costs_no_item(link: Link) -> None:
     async def scenario() -> None:
         items = (
@@ -247,6 +295,107 @@ def test_q14_a_fault_is_flagged_and_the_lease_goes_on(link: Link) -> None:
             await lower.say(keepalive.write(sn=7, device_id=me))
             view = here.gateway.outer.side.as_upper.state()[0]
             assert (view.fault, view.faulty) == (False, ())
+
+    run(scenario())
+
+
+BY_POLICY = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\nfault = "offline"'})
+
+
+async def states(here: World) -> dict[str, str]:
+    """What the upper platform reads as the state of each camera."""
+    seen = await upward(here)
+    return {name: seen[name]["Status"] for name in CAMERAS}
+
+
+def test_q14_by_policy_who_is_not_well_is_offline_until_a_good_keepalive(link: Link) -> None:
+    async def scenario() -> None:
+        async with below(link, written=BY_POLICY) as (here, lower):
+            lower.stop_keepalives()
+            me = PeerName(LOWER_ID)
+            face = here.gateway.outer.side.as_upper
+            for number in range(4):  # its lease goes on all the same
+                assert (await lower.say(keepalive.write(sn=number, device_id=me, ok=False))).start[
+                    8:
+                ] == "200 OK"
+                await asyncio.sleep(60.0)
+                (view,) = face.state()
+                assert (view.online, view.fault, face.bound) == (False, True, 1)
+                assert set((await states(here)).values()) == {"OFF"}
+            with pytest.raises(PlayRefused) as refused:
+                async with here.upper.play(CAMERAS[0]):
+                    pass
+            assert refused.value.status == 480
+            assert lower.count("INVITE") == 0
+            await lower.say(keepalive.write(sn=7, device_id=me))
+            await asyncio.sleep(1.0)
+            assert face.state()[0].online
+            assert set((await states(here)).values()) == {"ON"}
+
+    run(scenario())
+
+
+def test_q14_by_policy_a_stream_of_who_is_not_well_ends(link: Link) -> None:
+    async def scenario() -> None:
+        async with below(link, written=BY_POLICY) as (here, lower):
+
+            async def serve() -> None:
+                invite = await lower.invited()
+                lower.reply(invite, "200 OK", body=answer())
+                await lower.wait("ACK")
+                with stream(here, invite) as media:
+                    await media.run(50)
+
+            serving = asyncio.ensure_future(serve())
+            async with here.upper.play(CAMERAS[0]) as playing:
+                await asyncio.sleep(1.0)
+                await lower.say(keepalive.write(sn=1, device_id=PeerName(LOWER_ID), ok=False))
+                await asyncio.sleep(1.0)
+                assert playing.ended is not None
+                await lower.wait("BYE")
+            await serving
+
+    run(scenario())
+
+
+def test_q14_by_policy_broken_children_are_off_as_long_as_they_are_listed(link: Link) -> None:
+    async def scenario() -> None:
+        tree = (item(CAMERAS[0]), item(CAMERAS[1], "<Status>OFF</Status>"), item(CAMERAS[2], ""))
+        async with below(link, written=BY_POLICY, show=tree) as (here, lower):
+            me = PeerName(LOWER_ID)
+            own = dict(zip(CAMERAS, ("ON", "OFF", "ON"), strict=True))
+            assert await states(here) == own
+            for broken in ((CAMERAS[0], CAMERAS[2], "unknown"), (CAMERAS[2],), (CAMERAS[1],), ()):
+                await lower.say(keepalive.write(sn=1, device_id=me, faulty=broken))
+                await asyncio.sleep(1.0)
+                expected = {name: "OFF" if name in broken else state for name, state in own.items()}
+                assert await states(here) == expected
+                assert here.gateway.outer.side.as_upper.state()[0].online
+            await lower.say(keepalive.write(sn=1, device_id=me, faulty=CAMERAS))
+            await lower.register(0)
+            await lower.register()
+            await lower.page(await lower.asked(), 3, *tree)  # and its rows come anew
+            await asyncio.sleep(1.0)
+            assert await states(here) == own
+
+    run(scenario())
+
+
+def test_q14_by_policy_a_catalog_does_not_lift_what_the_keepalive_says(link: Link) -> None:
+    async def scenario() -> None:
+        async with below(link, written=BY_POLICY) as (here, lower):
+            me = PeerName(LOWER_ID)
+            await lower.say(keepalive.write(sn=1, device_id=me, faulty=CAMERAS[:1]))
+            await asyncio.sleep(3590.0)
+            await lower.page(await lower.asked(), 3, *(item(name, called="Anew") for name in CAMERAS))
+            await asyncio.sleep(1.0)
+            assert row(here, CAMERAS[0])["name"] == "Anew"
+            assert set((await states(here)).values()) == {"ON"}  # keepalives since then say all is well
+            await lower.say(keepalive.write(sn=2, device_id=me, faulty=CAMERAS[:1]))
+            await asyncio.sleep(0.1)
+            here.gateway.outer.side.as_upper.offer_all()
+            await asyncio.sleep(1.0)
+            assert list((await states(here)).values()) == ["OFF", "ON", "ON"]
 
     run(scenario())
 

@@ -12,13 +12,14 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
-from cascade.crossing import CatalogBatch, Crossing
+from cascade.crossing import CatalogBatch, Crossing, StreamOffered
 from cascade.model.index import Rows
 from gateway.chamber.link import LinkEnd
 from tests.clock import run
 from tests.gateway.apart import STORES, Apart
 from tests.gateway.leak_acts import registration, shown_above, staged, until
 from tests.gateway.leak_plot import Plot
+from tests.gateway.leak_voice import voice
 from tests.gateway.markers import Haystack, Marks
 from tests.gateway.test_leak import leaks
 from tests.gateway.world import LINKS, Link
@@ -92,9 +93,20 @@ def test_leak_search_finds_every_form_of_a_number() -> None:
 class Leaking:
     """A link with something to hide: what it lets through is not what was judged."""
 
-    def __init__(self, end: LinkEnd, change: Callable[[CatalogBatch], Rows]) -> None:
+    def __init__(self, end: LinkEnd, change: Callable[[Crossing], Crossing]) -> None:
         self._end = end
         self._change = change
+
+    @property
+    def on_signal(self) -> Callable[[bool], None]:
+        return self._end.on_signal
+
+    @on_signal.setter
+    def on_signal(self, gate: Callable[[bool], None]) -> None:
+        self._end.on_signal = gate
+
+    def signal(self, *, recording: bool) -> None:
+        self._end.signal(recording=recording)
 
     @property
     def on_arrival(self) -> Callable[[Crossing], None]:
@@ -105,18 +117,31 @@ class Leaking:
         self._end.on_arrival = gate
 
     def deliver(self, sent: Crossing) -> None:
-        if isinstance(sent, CatalogBatch) and sent.change == "present":
-            sent = replace(sent, rows=self._change(sent))
-        self._end.deliver(sent)
+        self._end.deliver(self._change(sent))
 
 
-def in_base64(sent: CatalogBatch, plot: Plot) -> Rows:
+def with_columns(sent: Crossing, **columns: str) -> Crossing:
+    if not (isinstance(sent, CatalogBatch) and sent.change == "present"):
+        return sent
+    return replace(sent, rows=Rows.build([sent.rows.get(at) | columns for at in range(len(sent.rows))]))
+
+
+def in_base64(sent: Crossing, plot: Plot) -> Crossing:
     secret = base64.b64encode(ip_address(plot.lower_host).packed + plot.lower_host.encode()).decode()
-    return Rows.build([row | {"model": secret} for row in map(sent.rows.get, range(len(sent.rows)))])
+    return with_columns(sent, model=secret)
 
 
-def without_names(sent: CatalogBatch, _plot: Plot) -> Rows:
-    return Rows.build([row | {"name": "-"} for row in map(sent.rows.get, range(len(sent.rows)))])
+def without_names(sent: Crossing, _plot: Plot) -> Crossing:
+    return with_columns(sent, name="-")
+
+
+def with_its_speaker(sent: Crossing, plot: Plot) -> Crossing:
+    """An offer of a voice whose f= says, backwards, who speaks."""
+    return replace(sent, description=plot.upper_host[::-1]) if isinstance(sent, StreamOffered) else sent
+
+
+def without_a_format(sent: Crossing, _plot: Plot) -> Crossing:
+    return replace(sent, description="") if isinstance(sent, StreamOffered) else sent
 
 
 async def glimpsed(link: Link, plot: Plot) -> Apart:
@@ -124,6 +149,14 @@ async def glimpsed(link: Link, plot: Plot) -> Apart:
         await registration(stage)
         await until(lambda: set(stage.lower.shown) <= shown_above(stage))
         await stage.upper.asks("Catalog", stage.upper.us, "catalog query")
+    return stage.here
+
+
+async def overheard(link: Link, plot: Plot) -> Apart:
+    async with staged(link, plot, STORES["memory-store"]) as stage:
+        await registration(stage)
+        await until(lambda: set(stage.lower.shown) <= shown_above(stage))
+        await voice(stage, "upper")
     return stage.here
 
 
@@ -135,7 +168,7 @@ async def glimpsed(link: Link, plot: Plot) -> Apart:
     ],
 )
 def test_leak_proof_sees_a_crossing_that_leaks_and_one_that_loses(
-    link: Link, change: Callable[[CatalogBatch, Plot], Rows], where: str
+    link: Link, change: Callable[[Crossing, Plot], Crossing], where: str
 ) -> None:
     """The product's promise is proven by a test that can fail: both ways, and says where."""
     plot = Plot("outer")
@@ -145,6 +178,27 @@ def test_leak_proof_sees_a_crossing_that_leaks_and_one_that_loses(
         return Leaking(outer, lambda sent: change(sent, plot)), inner
 
     found = leaks(run(glimpsed(leaking, plot)), plot)
+    assert any(where in leak for leak in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (with_its_speaker, "the upper's address is in the other's network (reversed"),
+        (without_a_format, "f= is missing in the other's network"),
+    ],
+)
+def test_leak_proof_sees_a_voice_that_leaks_and_one_that_loses(
+    link: Link, change: Callable[[Crossing, Plot], Crossing], where: str
+) -> None:
+    """The product's promise is proven downward too: what is said of a voice is what its field may carry."""
+    plot = Plot("outer")
+
+    def leaking(loop: asyncio.AbstractEventLoop) -> tuple[LinkEnd, LinkEnd]:
+        outer, inner = link(loop)
+        return outer, Leaking(inner, lambda sent: change(sent, plot))
+
+    found = leaks(run(overheard(leaking, plot)), plot)
     assert any(where in leak for leak in found), found
 
 

@@ -136,6 +136,22 @@ async def test_what_comes_before_there_is_a_gate_is_kept() -> None:
         assert await inbox.hold(6) == [ask(correlation=number) for number in range(6)]
 
 
+async def test_what_a_door_says_of_itself_comes_in_its_order_and_has_no_content() -> None:
+    async with stream() as (here, there):
+        inbox = Inbox()
+        heard: list[tuple[int, bool]] = []
+        there.on_arrival = inbox
+        there.on_signal = lambda recording: heard.append((len(inbox.crossings), recording))
+        here.signal(recording=False)
+        here.deliver(ask())
+        here.signal(recording=True)
+        here.deliver(ask())
+        await inbox.hold(2)
+        assert heard == [(0, False), (1, True)]
+        here.close("maintenance")
+        here.signal(recording=False)  # lost, like the link
+
+
 async def test_closing_tells_the_other_end_why() -> None:
     async with stream() as (here, there):
         there.on_arrival = Inbox()
@@ -163,7 +179,9 @@ GOOD = frame(Kind.CROSSING, 0, encode(ask()))
         (struct.pack("!IBBQ", MAX_CROSSING_BYTES + 11, VERSION, 1, 0), "a frame of"),
         (struct.pack("!IBBQ", 9, VERSION, 1, 0), "a frame of 9 bytes"),
         (struct.pack("!IBBQ", 10, 2, 1, 0), "version 2; this end speaks 1"),
-        (struct.pack("!IBBQ", 10, VERSION, 3, 0), "kind 3"),
+        (struct.pack("!IBBQ", 10, VERSION, 5, 0), "kind 5"),
+        (frame(Kind.SHUT, 0, b"a secret"), "a frame of 18 bytes"),
+        (frame(Kind.OPEN, 0, b"x"), "a frame of 11 bytes"),
         (struct.pack("!IBBQ", 10, VERSION, 1, 1), "sequence 1 where 0 was due"),
         (GOOD + GOOD, "sequence 0 where 1 was due"),
         (frame(Kind.CROSSING, 0, b"no crossing"), "not a crossing"),

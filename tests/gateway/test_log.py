@@ -48,6 +48,11 @@ def test_an_event_with_fields_is_an_object_with_them() -> None:
     }
 
 
+def test_a_list_is_shown_by_its_items() -> None:
+    line = written(ConsoleFormatter(), "peers.changed", first=[("one", "registered"), ("two", "expired")])
+    assert line.endswith('first="one registered, two expired"')
+
+
 def test_a_field_cannot_replace_the_event() -> None:
     assert json.loads(written(JsonFormatter(), "relay.opened", event="other"))["event"] == "relay.opened"
 

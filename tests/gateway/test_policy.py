@@ -10,7 +10,7 @@ from cascade.crossing import BACK, Ask, CatalogBatch, Crossing, Direction, NoAns
 from cascade.model.commands import Command
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
-from gateway.chamber.policy import MAX_SELECTORS, CompiledRules, Rule, judge, matches
+from gateway.chamber.policy import MAX_SELECTORS, Asked, CompiledRules, Rule, judge, matches
 from tests.gateway.chamber_ground import (
     CROSSINGS,
     LOWER,
@@ -43,6 +43,7 @@ NO_SCHOOLS_ROWS = rule(
     channels=(f"branch:{SCHOOLS}",),
     verdict="deny",
 )
+ABOVE = Asked(UPPER, "outward")
 SHARE = rule("share", direction="inward", action="catalog.rows")
 
 
@@ -62,8 +63,8 @@ def test_no_match_is_refused_by_default_and_says_what_to_do() -> None:
     verdict = decide([rule("queries", action="query.*")], stream_open())
     assert verdict.passes is None
     assert verdict.rule == "default"
-    assert str(ROAD_CAMERA) in verdict.reason
-    assert 'action "media.live"' in verdict.reason
+    assert str(ROAD_CAMERA) in str(verdict.reason)
+    assert 'action "media.live"' in str(verdict.reason)
 
 
 def test_the_first_rule_that_matches_decides() -> None:
@@ -72,9 +73,15 @@ def test_the_first_rule_that_matches_decides() -> None:
     assert decide([NO_SCHOOLS, LIVE], stream_open(ROAD_CAMERA)).passes == stream_open(ROAD_CAMERA)
 
 
+def test_a_refusal_ends_the_sentence_of_its_rule_once() -> None:
+    closed = rule("closed", verdict="deny", reason="Closed for good.")
+    said = str(decide([closed], stream_open(SCHOOL_CAMERA)).reason)
+    assert "Closed for good. To allow it" in said
+
+
 def test_a_refusal_names_rule_channel_and_why() -> None:
     reason = decide([NO_SCHOOLS, LIVE], stream_open(SCHOOL_CAMERA)).reason
-    assert reason == (
+    assert str(reason) == (
         f'Rule "no-schools" refused {SCHOOL_CAMERA}: schools stay private. '
         "To allow it, add a rule above it or narrow its channels."
     )
@@ -188,10 +195,10 @@ def test_peers_that_no_rule_names_share_what_was_compiled() -> None:
 
 def test_an_answer_is_judged_by_the_rule_of_its_question() -> None:
     queries = [rule("queries", action="query.*", peer=UPPER)]
-    assert decide(queries, answer(), "inward", asker=UPPER).rule == "queries"
-    assert decide(queries, answer(), "inward", asker=OTHER_UPPER).rule == "default"
-    assert decide([rule("live", peer=UPPER)], offered(), "inward", asker=UPPER).passes == offered()
-    assert decide([rule("inward", direction="inward")], answer(), "inward", asker=UPPER).rule == "default"
+    assert decide(queries, answer(), "inward", asked=ABOVE).rule == "queries"
+    assert decide(queries, answer(), "inward", asked=Asked(OTHER_UPPER, "outward")).rule == "default"
+    assert decide([rule("live", peer=UPPER)], offered(), "inward", asked=ABOVE).passes == offered()
+    assert decide([rule("inward", direction="inward")], answer(), "inward", asked=ABOVE).rule == "default"
 
 
 def test_an_answer_to_nothing_is_refused() -> None:
@@ -259,7 +266,7 @@ def test_a_name_never_passes_because_of_another(rules: list[Rule], keys: list[Ch
 def test_a_verdict_is_the_crossing_itself_or_nothing_or_fewer_rows(
     rules: list[Rule], crossing: Crossing, direction: Direction
 ) -> None:
-    passes = decide(rules, crossing, direction, asker=UPPER).passes
+    passes = decide(rules, crossing, direction, asked=Asked(UPPER, BACK[direction])).passes
     if isinstance(crossing, CatalogBatch) and passes is not None:
         assert isinstance(passes, CatalogBatch)
         assert set(passes.rows.ids()) <= set(crossing.rows.ids())

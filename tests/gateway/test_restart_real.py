@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from gateway.chamber import chain
-from interop.demo.scene import INNER_ID, LOWER_ID, UPPER_ID, open_platforms, write_config
+from interop.demo.cast import INNER_ID, LOWER_ID, UPPER_ID, write_config
+from interop.demo.scene import open_platforms
 from interop.sim.answers import Answers
 from interop.sim.lower import LowerPlatform
+from interop.sim.sending import Behaviour, Senders
 from interop.sim.tasks import Tasks
-from interop.sim.upper import UpperPlatform
-from sip.aio.call import Call
+from interop.sim.upper import PlayRefused, UpperPlatform
+from sip.aio.call import Call, Incoming
 from sip.events import Event
 
 PATIENCE = 60.0
@@ -173,6 +175,34 @@ async def test_after_a_kill_in_mid_play_everything_is_ended_and_there_again(
         async with here.upper.play(channels[0]) as playing:
             await asyncio.wait_for(playing.reached(50), PATIENCE)
         assert here.trails_whole()
+
+
+async def test_an_invite_that_waits_when_the_process_is_killed_is_refused_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invited = asyncio.Event()
+    serve = Senders.invited
+
+    def noted(senders: Senders, incoming: Incoming) -> None:
+        invited.set()
+        serve(senders, incoming)
+
+    monkeypatch.setattr(Senders, "invited", noted)
+    async with scene(tmp_path) as here:
+        channel = (await here.channels())[0]
+        here.lower.senders.behaviours[channel] = Behaviour(answer_seconds=PATIENCE)
+
+        async def watch() -> None:
+            async with here.upper.play(channel):
+                pass
+
+        watching = asyncio.create_task(watch())
+        await asyncio.wait_for(invited.wait(), PATIENCE)
+        await here.gateways[0].end(signal.SIGKILL)
+        await here.start()
+        with pytest.raises(PlayRefused) as refused:
+            await asyncio.wait_for(watching, PATIENCE)
+        assert refused.value.status == 500
 
 
 async def test_no_crossing_that_was_delivered_before_a_kill_lacks_its_record(

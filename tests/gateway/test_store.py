@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cascade.model.ids import PlatformId
 from cascade.model.index import FIELDS, Index, Rows
@@ -93,6 +94,17 @@ async def test_a_dialog_is_kept_as_it_was_last_until_it_is_dropped(store: Store)
     store.drop_dialog("b", "another tag")
     store.drop_dialog("unknown", "ours")
     assert await store.dialogs() == [dialog("b")]
+
+
+async def test_an_invite_that_waits_is_kept_byte_for_byte_until_its_dialog_takes_its_place(
+    store: Store,
+) -> None:
+    request = b"INVITE sip:a@b SIP/2.0\r\nCall-ID: \xc4\xa3\xff\x00\r\n\r\n"
+    waiting = replace(dialog("a"), target="", request=request, media_port=0)
+    store.save_dialog(waiting)
+    assert await store.dialogs() == [waiting]
+    store.save_dialog(dialog("a"))
+    assert await store.dialogs() == [dialog("a")]
 
 
 async def test_ids_come_back_in_the_order_of_making(store: Store) -> None:
@@ -186,6 +198,22 @@ def test_columns_are_the_fields_of_rows() -> None:
     assert tuple(FIELDS) == migrations.COLUMNS
 
 
+async def test_rows_of_an_older_version_are_read_and_take_what_was_added(tmp_path: Path) -> None:
+    before = Database(tmp_path / "catalog.db", migrations.CATALOG[:1])
+    columns = [column for column in migrations.COLUMNS if column not in migrations.ADDED]
+    values = [str(ONE), "1", *("x" for _ in columns[1:])]
+    before.write("row", (f"INSERT INTO row VALUES ({', '.join('?' * len(values))})", [tuple(values)]))
+    await before.close()
+    store = SqliteStore(tmp_path)
+    ((peer, rows),) = await store.catalog()
+    assert (peer, rows.get(0)) == (ONE, dict(zip(columns, values[1:], strict=True)))
+    store.save_rows(ONE, Rows.build([row("1", coordinates="GCJ02")]), [])
+    await store.flush()
+    ((_, rows),) = await store.catalog()
+    assert rows.get(0) == row("1", coordinates="GCJ02")
+    await store.close()
+
+
 @settings(deadline=None, max_examples=20)
 @given(rows=st.lists(st.dictionaries(st.sampled_from(FIELDS[1:]), st.text(max_size=9)), max_size=5))
 def test_any_row_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
@@ -251,6 +279,103 @@ async def test_a_full_queue_refuses_the_newest_and_says_who_loses(
     assert found == [("0",), ("1",), ("2",)]
     assert database.write("id 9", (insert, [("9", "9")]))
     await database.close()
+
+
+class Held:
+    """The writer of a database, made to wait: what is queued meanwhile waits together."""
+
+    def __init__(self, database: Database) -> None:
+        self._go = threading.Event()
+        self._busy = threading.Event()
+        database._queue.put(self._hold)
+        self._busy.wait(10)
+
+    def _hold(self) -> None:
+        self._busy.set()
+        self._go.wait(10)
+
+    def release(self) -> None:
+        self._go.set()
+
+
+async def test_a_dialog_and_the_ids_of_an_upper_survive_the_machine_and_what_is_told_again_need_not(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path)
+    database = store._state.database
+    settings: list[str] = []
+
+    def note(sql: str) -> None:
+        if sql.startswith("PRAGMA synchronous") or sql == "COMMIT":
+            settings.append(sql.rpartition(" ")[2])
+
+    database._connection.set_trace_callback(note)
+    store.save_dialog(dialog("a"))
+    await store.written()
+    store.save_dialog(replace(dialog("b"), target="", request=b"INVITE"))
+    await store.written()
+    store.save_mapping(ONE, [("a", "1", "shown")])
+    store.save_bindings([binding(ONE)])
+    store.drop_dialog("a", "ours")
+    await store.flush()
+    full, normal = ["FULL", "COMMIT"], ["NORMAL", "COMMIT"]
+    assert settings == [*full, *normal, *full, *normal, "COMMIT"]
+    assert database.counters.synced == 2
+    await store.close()
+
+
+async def test_dialogs_that_wait_together_wait_for_the_disk_once_and_nobody_hears_too_early(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path)
+    database = store._state.database
+    held = Held(database)
+    written = []
+    for number in range(40):
+        store.save_dialog(dialog(f"{number:02}"))
+        written.append(asyncio.ensure_future(store.written()))
+        await asyncio.sleep(0)
+    store.drop_dialog("07", "ours")
+    store.save_bindings([binding(ONE)])
+    store.save_dialog(dialog("late"))
+    assert not any(each.done() for each in written)
+    held.release()
+    await asyncio.gather(*written)
+    assert await store.dialogs() == [dialog(f"{number:02}") for number in range(40) if number != 7] + [
+        dialog("late")
+    ]
+    assert database.counters.synced == 2  # the first forty together; the last one stands behind a long write
+    await store.close()
+
+
+async def test_one_that_fails_among_those_that_wait_together_costs_only_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path)
+    database = store._state.database
+    held = Held(database)
+    store.save_dialog(dialog("a"))
+    with caplog.at_level(logging.CRITICAL):
+        database.write("nonsense", ("INSERT INTO nowhere VALUES (?)", [("1",)]), short=True)
+        store.save_dialog(dialog("b"))
+        held.release()
+        assert await store.dialogs() == [dialog("a"), dialog("b")]
+    assert (database.counters.failed, database.counters.written) == (1, 2)
+    await store.close()
+
+
+async def test_what_waits_when_the_store_is_closed_is_written(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    held = Held(store._state.database)
+    for number in range(600):
+        store.save_dialog(dialog(f"{number:03}"))
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    held.release()
+    await closing
+    found = SqliteStore(tmp_path)
+    assert len(await found.dialogs()) == 600
+    await found.close()
 
 
 async def test_a_write_that_fails_costs_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ Keys are literals in the code, so most of this is read off the source.
 """
 
 import ast
+import logging
 import re
 import string
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from typing import Final, NamedTuple
 import pytest
 
 import gateway
-from gateway.log import ConsoleFormatter, JsonFormatter
+from gateway.log import ConsoleFormatter, JsonFormatter, fields
 from gateway.words import ENGLISH, LANGUAGES, Language, Words, catalogue, printable, saying
 from gateway.words.choice import language_named, of_locale, take_option
 from gateway.words.events import EXPLAINED
+from gateway.words.sentences import SECTION
 from gateway.words.system import reason
 from tests.gateway.test_log import written
 
@@ -83,7 +85,9 @@ def test_what_the_code_says_is_in_the_catalogue_with_all_its_fields() -> None:
 
 
 def test_every_text_is_used() -> None:
-    assert set(catalogue("en")) - {use.key for use in uses()} == set()
+    """Those under `sentence` stand for what other code says: tests/gateway/test_sentences.py."""
+    said = {key for key in catalogue("en") if key.startswith(SECTION)}
+    assert set(catalogue("en")) - {use.key for use in uses()} == said
 
 
 @pytest.mark.parametrize(("language", "key", "text"), ALL_TEXTS)
@@ -193,7 +197,7 @@ def test_common_errors_of_the_system_are_told_and_others_quoted() -> None:
     zh = Words("zh")
     assert str(reason(FileNotFoundError(2, "No such file or directory"))) == "No such file or directory"
     assert zh.render(reason(PermissionError(13, "Permission denied"))) == "权限不足"
-    assert zh.render(reason(OSError(5, "Input/output error"))) == "系统报告“Input/output error”"
+    assert zh.render(reason(OSError(38, "Function not implemented"))) == "系统报告“Function not implemented”"
     assert str(reason(OSError("odd"))) == "odd"
 
 
@@ -210,12 +214,60 @@ def test_the_log_explains_an_event_in_the_operators_language(
     assert "wrong password" in english
     assert not CHINESE.search(english)
     assert "口令错误" in chinese
-    trouble = saying("trouble.malformed")
+    trouble = saying("trouble.malformed.what")
     assert "datagrams were no SIP message" in written(form(), "sip.trouble", what=trouble)
     assert "不是 SIP 消息" in written(form(Words("zh")), "sip.trouble", what=trouble)
 
 
-def test_an_event_that_is_explained_is_one_that_is_logged() -> None:
-    source = "".join(file.read_text() for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
-    for event in EXPLAINED:
-        assert source.count(f'"{event}"') >= 2, event
+class Troubling(NamedTuple):
+    """A warning or an error, as its place in the source has it."""
+
+    event: str
+    fields: frozenset[str]
+    trace: bool
+    place: str
+
+
+def troubling() -> Iterator[Troubling]:
+    for package in sorted({*PACKAGES} - {"interop"}):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level), args=[*_, event]):
+                        if level in {"warning", "error", "exception", "log"}:
+                            extra = next((word.value for word in node.keywords if word.arg == "extra"), None)
+                            trace = level == "exception" or any(w.arg == "exc_info" for w in node.keywords)
+                            assert isinstance(event, ast.Constant), f"{file}:{node.lineno}"
+                            place = f"{file.relative_to(ROOT)}:{node.lineno}"
+                            yield Troubling(str(event.value), _keys(extra), trace, place)
+
+
+def _keys(extra: ast.expr | None) -> frozenset[str]:
+    """A `**` among them stands for what `gateway.side.troubles` adds."""
+    if not isinstance(extra, ast.Dict):
+        return frozenset()
+    added = {"what", "remedy"} if None in extra.keys else set()
+    return frozenset(added | {str(key.value) for key in extra.keys if isinstance(key, ast.Constant)})
+
+
+@pytest.mark.parametrize("trouble", [pytest.param(each, id=each.place) for each in troubling()])
+def test_every_warning_and_error_says_what_happened_and_what_to_do(trouble: Troubling) -> None:
+    """In words of the catalogue beside its event; a `problem` says it all itself, and a trace is a bug."""
+    told = trouble.fields | EXPLAINED.get(trouble.event, {}).keys()
+    if "problem" not in told and (trouble.event in EXPLAINED or not trouble.trace):
+        assert told & {"what", "why"}, trouble
+        assert "remedy" in told, trouble
+
+
+def test_only_troubles_are_explained() -> None:
+    assert EXPLAINED.keys() <= {trouble.event for trouble in troubling()}
+
+
+def test_a_trace_asks_to_be_reported_and_what_is_no_trouble_is_not_explained() -> None:
+    record = logging.makeLogRecord({"msg": "timer.turn_failed", "levelno": logging.ERROR})
+    record.exc_info = (ValueError, ValueError("x"), None)
+    assert "缺陷" in ConsoleFormatter(Words("zh")).format(record)
+    synced = logging.makeLogRecord({"msg": "catalog.synced", "levelno": logging.INFO, "outcome": "complete"})
+    assert fields(synced) == {"outcome": "complete"}
+    synced.levelno = logging.WARNING
+    assert fields(synced, Words("zh"))["what"] == "下级的目录没有收全"

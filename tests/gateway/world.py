@@ -25,7 +25,7 @@ from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import memory_link
 from gateway.config import SideConfig
 from gateway.store.memory import MemoryStore
-from interop.demo.scene import CONFIG, KEPT, KEPT_BRANCH, SHARED
+from interop.demo.cast import CONFIG, KEPT, KEPT_BRANCH, SHARED
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
 from interop.sim.lower import LowerPlatform
@@ -173,6 +173,10 @@ class World:
     def kept(self) -> list[str]:
         return [camera.id for camera in self.tree.cameras if camera.parent == KEPT_BRANCH]
 
+    def speakers(self) -> list[str]:
+        """Those that the rules share by default; a broadcast is for one of them."""
+        return [speaker.id for speaker in self.tree.speakers if speaker.parent != KEPT_BRANCH]
+
     def audit(self, side: SideName) -> list[dict[str, Any]]:
         """The side's audit records so far."""
         lines = (self.folder / f"{side}.jsonl").read_text().splitlines()
@@ -182,17 +186,23 @@ class World:
         return all(chain.verify(self.folder / f"{side}.jsonl").whole for side in ("outer", "inner"))
 
     async def shown(self, cameras: int | None = None) -> None:
-        """Return once the inner side may show so many cameras (all that the rules share by default)."""
+        """Return once the inner side may show so many cameras (all that the rules share by default).
+
+        Speakers too, if there are any.
+        """
         expected = len(self.shared()) if cameras is None else cameras
         arrived = asyncio.Event()
         self.gateway.inner.gate.observe(lambda _direction, _crossing: arrived.set())
-        while len(self.playable()) != expected:
+        while len(self.playable()) != expected or not set(self.speakers()) <= self.known():
             arrived.clear()
             await arrived.wait()
 
     def playable(self) -> list[str]:
-        ids = self.gateway.inner.side.shared.rows(LOWER_ID).ids()
-        return sorted(name for name in ids if name[10:13] == "132")
+        return sorted(name for name in self.known() if name[10:13] == "132")
+
+    def known(self) -> set[str]:
+        """Every id that the inner side has of the lower platform's."""
+        return set(self.gateway.inner.side.shared.rows(LOWER_ID).ids())
 
 
 def text(**replaced: str) -> str:
@@ -216,6 +226,27 @@ def text(**replaced: str) -> str:
     return written
 
 
+@contextmanager
+def settings_in(written: str | None = None, passwords: dict[str, str] | None = None) -> Iterator[Path]:
+    """A folder with gateway.toml and secrets.toml."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "gateway.toml").write_text(text() if written is None else written)
+        secrets = folder / "secrets.toml"
+        secrets.touch(mode=0o600)
+        known = {LOWER_ID: PASSWORD} if passwords is None else passwords
+        secrets.write_text(
+            "[outer.passwords]\n"
+            + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
+            + f'\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
+        )
+        yield folder
+
+
+def sample(cameras: int, speakers: int = 0) -> Tree:
+    return sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT), speakers=speakers)
+
+
 @asynccontextmanager
 async def world(
     link: Link = memory_link,
@@ -228,23 +259,14 @@ async def world(
     seed: int = 1,
     stores: dict[SideName, MemoryStore] | None = None,
     lower_runs: bool = True,
+    speakers: int = 0,
 ) -> AsyncIterator[World]:
     """Everybody up and running in virtual time; on leaving nothing may be bound any more."""
     network = Network(asyncio.get_running_loop(), seed, loss=loss)
     kept: dict[SideName, MemoryStore] = {} if stores is None else stores
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "gateway.toml").write_text(text() if written is None else written)
-        secrets = folder / "secrets.toml"
-        secrets.touch(mode=0o600)
-        known = {LOWER_ID: PASSWORD} if passwords is None else passwords
-        secrets.write_text(
-            "[outer.passwords]\n"
-            + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
-            + f'\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
-        )
-        tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT))
+    with settings_in(written, passwords) as folder:
+        tree = sample(cameras, speakers)
         async with AsyncExitStack() as held:
             upper, upper_calls = await open_upper(held, network)
             lower, lower_calls = await open_lower(held, network, tree, lower_password)
@@ -289,6 +311,7 @@ async def open_lower(
         name=tree.name,
         cameras=tree.cameras,
         branches=tree.branches,
+        speakers=tree.speakers,
         terms=Terms(),
         open_source=FakeFrames,
         wall=lambda: WALL + network.loop.time(),

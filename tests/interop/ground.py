@@ -94,6 +94,7 @@ async def pair(
             name=tree.name,
             cameras=tree.cameras,
             branches=tree.branches,
+            speakers=tree.speakers,
             open_source=FakeFrames,
             wall=wall,
             **{"terms": TERMS, **options},

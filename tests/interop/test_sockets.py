@@ -1,13 +1,16 @@
 """The simulators as a user starts them: real sockets, real encoder and decoder, real time."""
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from interop.sim.catalog import sample_tree
+from interop.sim.listening import Habits
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Server
 from interop.sim.station import Station, station
@@ -100,3 +103,42 @@ async def test_the_command_line_registers_reports_and_ends_on_an_interrupt() -> 
         assert (process.returncode, err) == (0, b"")
         assert upper.registered() == ()
         assert re.search(rb'"event": "ended", "registered": false.*"streams": 0', out)
+
+
+async def test_the_command_line_speaks_to_a_speaker_until_that_hangs_up() -> None:
+    command = ["upper", "--platform", LOWER.user, "--id", UPPER.user, "--password", "Pu-2026", "--json"]
+    speaker = "44010600001370000001"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "interop.sim",
+        *[*command, "--listen", "127.0.0.1:0", "--speak", speaker],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    host, _, port = json.loads(await process.stdout.readline())["address"].partition(":")
+    async with station(("127.0.0.1", 0), LOWER, LOWER.host) as below:
+        lower = LowerPlatform(
+            endpoint=below.endpoint,
+            calls=below.calls,
+            net=below.net,
+            server=Server(UPPER.user, UPPER.host, (host, int(port))),
+            password="Pu-2026",
+            media_host="127.0.0.1",
+            speakers=sample_tree(LOWER.user, "County", 0, speakers=1).speakers,
+        )
+        lower.listeners.habits[speaker] = Habits(hang_up_packets=25)
+        async with running(lower):
+            await lower.listeners.ended()
+            said: dict[str, Any] = {}
+            while said.get("event") != "spoken":
+                said = json.loads(await process.stdout.readline())
+                assert said["event"] not in ("complaint", "refused"), said
+    _, err = await process.communicate()  # nothing is left to be said
+    assert (process.returncode, err) == (0, b"")
+    (heard,) = lower.listeners.records()
+    assert (heard.ssrc, heard.ended) == (said["ssrc"], "left")
+    assert (heard.packets_lost, heard.packets_foreign, heard.uneven) == (0, 0, 0)
+    assert (said["target"], said["listener"], said["ended"]) == (speaker, speaker, "bye")
+    assert said["frames"] >= heard.packets_received >= 25

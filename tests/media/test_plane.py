@@ -159,6 +159,7 @@ def test_commands_and_events_are_written_as_the_native_relay_reads_them() -> Non
             "source_port": None,
             "ssrc": None,
             "payload_type": 96,
+            "packs": True,
             "first_seconds": 10.0,
             "idle_seconds": 15.0,
             "max_bits_per_second": 32_000_000,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-from sip._native import Core
+from sip._native import Core, Kept
 from sip.endpoint import Endpoint
 from sip.events import Address, Event, Reply, Request
 
@@ -203,6 +203,11 @@ class VirtualStack:
         self._core.cancel(transaction, self._loop.time())
         self._settle()
 
+    def adopt(self, outline: bytes, source: Address) -> int | None:
+        transaction = self._core.adopt(outline, source, self._loop.time())
+        self._settle()
+        return transaction
+
     def set_credentials(self, user: str, ha1: str | None) -> None:
         self._core.set_credentials(user, ha1)
 
@@ -211,6 +216,9 @@ class VirtualStack:
 
     def counters(self) -> dict[str, int]:
         return self._core.counters()
+
+    def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
+        return self._core.recall(needles, after, limit)
 
     # Driver
 

@@ -1,13 +1,15 @@
 """Calls that outlive their process: what is kept of them, and how the next process ends them."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
 
-from sip.aio.calls import Calls
+from sip.aio.calls import Calls, Incoming
 from sip.dialog import Dialog, DialogState
-from sip.errors import Declined
+from sip.errors import Declined, TransactionTimeout
+from sip.request import Outgoing
 from tests.sip.ground import AT_CAMERA, AT_GATEWAY, CAMERA, GATEWAY, both, endpoint
 from tests.sip.network import Network
 from tests.sip.talk import Camera, invite, play
@@ -217,20 +219,104 @@ def test_an_end_gives_up_after_its_bound_and_keeps_the_record(caplog: pytest.Log
     play(scenario)
 
 
+@pytest.mark.parametrize("answer", ["refuse", "cancel", "accept"])
+def test_an_invite_that_waits_is_kept_until_it_has_its_answer(answer: str) -> None:
+    async def scenario(network: Network) -> None:
+        ends = both(network)
+        waits, holds = Notebook(), Notebook()
+
+        async def decide(incoming: Incoming) -> None:
+            incoming.remember(waits)
+            await asyncio.sleep(1.0)
+            assert waits.dropped == (answer == "cancel")
+            if answer == "refuse":
+                incoming.refuse(486)
+            elif answer == "accept":
+                async with incoming.accept(b"", memo=holds) as call:
+                    await call.ended
+
+        async with Calls(ends[0]) as gateway, Calls(ends[1]) as calls, asyncio.TaskGroup() as tasks:
+            calls.on_invite = lambda incoming: void(tasks.create_task(decide(incoming)))
+            seconds = 0.5 if answer == "cancel" else 5.0
+            with contextlib.suppress(Declined, TransactionTimeout):
+                async with gateway.place(invite(ends[0]), answer_seconds=seconds) as call:
+                    call.ack()
+                    assert waits.dropped == 0
+        (state,) = waits.states
+        assert state.request.startswith(b"INVITE sip:")
+        if answer == "accept":
+            (held,) = holds.states
+            assert (held.call_id, held.local_tag) == (state.call_id, state.local_tag)
+            assert (held.request, waits.dropped, holds.dropped) == (state.request, 0, 1)
+            assert (bool(state.target), bool(held.target)) == (False, True)
+        else:
+            assert waits.dropped == 1
+
+    play(scenario)
+
+
+def test_an_invite_that_an_earlier_process_left_waiting_is_refused() -> None:
+    async def scenario(network: Network) -> None:
+        ends = both(network)
+        left: list[DialogState] = []
+        memo = Notebook()
+        async with Calls(ends[0]) as gateway:
+            dying = Calls(ends[1])
+            dying.on_invite = lambda incoming: left.append(DialogState.of_waiting(incoming.event))
+            placing = asyncio.create_task(placed(gateway, invite(ends[0])))
+            await asyncio.sleep(1.0)
+            network.unbind(AT_CAMERA)
+            later, _ = endpoint(network, CAMERA, AT_CAMERA)
+            async with Calls(later) as calls:
+                calls.end(left[0], memo, refusal=(("Retry-After", "3"),))
+                with pytest.raises(Declined) as declined:
+                    await placing
+                assert declined.value.status == 500
+                await asyncio.sleep(31.0)
+                assert memo.dropped == 0  # until then it is repeated where no ACK comes
+                await asyncio.sleep(2.0)
+                assert memo.dropped == 1
+
+    play(scenario)
+
+
+def test_what_may_not_be_answered_any_more_is_forgotten_at_once() -> None:
+    async def scenario(network: Network) -> None:
+        ends = both(network)
+        memo = Notebook()
+        async with Calls(ends[0]) as gateway:
+            sent = Sent(network)
+            gateway.end(replace(STATE, target="", request=b"no request"), memo)
+            assert (memo.dropped, sent.texts) == (1, [])
+
+    play(scenario)
+
+
+async def placed(gateway: Calls, outgoing: Outgoing) -> None:
+    async with gateway.place(outgoing) as call:
+        call.ack()
+
+
+def void(_task: object) -> None:
+    pass
+
+
+STATE = DialogState(
+    call_id="c",
+    local="<sip:us@r>",
+    local_tag="a",
+    remote="<sip:them@r>",
+    remote_tag="",
+    local_cseq=7,
+    target="sip:them@10.0.0.1:5062",
+    routes=("<sip:10.0.0.9;lr>",),
+    source=("10.0.0.9", 5060),
+)
+
+
 def test_a_dialog_s_state_brings_the_same_dialog_back() -> None:
-    state = DialogState(
-        call_id="c",
-        local="<sip:us@r>",
-        local_tag="a",
-        remote="<sip:them@r>",
-        remote_tag="",
-        local_cseq=7,
-        target="sip:them@10.0.0.1:5062",
-        routes=("<sip:10.0.0.9;lr>",),
-        source=("10.0.0.9", 5060),
-    )
-    dialog = Dialog.restored(state, "<sip:us@10.0.0.2:5060>")
-    assert dialog.state == state
+    dialog = Dialog.restored(STATE, "<sip:us@10.0.0.2:5060>")
+    assert dialog.state == STATE
     bye = dialog.request("BYE")
     assert (bye.cseq, bye.uri, bye.destination) == (8, "sip:them@10.0.0.1:5062", ("10.0.0.9", 5060))
     assert ("Route", "<sip:10.0.0.9;lr>") in bye.headers

@@ -30,6 +30,16 @@ class Control(Command, frozen=True):
     target: ChannelId
 
 
+class Invitation(Command, frozen=True):
+    """A question that `target` answers twice: with its answer, and by calling for media.
+
+    That `StreamOpen` comes the other way and bears the question's number. It passes by the rule of
+    the question, while the question is open, and nothing else lets it pass.
+    """
+
+    target: ChannelId
+
+
 def subjects(value: object) -> Iterator[ChannelId | PlatformId]:
     """Whatever `value` names, in lists and parts too: the policy judges it, the audit lists it."""
     found: list[ChannelId | PlatformId] = []

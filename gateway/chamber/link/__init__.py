@@ -10,10 +10,16 @@ class LinkUnavailable(Exception):
     """The crossing could not be handed over: the link is closed, or full."""
 
 
+class LinkFull(LinkUnavailable):
+    """Too much is on its way already; a little later it may be taken."""
+
+
 class LinkEnd(Protocol):
-    """One end, owned by one gate; what arrives is handed to `on_arrival` in the order of sending."""
+    """One end, owned by one gate; what arrives is handed to `on_arrival` in the order of sending, and in
+    the same order what the other door says of itself to `on_signal`."""
 
     on_arrival: Callable[[Crossing], None]
+    on_signal: Callable[[bool], None]
 
     def deliver(self, crossing: Crossing) -> None:
         """Take `crossing` for the other end. Never blocks.
@@ -22,6 +28,17 @@ class LinkEnd(Protocol):
             LinkUnavailable: nothing was taken.
         """
         ...
+
+    def signal(self, *, recording: bool) -> None:
+        """Say whether this door can record what crosses: the state of the lock, and nothing else.
+
+        It is no crossing and has no content. A link that is down loses it.
+        """
+        ...
+
+
+def unheard(recording: bool) -> None:
+    """The `on_signal` of an end without a gate."""
 
 
 def nobody(crossing: Crossing) -> None:

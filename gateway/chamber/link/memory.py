@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Callable
 
 from cascade.crossing import Crossing
-from gateway.chamber.link import LinkUnavailable, nobody
+from gateway.chamber.link import LinkUnavailable, nobody, unheard
 
 
 class MemoryEnd:
     """One end; see `memory_link`."""
 
     on_arrival: Callable[[Crossing], None]
+    on_signal: Callable[[bool], None]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.on_arrival = nobody
+        self.on_signal = unheard
         self._loop = loop
         self._other: MemoryEnd = self
 
@@ -21,6 +23,13 @@ class MemoryEnd:
         if self._loop.is_closed():
             raise LinkUnavailable("the loop of the other side is closed")
         self._loop.call_soon(self._other._arrive, crossing)
+
+    def signal(self, *, recording: bool) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon(self._other._hear, recording)
+
+    def _hear(self, recording: bool) -> None:
+        self.on_signal(recording)
 
     def _arrive(self, crossing: Crossing) -> None:
         self.on_arrival(crossing)

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from cascade.crossing import Crossing
 from gateway.chamber.codec import MAX_CROSSING_BYTES, CodecError, decode, encode
-from gateway.chamber.link import LinkUnavailable, nobody
+from gateway.chamber.link import LinkUnavailable, nobody, unheard
 
 log: Final = logging.getLogger("gateway.chamber.link")
 
@@ -29,6 +29,8 @@ MAX_REASON_BYTES: Final = 200
 class Kind(IntEnum):
     CROSSING = 1
     CLOSING = 2  # the body says why, as UTF-8 text
+    SHUT = 3  # the door there cannot record; no body
+    OPEN = 4  # it can again; no body
 
 
 class BadFrame(Exception):
@@ -73,6 +75,7 @@ class StreamEnd(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._on_arrival: Callable[[Crossing], None] = nobody
+        self.on_signal: Callable[[bool], None] = unheard
         self._early = b""  # what came before there was a gate; then reading pauses
         self.closed: asyncio.Future[str] = loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -101,6 +104,10 @@ class StreamEnd(asyncio.Protocol):
         except CodecError as error:
             raise LinkUnavailable(str(error)) from error
         self._send(Kind.CROSSING, body)
+
+    def signal(self, *, recording: bool) -> None:
+        if self._transport is not None and not self.closed.done():
+            self._send(Kind.OPEN if recording else Kind.SHUT, b"")
 
     def close(self, reason: str) -> None:
         """Tell the other end why, and close once that is sent."""
@@ -134,6 +141,10 @@ class StreamEnd(asyncio.Protocol):
             return
         if kind is Kind.CROSSING:
             self._on_arrival(decode(body))
+        elif kind is not Kind.CLOSING:
+            if body:
+                raise BadFrame(f"a frame of {HEADER.size - 4 + len(body)} bytes")
+            self.on_signal(kind is Kind.OPEN)
         elif self._transport is not None:
             self._transport.close()
             self._end(f"closed by the other side: {body[:MAX_REASON_BYTES].decode(errors='replace')}")

@@ -30,9 +30,13 @@ COLUMNS: Final = (
     "supply_light_type",
     "direction_type",
     "resolution",
+    "coordinates",
     "branch",
 )
 """Of a catalog row: the fields of `cascade.model.index.Rows`, which a test compares."""
+
+ADDED: Final = frozenset({"coordinates"})
+"""Those that were not there at first."""
 
 STATE: Final = (
     """
@@ -72,14 +76,21 @@ STATE: Final = (
         PRIMARY KEY (call_id, local_tag)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- their INVITE, in outline, while it has no final answer of ours
+    ALTER TABLE dialog ADD COLUMN request BLOB NOT NULL DEFAULT x'';
+    """,
 )
 
 CATALOG: Final = (
     f"""
     CREATE TABLE row (
         peer TEXT NOT NULL,
-        {", ".join(f"{column} TEXT NOT NULL" for column in COLUMNS)},
+        {", ".join(f"{column} TEXT NOT NULL" for column in COLUMNS if column not in ADDED)},
         PRIMARY KEY (peer, id)
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE row ADD COLUMN coordinates TEXT NOT NULL DEFAULT '';
     """,
 )

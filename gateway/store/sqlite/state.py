@@ -64,12 +64,14 @@ class StateFile:
         values = [getattr(dialog, field) for field in DIALOG]
         values[DIALOG.index("peer")] = str(dialog.peer)
         values[DIALOG.index("routes")] = json.dumps(dialog.routes)
-        self.database.write("a dialog", (SAVE_DIALOG, [values]))
+        # What a peer may hold must be ended, whatever died here; what is over, or is no dialog yet, need not.
+        self.database.write("a dialog", (SAVE_DIALOG, [values]), durable=bool(dialog.target), short=True)
 
     def drop_dialog(self, call_id: str, local_tag: str) -> None:
         self.database.write(
             "the end of a dialog",
             ("DELETE FROM dialog WHERE call_id = ? AND local_tag = ?", [(call_id, local_tag)]),
+            short=True,
         )
 
     def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:
@@ -84,6 +86,7 @@ class StateFile:
                 "INSERT OR IGNORE INTO mapping (upper, peer, name, shown) VALUES (?, ?, ?, ?)",
                 [(str(upper), str(peer), str(name), str(shown)) for peer, name, shown in triples],
             ),
+            durable=True,  # an upper stores them: an id that it was shown once never means anything else
         )
 
 

@@ -3,6 +3,9 @@
 A write is queued and returns at once. When the queue is full the newest write is refused, counted
 and logged: whoever wrote it loses, and what was queued before stays in order. Long writes are cut
 into slices of about 20 ms, each a transaction of its own, so a reader never waits for a long one.
+
+A write may ask to survive the machine: its commit waits for the disk. Such writes that wait together
+share one commit, with what is queued between them, so that a burst of them costs one wait.
 """
 
 import asyncio
@@ -11,12 +14,15 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+
+from gateway.words import Told, saying
+from gateway.words.system import reason
 
 log: Final = logging.getLogger("gateway.store")
 
@@ -24,14 +30,16 @@ SLICE_SECONDS: Final = 0.02
 FIRST_SLICE: Final = 100
 MAX_SLICE: Final = 5000
 QUEUE: Final = 4096
+MAX_GROUP: Final = 256
+"""Jobs that share one commit at most."""
 BUSY_SECONDS: Final = 5.0
 
 Statement = tuple[str, Iterable[Sequence[object]]]
 """SQL, and the parameters of each time it runs; read lazily, on the writer's thread."""
 
 
-class StoreUnavailable(Exception):
-    """The file cannot be used. The text says what to do."""
+class StoreUnavailable(Told):
+    """The file cannot be used. It says what to do."""
 
 
 @dataclass(slots=True)
@@ -39,6 +47,7 @@ class WriterCounters:
     written: int = 0  # writes, not rows
     refused: int = 0  # the queue was full
     failed: int = 0  # the database said no
+    synced: int = 0  # commits that waited for the disk
     longest_slice_seconds: float = 0.0
 
 
@@ -46,6 +55,12 @@ class WriterCounters:
 class _Write:
     what: str
     statements: Sequence[Statement]
+    durable: bool  # survives the machine
+    short: bool  # a row or so: may share a transaction
+
+
+_Job = _Write | Callable[[], None]
+"""A write, or whoever wants to hear that those before it are done."""
 
 
 class Database:
@@ -58,7 +73,9 @@ class Database:
     def __init__(self, path: Path, steps: Sequence[str], *, limit: int = QUEUE) -> None:
         self.path = path
         self.counters: Final = WriterCounters()
-        self._queue: queue.Queue[_Write | Callable[[], None] | None] = queue.Queue(limit)
+        self._queue: queue.Queue[_Job | None] = queue.Queue(limit)
+        self._put_back: list[_Job | None] = []  # taken from the queue too early
+        self._full_sync = False  # as the writing connection is set
         self._slice = FIRST_SLICE
         self._full = False
         self._closed = False
@@ -71,18 +88,18 @@ class Database:
                 self.reading.execute("PRAGMA query_only = ON")
                 opened.pop_all()
         except (OSError, sqlite3.Error) as error:
-            raise StoreUnavailable(
-                f"The database {path} cannot be used: {error}. "
-                "Mend its permissions or free space on its disk; if it is damaged, move it away, "
-                "and the gateway makes a new one."
-            ) from error
+            raise StoreUnavailable(saying("store.unusable", file=str(path), reason=reason(error))) from error
         self._thread = threading.Thread(target=self._work, name=f"store {path.name}", daemon=True)
         self._thread.start()
 
-    def write(self, what: str, *statements: Statement) -> bool:
-        """Queue one write; False when it was refused. `what` is named when it is lost."""
+    def write(self, what: str, *statements: Statement, durable: bool = False, short: bool = False) -> bool:
+        """Queue one write; False when it was refused. `what` is named when it is lost.
+
+        `durable`: once it is written it survives the machine, not only this process. `short`: it is
+        a row or so, and may share a transaction with its neighbours.
+        """
         try:
-            self._queue.put_nowait(_Write(what, statements))
+            self._queue.put_nowait(_Write(what, statements, durable, short))
         except queue.Full:
             self.counters.refused += 1
             if not self._full:  # once for each time the queue runs full; the rest is counted
@@ -124,16 +141,49 @@ class Database:
 
     def _work(self) -> None:
         with closing(self._connection):
-            while (job := self._queue.get()) is not None:
-                if isinstance(job, _Write):
-                    self._carry_out(job)
-                else:
-                    job()
+            while (job := self._take()) is not None:
+                group = [job, *self._neighbours(job)]
+                writes = [each for each in group if isinstance(each, _Write)]
+                if len(writes) < 2 or not self._carry_out_together(writes):
+                    for write in writes:
+                        self._carry_out(write)
+                for each in group:
+                    if not isinstance(each, _Write):
+                        each()
+
+    def _take(self) -> _Job | None:
+        return self._put_back.pop() if self._put_back else self._queue.get()
+
+    def _neighbours(self, job: _Job) -> Iterator[_Job]:
+        """What shares the commit of a short write: all that waits behind it, up to the next long one."""
+        if not (isinstance(job, _Write) and job.short):
+            return
+        with suppress(queue.Empty):
+            for _ in range(MAX_GROUP):
+                following = self._queue.get_nowait()
+                if following is None or (isinstance(following, _Write) and not following.short):
+                    self._put_back.append(following)
+                    return
+                yield following
+
+    def _carry_out_together(self, writes: Sequence[_Write]) -> bool:
+        """One transaction; False where it can't be done, so that each has to be tried for itself."""
+        try:
+            self._commit(
+                [(sql, list(rows)) for write in writes for sql, rows in write.statements],
+                durable=any(write.durable for write in writes),
+            )
+        except Exception:  # told of when whoever is to blame is tried alone
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+            return False
+        self.counters.written += len(writes)
+        return True
 
     def _carry_out(self, job: _Write) -> None:
         try:
             for sql, parameters in job.statements:
-                self._run(sql, parameters)
+                self._run(sql, parameters, durable=job.durable)
         except Exception:  # a full disk or a bug costs this write, not the thread
             self.counters.failed += 1
             with suppress(sqlite3.Error):
@@ -142,17 +192,25 @@ class Database:
         else:
             self.counters.written += 1
 
-    def _run(self, sql: str, parameters: Iterable[Sequence[object]]) -> None:
+    def _run(self, sql: str, parameters: Iterable[Sequence[object]], *, durable: bool) -> None:
         waiting = iter(parameters)
         while True:
             start = time.perf_counter()
             part: list[Any] = list(islice(waiting, self._slice))
             if not part:
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(sql, part)
-            self._connection.commit()
+            self._commit([(sql, part)], durable=durable)
             self._adapt(time.perf_counter() - start, len(part))
+
+    def _commit(self, statements: Sequence[tuple[str, list[Any]]], *, durable: bool) -> None:
+        if durable != self._full_sync:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._full_sync = durable
+        self._connection.execute("BEGIN IMMEDIATE")
+        for sql, parameters in statements:
+            self._connection.executemany(sql, parameters)
+        self._connection.commit()
+        self.counters.synced += durable
 
     def _adapt(self, seconds: float, rows: int) -> None:
         """Size the next slice by what this one took."""
@@ -163,7 +221,10 @@ class Database:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Write-ahead log, and no fsync at each commit: a crash loses the last moments, never the file."""
+    """Write-ahead log, and no fsync at each commit unless it is asked for (`Database.write`).
+
+    When the machine dies the last moments are lost, never the file.
+    """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -177,9 +238,6 @@ def connect(path: Path) -> sqlite3.Connection:
 def _migrate(connection: sqlite3.Connection, steps: Sequence[str], path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
-        raise StoreUnavailable(
-            f"The database {path} was written by a newer Lockgate "
-            f"(step {version}; this one knows {len(steps)}). Run that version, or name another state folder."
-        )
+        raise StoreUnavailable(saying("store.newer", file=str(path), step=version, known=len(steps)))
     for number, step in enumerate(steps[version:], start=version + 1):
         connection.executescript(f"BEGIN;\n{step};\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -11,20 +11,23 @@
 //!   Divisions stand alone.
 //! - The division of a row is its `CivilCode`, else a division in its `ParentID`, else that of its
 //!   nearest ancestor. It and those around it close the branch, whether they have rows or not.
+//! - What begins with "~" is no id here: veils do (see `veil`).
 //! - A row is not its own parent, and of a longer loop only the steps to smaller ids stay (Q26).
 
 use crate::family::{Family, Slot};
 use crate::fields::{BUSINESS_GROUP_ID, CIVIL_CODE, PARENT_ID};
 use crate::ids;
+use crate::veil;
 
 /// Generations that are followed upward.
 const MAX_DEPTH: usize = 16;
 /// A row and its ancestors, divisions not counted. At most 64: sets of them are bits.
 const MAX_NODES: usize = 48;
 /// Elements of one `ParentID` that are read.
-const MAX_PARENTS: usize = 8;
+pub(crate) const MAX_PARENTS: usize = 8;
 
-/// Ids that a row names as above it, nearest first; whether they are rows is another question.
+/// Ids that a row names as above it, nearest first; whether they are rows is another question. What
+/// looks like a veil is no name: those are put into branches by a door alone.
 pub(crate) fn mentioned(family: &Family, slot: Slot) -> impl Iterator<Item = &str> {
     let (rows, row) = family.place(slot);
     let parents = rows.get(row, PARENT_ID).rsplit('/').take(MAX_PARENTS);
@@ -32,7 +35,9 @@ pub(crate) fn mentioned(family: &Family, slot: Slot) -> impl Iterator<Item = &st
     let mut parents: Vec<&str> = parents.map(str::trim).collect();
     parents[1..].reverse();
     parents.push(rows.get(row, BUSINESS_GROUP_ID).trim());
-    parents.into_iter().filter(|id| !id.is_empty())
+    parents
+        .into_iter()
+        .filter(|id| !id.is_empty() && !id.starts_with(veil::SIGN))
 }
 
 /// Computes branches; keeps its scratch space from row to row.
@@ -45,6 +50,8 @@ pub(crate) struct Ancestry {
     steps: Vec<(usize, usize)>,
     /// Those of them that name something above without a row.
     orphans: Vec<Slot>,
+    /// Rows met so far that are above themselves; whoever reports them takes the number.
+    pub(crate) loops: usize,
 }
 
 impl Ancestry {
@@ -127,6 +134,7 @@ impl Ancestry {
     /// row of the loop comes to the same choice, so nobody is above itself.
     fn break_loops(&mut self, family: &Family) {
         let reach = self.reach();
+        self.loops += usize::from(reach[0] & 1 != 0);
         let (nodes, steps) = (
             std::mem::take(&mut self.nodes),
             std::mem::take(&mut self.steps),

@@ -1,6 +1,6 @@
 //! A batch as bytes: what the store keeps, and what crosses a link between two processes.
 //!
-//! `LGR`, a version byte (1), the number of rows, then each column in the order of
+//! `LGR`, a version byte (2), the number of rows, then each column in the order of
 //! [`crate::FIELDS`]: a byte for its form, then
 //!
 //! - same (0): one text;
@@ -16,7 +16,7 @@ use crate::column::{Coded, Column, MAX_FIELD_BYTES, MAX_ROWS, Words};
 use crate::fields::{FIELD_COUNT, ID};
 use crate::rows::Rows;
 
-const MAGIC: [u8; 4] = *b"LGR\x01";
+const MAGIC: [u8; 4] = *b"LGR\x02";
 const SAME: u8 = 0;
 const CODED: u8 = 1;
 const EACH: u8 = 2;

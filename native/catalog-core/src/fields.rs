@@ -1,7 +1,7 @@
 //! What a row consists of. All fields are text, and an empty one is an absent one.
 
 /// How many fields a row has.
-pub const FIELD_COUNT: usize = 25;
+pub const FIELD_COUNT: usize = 26;
 
 /// Names of the fields, in the order of [`crate::Rows`]'s columns.
 pub const FIELDS: [&str; FIELD_COUNT] = [
@@ -29,6 +29,7 @@ pub const FIELDS: [&str; FIELD_COUNT] = [
     "supply_light_type",
     "direction_type",
     "resolution",
+    "coordinates",
     "branch",
 ];
 
@@ -59,8 +60,11 @@ pub const USE_TYPE: usize = 20;
 pub const SUPPLY_LIGHT_TYPE: usize = 21;
 pub const DIRECTION_TYPE: usize = 22;
 pub const RESOLUTION: usize = 23;
+/// The system that longitude and latitude are in, by what the peer is configured to use; empty
+/// where there is no place (Q32).
+pub const COORDINATES: usize = 24;
 /// Ids of the ancestors, nearest first, joined by "/"; [`crate::Index`] computes it.
-pub const BRANCH: usize = 24;
+pub const BRANCH: usize = 25;
 
 /// The number of the field that is called `name`.
 pub fn number(name: &str) -> Option<usize> {
@@ -80,6 +84,7 @@ mod tests {
             (STATUS, "status"),
             (BUSINESS_GROUP_ID, "business_group_id"),
             (RESOLUTION, "resolution"),
+            (COORDINATES, "coordinates"),
             (BRANCH, "branch"),
         ] {
             assert_eq!(number(name), Some(constant));

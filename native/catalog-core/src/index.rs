@@ -20,6 +20,8 @@ pub struct Delta {
     pub unchanged: usize,
     /// Rows of the batch without a usable id, and above 2,000,000 of one peer.
     pub dropped: usize,
+    /// Of those whose branch was computed, the rows above themselves by way of others (Q26).
+    pub loops: usize,
     /// The added and changed rows as they are now, with their branch.
     pub present: Rows,
     /// The removed rows as they were.
@@ -33,12 +35,22 @@ pub struct Delta {
 #[derive(Debug, Default)]
 pub struct Index {
     peers: BTreeMap<Box<str>, Peer>,
+    told: bool,
     snapshot: Option<Snapshot>,
 }
 
 impl Index {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose rows say themselves in which branch they stand: what another index computed, which
+    /// knows more of them, or told less of it.
+    pub fn told() -> Self {
+        Self {
+            told: true,
+            ..Self::default()
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -94,7 +106,8 @@ impl Index {
 
     /// Take rows of a peer. `complete`: these are all it has, so that others are gone; otherwise
     /// nothing is deleted. Of one id the last row counts. A row whose status is empty keeps the
-    /// one it had (Q29). What the rows say of their branch is not read: it is computed.
+    /// one it had (Q29). What the rows say of their branch is not read: it is computed, unless this
+    /// is an index of what is told.
     pub fn apply(&mut self, peer: &str, rows: &Rows, complete: bool) -> Delta {
         let delta = self.peer(peer).apply(rows, complete);
         self.forget_snapshot(&delta);
@@ -108,6 +121,19 @@ impl Index {
             return Delta::default();
         };
         let delta = peer.remove(ids);
+        self.forget_snapshot(&delta);
+        delta
+    }
+
+    /// From here on all rows of a peer are told anew, by `apply`, until `finish`.
+    pub fn begin(&mut self, peer: &str) {
+        self.peer(peer).begin();
+    }
+
+    /// All rows of a peer have been told since `begin`: those that were not are gone. Nothing is done
+    /// where nothing was begun.
+    pub fn finish(&mut self, peer: &str) -> Delta {
+        let delta = self.peer(peer).finish();
         self.forget_snapshot(&delta);
         delta
     }
@@ -147,7 +173,7 @@ impl Index {
     fn peer(&mut self, peer: &str) -> &mut Peer {
         self.peers
             .entry(peer.into())
-            .or_insert_with(|| Peer::new(peer))
+            .or_insert_with(|| Peer::new(peer, self.told))
     }
 
     fn forget_snapshot(&mut self, delta: &Delta) {

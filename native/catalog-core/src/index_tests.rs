@@ -303,3 +303,33 @@ fn rows_that_stand_elsewhere_now_tell_where_they_stood() {
     let again = index.apply(PEER, &rows(&["c parent_id=b name=y"]), false);
     assert_eq!(ids(&again.former), Vec::<&str>::new());
 }
+
+#[test]
+fn what_is_not_told_anew_is_gone_and_what_is_stays_whatever_happens_meanwhile() {
+    let mut index = Index::told();
+    index.apply(PEER, &rows(&["1 name=a", "2", "3", "4"]), false);
+    assert_eq!(index.finish(PEER), Delta::default(), "nothing was begun");
+    index.begin(PEER);
+    index.apply(PEER, &rows(&["1 name=b", "2"]), false);
+    index.remove(PEER, ["2", "3"]);
+    index.apply(PEER, &rows(&["5"]), false); // in the place of one that has gone
+    let gone = index.finish(PEER).gone;
+    assert_eq!(ids(&gone), ["4"]);
+    assert_eq!(shown(&mut index), ["1", "5"]);
+    assert_eq!(index.finish(PEER), Delta::default());
+}
+
+#[test]
+fn a_second_beginning_forgets_the_first() {
+    let mut index = Index::told();
+    index.apply(PEER, &rows(&["1", "2"]), false);
+    index.begin(PEER);
+    index.apply(PEER, &rows(&["1"]), false);
+    index.begin(PEER);
+    index.apply(PEER, &rows(&["2"]), false);
+    assert_eq!(ids(&index.finish(PEER).gone), ["1"]);
+    index.begin(PEER);
+    assert_eq!(ids(&index.finish(PEER).gone), ["2"]);
+    index.begin("nobody");
+    assert_eq!(index.finish("nobody"), Delta::default());
+}

@@ -26,6 +26,7 @@ mod selector_tests;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+mod veil;
 
 pub use builder::RowsBuilder;
 pub use encoding::Corrupt;

@@ -22,6 +22,10 @@ pub(crate) struct Peer {
     mention_count: usize,
     mention_limit: usize,
     ancestry: Ancestry,
+    /// The branches of rows are those that the rows themselves say.
+    told: bool,
+    /// Since `begin`: whether the row of each slot was among what was applied.
+    confirmed: Option<Vec<bool>>,
 }
 
 /// One application on its way: what the rows of the batch mean for those that were there.
@@ -50,8 +54,10 @@ struct Pending {
 }
 
 impl Peer {
-    pub(crate) fn new(peer: &str) -> Self {
+    pub(crate) fn new(peer: &str, told: bool) -> Self {
         Self {
+            told,
+            confirmed: None,
             family: Family::new(peer),
             mentions: HashMap::new(),
             mention_count: 0,
@@ -74,12 +80,39 @@ impl Peer {
             }
         }
         change.same.sort_unstable();
+        self.confirm(&change);
         let gone = if complete {
             self.others(&change)
         } else {
             Vec::new()
         };
         self.settle(change, &gone)
+    }
+
+    /// From here on all rows are told anew.
+    pub(crate) fn begin(&mut self) {
+        self.confirmed = Some(Vec::new());
+    }
+
+    /// Take away what was not told since `begin`.
+    pub(crate) fn finish(&mut self) -> Delta {
+        let Some(confirmed) = self.confirmed.take() else {
+            return Delta::default();
+        };
+        let told = |slot: &Slot| confirmed.get(*slot as usize).copied().unwrap_or(false);
+        let gone: Vec<Slot> = self.family.slots().filter(|slot| !told(slot)).collect();
+        self.settle(Change::default(), &gone)
+    }
+
+    fn confirm(&mut self, change: &Change) {
+        let Some(confirmed) = &mut self.confirmed else {
+            return;
+        };
+        confirmed.resize(self.family.slot_count(), false);
+        let pending = change.pending.iter().map(|pending| pending.slot);
+        for slot in pending.chain(change.same.iter().copied()) {
+            confirmed[slot as usize] = true;
+        }
     }
 
     /// The rows that the batch does not name.
@@ -126,8 +159,10 @@ impl Peer {
 
     fn compare(&mut self, slot: Slot, held: u32, rows: &Rows, row: usize, change: &mut Change) {
         let (known, place) = self.family.place(slot);
+        let told = self.told;
         let same = |field: usize| match (field, rows.get(row, field)) {
-            (BRANCH, _) | (STATUS, "") => true,
+            (BRANCH, _) if !told => true,
+            (STATUS, "") => true,
             (_, text) => column::same(text, known.get(place, field)),
         };
         if (0..FIELD_COUNT).all(same) {
@@ -158,7 +193,9 @@ impl Peer {
             change.touched.push(self.family.chunk_of(slot));
             self.family.remove(slot);
         }
+        self.ancestry.loops = 0;
         let (rows, slots) = self.present(&mut change);
+        change.delta.loops = self.ancestry.loops;
         let Change {
             mut delta,
             mut touched,
@@ -184,7 +221,7 @@ impl Peer {
         let mut former = RowsBuilder::new();
         let mut slots = Vec::with_capacity(change.pending.len());
         for pending in &change.pending {
-            let branch = self.ancestry.branch(&self.family, pending.slot);
+            let branch = self.branch(pending.slot);
             let mut row = self.family.row(pending.slot);
             if let Some(before) = pending
                 .branch
@@ -205,7 +242,7 @@ impl Peer {
             if change.held == Some(self.family.chunk_of(slot)) {
                 continue; // pending: is among them already
             }
-            let branch = self.ancestry.branch(&self.family, slot);
+            let branch = self.branch(slot);
             let mut row = self.family.row(slot);
             if row[BRANCH] == branch {
                 continue;
@@ -221,9 +258,17 @@ impl Peer {
         (builder.finish(), slots)
     }
 
-    /// The rows that may have one of these ids above them, in the order of their slots.
+    fn branch(&mut self, slot: Slot) -> String {
+        if self.told {
+            return self.family.get(slot, BRANCH).to_owned();
+        }
+        self.ancestry.branch(&self.family, slot)
+    }
+
+    /// The rows that may have one of these ids above them, in the order of their slots. None where they
+    /// are told: whoever computes the branches says each one that is another.
     fn below(&self, moved: &[Box<str>]) -> Vec<Slot> {
-        if moved.is_empty() {
+        if moved.is_empty() || self.told {
             return Vec::new();
         }
         let mut seen = vec![false; self.family.slot_count()];
@@ -246,6 +291,9 @@ impl Peer {
     }
 
     fn mention(&mut self, slot: Slot) {
+        if self.told {
+            return;
+        }
         let Self {
             family,
             mentions,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::builder::RowsBuilder;
 use crate::column::{Column, same};
-use crate::fields::{FIELD_COUNT, ID};
+use crate::fields::{COORDINATES, FIELD_COUNT, ID, LONGITUDE};
 
 /// An immutable batch of rows. A clone or a slice shares the columns.
 #[derive(Debug, Clone)]
@@ -74,6 +74,23 @@ impl Rows {
         let mut builder = RowsBuilder::new();
         for number in numbers {
             builder.push(&self.row(number));
+        }
+        builder.finish()
+    }
+
+    /// The same rows, those that have a place marked with the system it is in.
+    #[must_use]
+    pub fn located(&self, system: &str) -> Self {
+        if (0..self.len).all(|row| self.get(row, LONGITUDE).is_empty()) {
+            return self.clone();
+        }
+        let mut builder = RowsBuilder::new();
+        for number in 0..self.len {
+            let mut row = self.row(number);
+            if !row[LONGITUDE].is_empty() {
+                row[COORDINATES] = system;
+            }
+            builder.push(&row);
         }
         builder.finish()
     }

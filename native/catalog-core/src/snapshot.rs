@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::fields::{BRANCH, FIELD_COUNT, ID, STATUS};
 use crate::ids;
 use crate::rows::Rows;
+use crate::veil;
 
 /// Status of every row whose peer is offline, whatever the peer said last.
 pub(crate) const OFF: &str = "OFF";
@@ -116,7 +117,7 @@ fn rank(id: &str, branch: &str) -> u16 {
     let mut latest = own;
     for ancestor in branch
         .split('/')
-        .filter(|id| !id.is_empty() && !ids::is_area(id))
+        .filter(|id| !id.is_empty() && !ids::is_area(id) && !id.starts_with(veil::SIGN))
     {
         depth += 1;
         latest = latest.max(ids::class(ancestor));

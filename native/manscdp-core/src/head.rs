@@ -34,7 +34,8 @@ const OPERATIONS: [&str; 14] = [
 /// Children of a `DeviceControl` that say nothing about the operation.
 const COMPANIONS: [&str; 5] = ["CmdType", "SN", "DeviceID", "Info", "ExtraInfo"];
 
-/// Root, command, SN and id of a body; all are checked text, none is empty except `operation`.
+/// Root, command, SN and id of a body; all are checked text, none is empty except `operation`,
+/// `source_id` and the id of a broadcast's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// `Control`, `Query`, `Notify` or `Response`, in this spelling.
@@ -42,8 +43,11 @@ pub struct Head {
     pub cmd_type: String,
     /// 1 to 18 digits, as sent.
     pub sn: String,
-    /// 1 to 64 printable ASCII characters; of a Broadcast notice its `TargetID`.
+    /// 1 to 64 printable ASCII characters; of a Broadcast notice its `TargetID`. Devices leave it out
+    /// of the answer to that notice, where the SN says everything: then it is empty.
     pub device_id: String,
+    /// Of a Broadcast notice who speaks, or empty.
+    pub source_id: String,
     /// Of a `DeviceControl` the name of the element that says what to do, or empty.
     pub operation: String,
     /// False for a keepalive that does not say `OK`, or lists broken children (Q14).
@@ -138,12 +142,14 @@ impl<'a> Found<'a> {
 
     fn into_head(self, root: &'static str) -> Option<Head> {
         let cmd_type = word(self.cmd_type?)?;
-        let device_id = match (self.source_id, self.target_id) {
-            (Some(source), Some(target)) if cmd_type == "Broadcast" => {
-                name(source)?;
-                target
+        let (source_id, device_id) = match (self.source_id, self.target_id, self.device_id) {
+            (Some(source), Some(target), _) if cmd_type == "Broadcast" => {
+                (name(source)?, name(target)?)
             }
-            _ => self.device_id?,
+            (None, None, None) if cmd_type == "Broadcast" && root == "Response" => {
+                (String::new(), String::new())
+            }
+            (_, _, device_id) => (String::new(), name(device_id?)?),
         };
         let operation = match self.operation.or(self.companion) {
             Some(name) if cmd_type == "DeviceControl" => canonical(name),
@@ -152,7 +158,8 @@ impl<'a> Found<'a> {
         Some(Head {
             root,
             sn: digits(self.sn?)?,
-            device_id: name(device_id)?,
+            device_id,
+            source_id,
             cmd_type,
             operation,
             well: true,

@@ -9,8 +9,8 @@ use catalog_core::{FIELD_COUNT, Rows, RowsBuilder, fields as field};
 use crate::entity;
 use crate::scanner::BLANKS;
 
-/// Element of each field, in the order of `FIELDS`; `branch` has none.
-pub(crate) const TAGS: [&str; FIELD_COUNT - 1] = [
+/// Element of each field, in the order of `FIELDS`; `coordinates` and `branch` have none.
+pub(crate) const TAGS: [&str; FIELD_COUNT - 2] = [
     "DeviceID",
     "Name",
     "Manufacturer",
@@ -136,7 +136,7 @@ fn tidy(field: usize, text: &str) -> &str {
         | field::DIRECTION_TYPE => is_small(text),
         field::PTZ_TYPE => text.split('/').all(is_small),
         field::STATUS => return status(text),
-        field::BRANCH => false, // ours to fill in, never the peer's
+        field::COORDINATES | field::BRANCH => false, // ours to fill in, never the peer's
         _ => true,
     };
     if kept { text } else { "" }
@@ -226,6 +226,7 @@ mod tests {
     fn the_tags_stand_in_the_order_of_the_columns() {
         let names = catalog_core::FIELDS;
         assert_eq!((names[field::ID], names[field::BRANCH]), ("id", "branch"));
+        assert_eq!(names[TAGS.len()], "coordinates");
         for (tag, name) in TAGS.iter().zip(names).skip(1) {
             assert_eq!(tag.to_ascii_lowercase(), name.replace('_', ""));
         }
@@ -237,6 +238,7 @@ mod tests {
             (field::CIVIL_CODE, "CivilCode"),
             (field::OWNER, "Owner"),
             (field::BLOCK, "NULL"),
+            (field::COORDINATES, "x"),
             (field::BRANCH, "x"),
         ]);
         assert!(values[1..].iter().all(String::is_empty));

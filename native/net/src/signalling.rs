@@ -91,6 +91,14 @@ impl Signalling {
         self.settle(now);
     }
 
+    /// See [`Core::adopt`].
+    pub fn adopt(&mut self, outline: &[u8], source: SocketAddr) -> Option<u64> {
+        let now = monotonic();
+        let number = self.core.adopt(outline, source, time(now));
+        self.settle(now);
+        number
+    }
+
     pub fn send(&mut self, prepared: Vec<Prepared>) -> Vec<u64> {
         let now = monotonic();
         let numbers = prepared

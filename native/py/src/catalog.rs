@@ -2,7 +2,7 @@
 //!
 //! The index, a row set and a mapping are behind locks, taken only while the GIL is released: a
 //! thread that waits for one never keeps the others from finishing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use catalog_core::{
@@ -74,6 +74,18 @@ impl PyRows {
 
     fn slice(&self, start: usize, stop: usize) -> Self {
         Self(self.0.slice(start, stop))
+    }
+
+    fn named_above(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.0.named_above())
+    }
+
+    fn veil(&self, py: Python<'_>, veils: HashMap<String, String>) -> Self {
+        Self(py.detach(move || self.0.veil(&veils)))
+    }
+
+    fn located(&self, py: Python<'_>, system: &str) -> Self {
+        Self(py.detach(|| self.0.located(system)))
     }
 
     fn select(&self, py: Python<'_>, selector: &PySelector) -> (Self, BTreeMap<String, usize>) {
@@ -212,6 +224,11 @@ impl PyDelta {
         self.0.dropped
     }
 
+    #[getter]
+    fn loops(&self) -> usize {
+        self.0.loops
+    }
+
     fn present(&self) -> PyRows {
         PyRows(self.0.present.clone())
     }
@@ -246,8 +263,10 @@ pub struct PyIndex(Mutex<Index>);
 #[pymethods]
 impl PyIndex {
     #[new]
-    fn new() -> Self {
-        Self(Mutex::new(Index::new()))
+    #[pyo3(signature = (*, told=false))]
+    fn new(told: bool) -> Self {
+        let index = if told { Index::told() } else { Index::new() };
+        Self(Mutex::new(index))
     }
 
     fn apply(&self, py: Python<'_>, peer: &str, rows: &PyRows, complete: bool) -> PyDelta {
@@ -261,6 +280,14 @@ impl PyIndex {
                 .gone
         };
         PyRows(py.detach(gone))
+    }
+
+    fn begin(&self, py: Python<'_>, peer: &str) {
+        py.detach(|| held(&self.0).begin(peer));
+    }
+
+    fn finish(&self, py: Python<'_>, peer: &str) -> PyRows {
+        PyRows(py.detach(|| held(&self.0).finish(peer).gone))
     }
 
     fn set_online(&self, py: Python<'_>, peer: &str, online: bool) -> usize {

@@ -16,7 +16,7 @@ pub(crate) mod manscdp {
     };
 }
 
-/// Root, command, SN and id of a body, checked; `operation` is "" where there is none.
+/// Root, command, SN and ids of a body, checked; `operation` and `source_id` are "" where there is none.
 #[pyclass(frozen, eq, get_all, module = "lockgate_native.manscdp")]
 #[derive(PartialEq)]
 struct Head {
@@ -24,6 +24,7 @@ struct Head {
     cmd_type: String,
     sn: String,
     device_id: String,
+    source_id: String,
     operation: String,
     well: bool,
 }
@@ -45,6 +46,7 @@ impl From<manscdp_core::Head> for Head {
             cmd_type: head.cmd_type,
             sn: head.sn,
             device_id: head.device_id,
+            source_id: head.source_id,
             operation: head.operation,
             well: head.well,
         }

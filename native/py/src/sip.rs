@@ -3,6 +3,7 @@
 mod event;
 mod given;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -10,9 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use net::signalling::Signalling;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
-use sip_core::{Limits, Message, Time, codec};
+use sip_core::{Limits, Message, Ring, Time, codec};
 
 use event::{Event, events};
 use given::{
@@ -116,6 +117,12 @@ impl Core {
             .collect())
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn adopt(&self, outline: &[u8], source: Address, now: f64) -> PyResult<Option<u64>> {
+        let source = socket_address(&source)?;
+        Ok(self.lock().adopt(outline, source, Time::from_seconds(now)))
+    }
+
     fn cancel(&self, transaction: u64, now: f64) {
         self.lock().cancel(transaction, Time::from_seconds(now));
     }
@@ -130,6 +137,17 @@ impl Core {
 
     fn counters(&self) -> HashMap<&'static str, u64> {
         self.lock().counters().into_iter().collect()
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn recall(
+        &self,
+        py: Python<'_>,
+        needles: Vec<PyBackedBytes>,
+        after: u64,
+        limit: usize,
+    ) -> (u64, Vec<Recalled>) {
+        py.detach(|| recall(self.lock().ring(), &needles, after, limit))
     }
 }
 
@@ -214,6 +232,12 @@ impl Engine {
         py.detach(|| self.with(|engine| engine.send(prepared)))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn adopt(&self, outline: &[u8], source: Address) -> PyResult<Option<u64>> {
+        let source = socket_address(&source)?;
+        self.with(|engine| engine.adopt(outline, source))
+    }
+
     fn cancel(&self, transaction: u64) -> PyResult<()> {
         self.with(|engine| engine.cancel(transaction))
     }
@@ -231,6 +255,17 @@ impl Engine {
         self.with(|engine| engine.counters().into_iter().collect())
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn recall(
+        &self,
+        py: Python<'_>,
+        needles: Vec<PyBackedBytes>,
+        after: u64,
+        limit: usize,
+    ) -> PyResult<(u64, Vec<Recalled>)> {
+        py.detach(|| self.with(|engine| recall(engine.core().ring(), &needles, after, limit)))
+    }
+
     fn close(&self) {
         drop(
             self.open
@@ -239,6 +274,30 @@ impl Engine {
                 .take(),
         );
     }
+}
+
+/// Number, moment, was it sent, peer, bytes of the whole, and what was kept of them.
+type Recalled = (u64, f64, bool, (String, u16), usize, Cow<'static, [u8]>);
+
+fn recall(
+    ring: &Ring,
+    needles: &[PyBackedBytes],
+    after: u64,
+    limit: usize,
+) -> (u64, Vec<Recalled>) {
+    let needles: Vec<&[u8]> = needles.iter().map(|needle| &**needle).collect();
+    let found = ring.find(&needles, after, limit, |kept| {
+        let bytes = Cow::Owned(kept.bytes.to_vec());
+        (
+            kept.number,
+            kept.at.seconds(),
+            kept.sent,
+            pair(kept.peer),
+            kept.length,
+            bytes,
+        )
+    });
+    (ring.newest(), found)
 }
 
 /// Read one datagram without an engine.

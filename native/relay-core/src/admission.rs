@@ -84,9 +84,11 @@ pub struct Agreed {
     pub networks: Vec<Network>,
     /// `None`: the first admitted packet's.
     pub source_port: Option<u16>,
-    /// `None`: learnt from the first admitted packet, which must then start a pack.
+    /// `None`: learnt from the first admitted packet.
     pub ssrc: Option<u32>,
     pub payload_type: u8,
+    /// Program stream: a packet from which the number is learnt must start a pack.
+    pub packs: bool,
     pub bits_per_second: u64,
 }
 
@@ -143,7 +145,7 @@ impl Admission {
             return Err(Refusal::ForeignPayloadType);
         }
         let payload = packet.get(rtp.payload.clone()).unwrap_or_default();
-        if agreed_ssrc.is_none() && !payload.starts_with(PACK_HEADER) {
+        if self.agreed.packs && agreed_ssrc.is_none() && !payload.starts_with(PACK_HEADER) {
             return Err(Refusal::NoPackHeader);
         }
         let step = self.window.judge(rtp.sequence).inspect_err(|refusal| {

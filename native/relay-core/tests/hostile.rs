@@ -63,7 +63,7 @@ fn tell(relay: &mut Twin, json: &str, now: f64) {
 fn expect(relay: &mut Twin, now: f64, ssrc: &str, hold: u16) {
     let json = r#"{"type":"Expect","stream":"s","source":["192.0.2.0/24"],"source_port":null,"ssrc":SSRC,
         "payload_type":96,"first_seconds":10.0,"idle_seconds":15.0,"max_bits_per_second":32000000,
-        "hold_packets":HOLD}"#;
+        "packs":true,"hold_packets":HOLD}"#;
     tell(
         relay,
         &json
@@ -210,7 +210,7 @@ fn any_bytes_are_refused_or_leave_not_longer_than_they_came() {
 #[test]
 fn any_command_is_carried_out_or_answered_with_a_reason() {
     let mut dice = Dice(3);
-    let known = br#"{"type":"Expect","stream":"s","source":["::/0"],"source_port":1,"ssrc":2,"payload_type":96,
+    let known = br#"{"type":"Expect","stream":"s","source":["::/0"],"source_port":1,"ssrc":2,"payload_type":96,"packs":true,
         "first_seconds":1e308,"idle_seconds":0.5,"max_bits_per_second":18446744073709551615,"hold_packets":1}"#;
     let mut relay = opened();
     let answer = relay.command(known, Duration::MAX);
@@ -274,6 +274,20 @@ fn nothing_is_admitted_before_the_answer_and_nothing_pinned() {
     assert_eq!(left.len(), 1);
     assert_eq!(&left[0].datagram[12..], b"late");
     assert_eq!(relay.counters().streams["s"].refused["before_answer"], 1);
+}
+
+#[test]
+fn a_voice_has_no_packs_and_its_ssrc_is_learnt_all_the_same() {
+    let mut relay = opened();
+    let voice = r#"{"type":"Expect","stream":"s","source":["192.0.2.0/24"],"source_port":null,"ssrc":null,
+        "payload_type":96,"packs":false,"first_seconds":10.0,"idle_seconds":15.0,"max_bits_per_second":32000000,
+        "hold_packets":0}"#;
+    tell(&mut relay, voice, 0.0);
+    relay.feed(port(), &packet(1, 5, b"a-law"), camera(), at(0.0));
+    relay.feed(port(), &packet(2, 66, b"another"), camera(), at(0.0));
+    let counters = relay.counters();
+    let stream = &counters.streams["s"];
+    assert_eq!((stream.admitted, stream.refused["foreign_ssrc"]), (1, 1));
 }
 
 #[test]

@@ -96,6 +96,13 @@ impl Server {
         }
     }
 
+    /// As after our 100: its sender waits, and does not repeat itself.
+    #[must_use]
+    pub fn announced(mut self) -> Self {
+        self.announced = true;
+        self
+    }
+
     pub fn is_invite(&self) -> bool {
         !matches!(self.state, State::Open | State::Answered)
     }

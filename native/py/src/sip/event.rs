@@ -210,6 +210,15 @@ impl Event {
         PyBytes::new(py, &self.0.bytes)
     }
 
+    #[getter]
+    fn outline<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut outline = Vec::with_capacity(512);
+        if let Some(head) = &self.0.head {
+            codec::outline(&mut outline, &self.0.bytes, head);
+        }
+        PyBytes::new(py, &outline)
+    }
+
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         let bytes = &self.0.bytes;
         let value = self

@@ -11,7 +11,7 @@ mod write;
 
 pub use message::{Head, Refused, Start, unfold};
 pub use parse::{MAX_DATAGRAM, parse};
-pub use write::{Headers, check_header, check_method, check_uri, request, response};
+pub use write::{Headers, check_header, check_method, check_uri, outline, request, response};
 
 /// A piece of a datagram. Offsets fit because no datagram is longer than 65,535 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -65,6 +65,24 @@ pub fn response(
     put_end(out, headers, body);
 }
 
+/// Write of a request what an answer to it is made of, and nothing else: its line, its Vias, From, To,
+/// Call-ID and `CSeq`. It reads as a request again, and as the same one.
+pub fn outline(out: &mut Vec<u8>, bytes: &[u8], head: &Head) {
+    out.clear();
+    out.extend_from_slice(head.method(bytes));
+    out.push(b' ');
+    out.extend_from_slice(head.uri().of(bytes));
+    out.extend_from_slice(b" SIP/2.0\r\n");
+    for value in head.headers(bytes, b"Via") {
+        put_line(out, "Via", value.of(bytes));
+    }
+    put_line(out, "From", head.from.of(bytes));
+    put_line(out, "To", head.to.of(bytes));
+    put_line(out, "Call-ID", head.call_id.of(bytes));
+    put_line(out, "CSeq", head.cseq_value.of(bytes));
+    put_end(out, &[], b"");
+}
+
 /// Write a request, with Via and Content-Length, and Max-Forwards where the headers bring none.
 pub fn request(
     out: &mut Vec<u8>,

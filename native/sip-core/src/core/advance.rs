@@ -11,6 +11,7 @@ use crate::time::Time;
 impl Core {
     /// Do what is due at `now`.
     pub fn advance(&mut self, now: Time) {
+        self.ring.set_clock(now);
         while let Some((due, number)) = self.timers.peek() {
             if due > now {
                 break;

@@ -12,6 +12,7 @@ use crate::time::{GIVE_UP, Time};
 impl Core {
     /// Answer a request. What is over or answered already is counted and left alone.
     pub fn reply(&mut self, answer: &Answer<'_>, now: Time) {
+        self.ring.set_clock(now);
         self.answer(
             answer.transaction,
             answer.status,

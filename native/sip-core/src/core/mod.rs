@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::network::Network;
 use crate::random::{Keys, Random, Seed};
 use crate::registrar::Registrar;
+use crate::ring::Ring;
 use crate::server::Server;
 use crate::slab::Slab;
 use crate::time::Time;
@@ -146,6 +147,7 @@ pub struct Core {
     malformed_since: Time,
     malformed_events: u32,
     counters: Counters,
+    ring: Ring,
     scratch: Vec<u8>,
 }
 
@@ -181,6 +183,7 @@ impl Core {
             malformed_since: Time::default(),
             malformed_events: 0,
             counters: Counters::default(),
+            ring: Ring::new(),
             scratch: Vec::with_capacity(2048),
         }
     }
@@ -215,6 +218,11 @@ impl Core {
         std::mem::take(&mut self.outputs)
     }
 
+    /// The last messages, both ways.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
     /// Totals, and what is held now.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let held = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -236,6 +244,7 @@ impl Core {
 
     fn transmit(&mut self, bytes: Arc<[u8]>, destination: SocketAddr, transaction: u64) {
         self.counters.sent += 1;
+        self.ring.note(&bytes, destination, true);
         self.outputs.push(Output {
             bytes,
             destination,

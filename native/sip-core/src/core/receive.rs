@@ -23,11 +23,7 @@ impl Core {
     /// Take one datagram.
     pub fn feed(&mut self, datagram: &[u8], source: SocketAddr, now: Time) {
         self.counters.received += 1;
-        if !self
-            .networks
-            .iter()
-            .any(|network| network.contains(source.ip()))
-        {
+        if !self.admits(source) {
             self.counters.foreign_source += 1;
             return;
         }
@@ -39,6 +35,8 @@ impl Core {
             self.counters.pings += 1;
             return;
         }
+        self.ring.set_clock(now);
+        self.ring.note(datagram, source, false);
         self.forget_expired(now);
         match codec::parse(datagram) {
             Ok(head) => {
@@ -209,6 +207,34 @@ impl Core {
         server.stale = event.auth == Auth::Stale;
         event.transaction = self.insert_server(server);
         self.tell(event);
+    }
+
+    /// Take up an INVITE of which an earlier process sent its 100 and no more, from the outline that was
+    /// kept of it: its transaction, to be answered like any other. No event tells of it. None for what is
+    /// no such request, comes from elsewhere than allowed, is here already, or finds no room.
+    pub fn adopt(&mut self, outline: &[u8], source: SocketAddr, now: Time) -> Option<u64> {
+        let head = codec::parse(outline).ok()?;
+        let invite =
+            matches!(head.start, Start::Request { .. }) && head.method(outline) == b"INVITE";
+        if !invite || !self.admits(source) || self.is_full() {
+            return None;
+        }
+        let key = self.transaction_key(outline, &head, source, b"INVITE");
+        if self.by_key.contains_key(&key) {
+            return None;
+        }
+        let message = Message {
+            bytes: Arc::from(outline),
+            head,
+        };
+        let server = Server::new(key, self.keys.tag(key), source, message, true, now).announced();
+        Some(self.insert_server(server))
+    }
+
+    fn admits(&self, source: SocketAddr) -> bool {
+        self.networks
+            .iter()
+            .any(|network| network.contains(source.ip()))
     }
 
     pub(super) fn is_full(&self) -> bool {

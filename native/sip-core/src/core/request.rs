@@ -68,6 +68,7 @@ impl Core {
 
     /// Send what was prepared; the number of its client transaction, 0 for an ACK.
     pub fn send(&mut self, prepared: Prepared, now: Time) -> u64 {
+        self.ring.set_clock(now);
         let Prepared {
             message,
             branch,
@@ -136,6 +137,7 @@ impl Core {
     /// Cancel an INVITE of ours: at once when something came back, else as soon as it does
     /// (RFC 3261 section 9.1). Nothing is done once it is over.
     pub fn cancel(&mut self, number: u64, now: Time) {
+        self.ring.set_clock(now);
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Requests of peers.
 
 use super::*;
+use crate::codec;
 
 fn invite() -> Vec<u8> {
     ask("INVITE", "z9hG4bKi1", 1, "", "", "v=0\r\n")
@@ -290,4 +291,101 @@ fn a_full_house_answers_503_without_memory_and_keeps_a_bounded_cache() {
     );
     feed(&mut core, &ask("INVITE", "z9hG4bKf9", 9, "", "", ""), 0.2);
     assert_eq!(event(&mut core).kind, Kind::Invite);
+}
+
+/// What `request` leaves to a later process.
+fn outline(request: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    codec::outline(&mut kept, request, &codec::parse(request).unwrap());
+    kept
+}
+
+#[test]
+fn an_outline_is_the_same_request_without_what_no_answer_needs() {
+    let extra = "v: SIP/2.0/UDP second\r\nContact: <sip:a@b>\r\nAuthorization: Digest a=\"b\"\r\n";
+    let whole = ask("INVITE", "z9hG4bKi1", 7, "", extra, "v=0\r\n");
+    assert_eq!(
+        String::from_utf8(outline(&whole)).unwrap(),
+        "INVITE sip:44010000002000000001@4401000000 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 10.0.0.5:5060;rport;branch=z9hG4bKi1\r\n\
+         Via: SIP/2.0/UDP second\r\n\
+         From: <sip:44010600001180000001@4401060000>;tag=r1\r\n\
+         To: <sip:44010000002000000001@4401000000>\r\n\
+         Call-ID: call-1\r\nCSeq: 7 INVITE\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(outline(&outline(&whole)), outline(&whole));
+}
+
+#[test]
+fn an_invite_of_an_earlier_process_is_refused_like_any_that_had_its_100() {
+    let mut core = core();
+    let invite = ask(
+        "INVITE",
+        "z9hG4bKi1",
+        1,
+        "",
+        "v: SIP/2.0/UDP second\r\n",
+        "v=0\r\n",
+    );
+    let number = core
+        .adopt(&outline(&invite), address(PEER), at(0.0))
+        .unwrap();
+    assert_eq!((sent(&mut core).len(), events(&mut core).len()), (0, 0));
+    reply(&mut core, number, 503, 0.0);
+    let output = core.take_outputs().remove(0);
+    assert_eq!(output.destination, address(PEER));
+    let refusal = text(&output);
+    assert!(refusal.starts_with("SIP/2.0 503 "), "{refusal}");
+    assert!(
+        refusal.contains(";branch=z9hG4bKi1\r\nVia: SIP/2.0/UDP second\r\n"),
+        "{refusal}"
+    );
+    assert_eq!(header(&refusal, "Call-ID"), "call-1");
+    assert_eq!(header(&refusal, "CSeq"), "1 INVITE");
+    assert_eq!(moments(&mut core, 4.0), [0.5, 1.5, 3.5]);
+    feed(&mut core, &invite, 4.0); // its 100 was lost
+    let cancel = ask("CANCEL", "z9hG4bKi1", 1, "", "", "");
+    feed(&mut core, &cancel, 4.1);
+    assert_eq!(
+        sent(&mut core),
+        ["SIP/2.0 503 Service Unavailable", "SIP/2.0 200 OK"]
+    );
+    let tag = header(&refusal, "To")
+        .split(";tag=")
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    feed(
+        &mut core,
+        &ask("ACK", "z9hG4bKi1", 1, &format!(";tag={tag}"), "", ""),
+        4.2,
+    );
+    assert_eq!(moments(&mut core, 60.0), []);
+    assert_eq!((events(&mut core).len(), count(&core, "now_open")), (0, 0));
+}
+
+#[test]
+fn what_is_no_invite_of_an_earlier_process_is_not_adopted() {
+    let mut core = core_with(Limits {
+        transactions: 2,
+        ..Limits::default()
+    });
+    let invite = outline(&invite());
+    let adopt =
+        |core: &mut Core, bytes: &[u8], from: &str| core.adopt(bytes, address(from), at(0.0));
+    assert_eq!(adopt(&mut core, b"INVITE", PEER), None);
+    assert_eq!(
+        adopt(
+            &mut core,
+            &outline(&ask("MESSAGE", "z9hG4bKm", 1, "", "", "")),
+            PEER
+        ),
+        None
+    );
+    assert_eq!(adopt(&mut core, &invite, "198.51.100.1:5060"), None);
+    assert!(adopt(&mut core, &invite, PEER).is_some());
+    assert_eq!(adopt(&mut core, &invite, PEER), None, "it is here already");
+    feed(&mut core, &ask("INVITE", "z9hG4bKi2", 1, "", "", ""), 0.0);
+    let other = outline(&ask("INVITE", "z9hG4bKi3", 1, "", "", ""));
+    assert_eq!(adopt(&mut core, &other, PEER), None, "there is no room");
 }

@@ -1,0 +1,30 @@
+"""What an operator is told of a catalog's answer, and what had to be put up with in it."""
+
+import logging
+
+from cascade.as_upper.sync import Finished
+from cascade.deviations import Deviations
+from cascade.model.index import Delta
+
+log = logging.getLogger(__name__)
+
+
+def tell(finished: Finished, delta: Delta, deviations: Deviations) -> None:
+    """One line for each answer; `delta` is what it changed."""
+    odd = finished.odd.counts() | {"parents-in-a-loop": delta.loops, "sum-wrong": int(finished.sum_wrong)}
+    for kind, times in odd.items():
+        deviations.note(finished.peer, kind, times)
+    log.log(
+        logging.INFO if finished.complete else logging.WARNING,
+        "catalog.synced",
+        extra={
+            "peer": finished.peer,
+            "outcome": finished.outcome,
+            "got": len(finished.rows),
+            "expected": finished.expected,
+            "added": delta.added,
+            "changed_rows": delta.changed,
+            "removed": delta.removed,
+            "odd": [f"{kind} {times}" for kind, times in odd.items() if times],
+        },
+    )

@@ -1,0 +1,87 @@
+"""Status lines: JSON for programs, and for people the same in words."""
+
+import json
+from typing import Final
+
+from interop.words import Saying, Words, saying
+
+EVENTS: Final[dict[str, Saying]] = {
+    "started": saying("event.started"),
+    "status": saying("event.status"),
+    "ended": saying("event.ended"),
+    "registered": saying("event.registered"),
+    "device_info": saying("event.device_info"),
+    "query_failed": saying("event.query_failed"),
+    "catalog": saying("event.catalog"),
+    "playing": saying("event.playing"),
+    "played": saying("event.played"),
+    "refused": saying("event.refused"),
+    "speaking": saying("event.speaking"),
+    "spoken": saying("event.spoken"),
+    "complaint": saying("event.complaint"),
+}
+
+FIGURES: Final[dict[str, Saying]] = {
+    "about": saying("figure.about"),
+    "address": saying("figure.address"),
+    "announced": saying("figure.announced"),
+    "camera": saying("figure.camera"),
+    "cameras": saying("figure.cameras"),
+    "channel": saying("figure.channel"),
+    "channels": saying("figure.channels"),
+    "complete": saying("figure.complete"),
+    "delay_ms": saying("figure.delay_ms"),
+    "delay_p99_ms": saying("figure.delay_p99_ms"),
+    "ended": saying("figure.ended"),
+    "frames": saying("figure.frames"),
+    "frames_lost": saying("figure.frames_lost"),
+    "frames_repeated": saying("figure.frames_repeated"),
+    "frames_sent": saying("figure.frames_sent"),
+    "id": saying("figure.id"),
+    "items": saying("figure.items"),
+    "keepalives": saying("figure.keepalives"),
+    "last_error": saying("figure.last_error"),
+    "listener": saying("figure.listener"),
+    "packets": saying("figure.packets"),
+    "packets_lost": saying("figure.packets_lost"),
+    "packets_sent": saying("figure.packets_sent"),
+    "pages": saying("figure.pages"),
+    "playing": saying("figure.playing"),
+    "queries": saying("figure.queries"),
+    "reason": saying("figure.reason"),
+    "refused": saying("figure.refused"),
+    "registered": saying("figure.registered"),
+    "setup_ms": saying("figure.setup_ms"),
+    "snapshot": saying("figure.snapshot"),
+    "streams": saying("figure.streams"),
+    "target": saying("figure.target"),
+    "unreadable": saying("figure.unreadable"),
+    "voice_packets": saying("figure.voice_packets"),
+    "voices": saying("figure.voices"),
+    "wrong_camera": saying("figure.wrong_camera"),
+}
+"""What has no entry (SSRC, SHA-256, payload type, a peer's own XML tags) is called by its name."""
+
+
+def as_json(event: str, values: dict[str, object]) -> str:
+    """One object on one line. A `Saying` is in English whatever the user reads: programs compare it."""
+    return json.dumps({"event": event, **values}, ensure_ascii=False, default=str)
+
+
+def as_words(event: str, values: dict[str, object], words: Words) -> str:
+    """One line: what happened, and each figure by its name; what is not known is left out."""
+    named = [
+        words.say("figure.pair", name=FIGURES.get(name, name), value=_shown(value))
+        for name, value in values.items()
+        if value is not None
+    ]
+    what = words.render(EVENTS[event])
+    if not named:
+        return what
+    return words.say("event.line", what=what, figures=words.say("event.and").join(named))
+
+
+def _shown(value: object) -> Saying | str | int | float:
+    if isinstance(value, bool):
+        return saying("figure.yes") if value else saying("figure.no")
+    return value if isinstance(value, Saying | str | int | float) else str(value)
