@@ -1,4 +1,4 @@
-# The doors. `make demo` and `make test` need Python 3.11, a C linker and Rust, and nothing else.
+# The doors. `make demo` and `make test` need Python 3.11, a C compiler and Rust, and nothing else.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3.11

@@ -25,7 +25,8 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
-from gateway.chamber.policy import CompiledRules, Rule
+from gateway.chamber.policy import CompiledRules
+from gateway.chamber.rules import Rule
 
 LOWER: Final = PlatformId("44010600002000000001")
 UPPER: Final = PlatformId("44000000002000000001")

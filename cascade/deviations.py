@@ -20,6 +20,7 @@ Deviation = Literal[
     "pages-repeated",  # that bring nothing new (Q16)
     "sum-wrong",  # another number of items than SumNum says (Q19)
     "parents-in-a-loop",  # rows above themselves (Q26)
+    "echoes",  # rows that came through us before (Q98)
     "never-registers-again",  # revived by a keepalive (Q05)
     "unreadable",  # business answers and keepalives
     "no-y",  # an SDP without y= (Q47)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from cascade.deviations import Deviation
 from cascade.model.ids import GbId, PlatformId
@@ -25,6 +25,17 @@ class Us:
     manufacturer: str = "Lockgate"
     model: str = "Lockgate"
     user_agent: str = "Lockgate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PtzTerms:
+    """For how long who turns a camera has it."""
+
+    lock_seconds: float = 10.0  # after its stop
+    moving_seconds: float = 60.0  # after each movement: then we stop it ourselves
+
+
+USUAL_PTZ: Final = PtzTerms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +99,7 @@ class UpperPeer:
     invite_seconds: float = 15.0
     first_media_seconds: float = 30.0  # of a voice: somebody has to begin to speak
     media_loss_seconds: float = 60.0  # of a voice: some senders are silent while nobody speaks
+    ptz_level: int = 5  # the highest that its controls count as: a higher one takes a camera over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

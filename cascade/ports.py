@@ -35,7 +35,12 @@ class Gate(Protocol):
 
     @property
     def shut(self) -> bool:
-        """Can nothing be asked beyond now, since a door cannot record it?"""
+        """Can nothing be asked beyond now, since a door cannot record it, or nobody is there?"""
+        ...
+
+    @property
+    def away(self) -> bool:
+        """Is nobody beyond? Whoever comes is told how things are then."""
         ...
 
     def send(self, crossing: Crossing) -> Verdict:

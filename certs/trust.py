@@ -63,6 +63,7 @@ class Trust:
 
     folder: Path
     own: Certified
+    revoked: frozenset[int]  # serial numbers
 
     def context(self, *, server: bool) -> ssl.SSLContext:
         """TLS 1.3 alone, a certificate on both ends, no resumption (it would skip the list).
@@ -91,7 +92,7 @@ def read_trust(folder: Path, side: SideName) -> Trust:
         OSError: a file is missing or cannot be read.
         NotOurs: a file is not what its name says, or the certificate is another's.
     """
-    revoked((folder / REVOKED).read_bytes())
+    listed = revoked((folder / REVOKED).read_bytes())
     authority = read_certificate((folder / AUTHORITY).read_bytes())
     certificate, _ = read_pair(
         (folder / certificate_of(side)).read_bytes(), (folder / key_of(side)).read_bytes()
@@ -103,7 +104,7 @@ def read_trust(folder: Path, side: SideName) -> Trust:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise NotOurs("not issued by the authority beside it") from error
-    return Trust(folder, own)
+    return Trust(folder, own, listed)
 
 
 def certified(certificate: x509.Certificate) -> Certified | None:

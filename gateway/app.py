@@ -13,29 +13,43 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
 from cascade.leg import LegMemo, end_remembered
-from cascade.model.ids import ChannelId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.model.secret import Secret
 from cascade.ports import Store
+from cascade.provenance import LoopGuard
+from certs.identities import Identity
+from certs.trust import read_trust
 from gateway.chamber.audit import Audit
 from gateway.chamber.gate import Gate, GateCounters
 from gateway.chamber.link import LinkEnd
+from gateway.chamber.link.frames import BadFrame
+from gateway.chamber.link.hosts import HostsEnd
 from gateway.chamber.link.memory import memory_link
+from gateway.chamber.link.plug import Plug, TcpPlug
 from gateway.config import Config, Secrets, SideConfig, load_secrets
+from gateway.keeper import Keeper, Kept, keeping
+from gateway.local.place import NAME
+from gateway.local.server import serving
 from gateway.session.sessions import Sessions
 from gateway.side.side import Side, sources
 from gateway.store.sqlite.store import SqliteStore
-from gateway.words import Told, saying
+from gateway.trace.book import Book, Recording
+from gateway.trace.desk import Desk, Seat
+from gateway.trace.plane import TracedPlane
+from gateway.words import Saying, Told, saying
+from gateway.words.sentences import recognised
 from gateway.words.system import reason
+from media.link import BadMessage, MediaLink, Memory, Network, Terms
 from media.ports import Ports
-from media.relay import DataPlane, NativePlane
+from media.relay import NativePlane, PortTaken, RelayRefused, TrunkPlane
 from sip._native import Engine, ha1
 from sip.aio.calls import Calls
 from sip.aio.driver import UdpDriver
@@ -61,6 +75,15 @@ class CannotListen(Told):
         super().__init__(saying("run.address", side=side, address=address, reason=reason(error)))
 
 
+class CannotLink(Told):
+    """An address of the link is not to be had."""
+
+    def __init__(self, protocol: Literal["TCP", "UDP"], address: str, port: int, why: Saying | str) -> None:
+        super().__init__(
+            saying("run.link_address", address=address, port=port, protocol=protocol, reason=why)
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a side gets from outside. Tests play all of it in virtual time."""
@@ -70,7 +93,8 @@ class Surroundings:
     random: random.Random
     stack: Callable[[SideName, SideConfig], Stack]
     attach: Callable[[Stack, Endpoint], AbstractContextManager[object]]
-    plane: DataPlane
+    plane: TrunkPlane
+    media: MediaLink | None = None  # the leg to another host; None: both sides use `plane`
     store: Callable[[SideName], Store]
     audit: Callable[[SideName], Audit]
 
@@ -82,13 +106,18 @@ class Open:
     side: Side
     gate: Gate
     audit: Audit
+    seat: Seat
 
     @property
     def counters(self) -> GateCounters:
         return self.gate.counters
 
+    def kept(self) -> Kept:
+        """As whoever keeps the rules looks at it."""
+        return Kept(PlatformId(self.side.as_upper.us.id.digits), self.gate, self.side.as_upper.offer_all)
+
     def linked(self, up: bool) -> None:
-        """Told by a link that may lose its other end (`RejoiningEnd.on_linked`)."""
+        """Told by a link that may lose its other end (`HostsEnd.on_linked`)."""
         self.gate.linked(up)
         self.side.linked(up)
 
@@ -99,6 +128,10 @@ class Gateway:
 
     outer: Open
     inner: Open
+
+    def desk(self, wall: Callable[[], float]) -> Desk:
+        """Who answers what happened here, and how it stands."""
+        return Desk((self.outer.seat, self.inner.seat), wall=wall)
 
     @property
     def orphans(self) -> int:
@@ -141,17 +174,22 @@ async def open_side(
                     return row.get("branch", "")
             return ""
 
+        book = Book(name, clock=around.loop.time, wall=around.wall)
+        plane = TracedPlane(around.plane, book, around.loop.time)
         gate = Gate(
             side=name,
             rules=config.rules(),
-            audit=audit,
+            audit=Recording(audit, book),
             link=link,
             branch=branch,
             clock=around.loop.time,
             later=around.loop.call_later,
+            wall=around.wall,
         )
         held.callback(gate.close)
         calls = Calls(endpoint, leaving_seconds=LEAVING_SECONDS)
+        other = config.inner if name == "outer" else config.outer
+        guard = LoopGuard(us.id.digits, other.id, own.uppers())
         media_address = own.media_address or own.address
         listeners = [(*stack.local, stack.local[1]), (media_address, *own.media_ports)]
         as_upper = AsUpper(
@@ -167,6 +205,8 @@ async def open_side(
             wall=around.wall,
             random=around.random,
             listeners=listeners,
+            guard=guard,
+            ptz=config.ptz.terms(),
         )
         as_lower = AsLower(
             us=us,
@@ -183,6 +223,8 @@ async def open_side(
             wall=around.wall,
             random=around.random,
             listeners=listeners,
+            guard=guard,
+            ptz=config.ptz.terms(),
         )
         ports = Ports(
             media_address,
@@ -192,19 +234,21 @@ async def open_side(
             choose=around.random.choice,
             resting=[kept.media_port for kept in remembered if kept.media_port],
         )
+        media = around.media or Memory(stack.token)
         bringing = sources(
-            around.plane,
+            plane,
             ports,
             as_upper,
             as_lower,
-            name=stack.token,
+            name=media.name,
             linger_seconds=config.media.linger_seconds,
             max_bits_per_second=config.media.max_bits_per_second,
         )
         sessions = Sessions(
             gate=gate,
             sources=bringing,
-            plane=around.plane,
+            plane=plane,
+            media=media,
             ports=ports,
             correlation=itertools.count(FIRST_CORRELATION[name], 2).__next__,
         )
@@ -219,13 +263,14 @@ async def open_side(
             sessions=sessions,
             ports=ports,
             waiting=lambda peer: LegMemo(store, peer, 0),  # no port is taken for it yet
+            leg=media.counters,
         )
         gate.on_delivery = side.deliver
         await held.enter_async_context(side)
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        yield Open(side, gate, audit)
+        yield Open(side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane))
     log.info("side.closed", extra={"side": name})
 
 
@@ -249,6 +294,73 @@ async def open_gateway(
         finally:  # both at once: neither waits for the other's dead peers
             outer.side.stop()
             inner.side.stop()
+
+
+@asynccontextmanager
+async def open_host(
+    name: SideName, config: Config, passwords: dict[str, Secret], around: Surroundings, plug: Plug
+) -> AsyncIterator[Open]:
+    """Run one side alone, joined with the other host's by `config.link`. `plug`: its place on that wire."""
+    given = config.link
+    own_host, other_host = (given.outer, given.inner) if name == "outer" else (given.inner, given.outer)
+    leg = Network(
+        around.plane,
+        start=2 * around.random.getrandbits(30) + (name == "inner"),
+        local=(own_host, given.media_port),
+        peer=(other_host, given.media_port),
+        loop=around.loop,
+        terms=_terms(config),
+    )
+    other: SideName = "inner" if name == "outer" else "outer"
+    link = HostsEnd(
+        name,
+        plug=plug,
+        dialler=None if given.dials == "both" else given.dials,
+        other_host=other_host,
+        other=Identity(other, config.inner.id if name == "outer" else config.outer.id),
+        trust=lambda: read_trust(Path(given.certs), name),
+        alive_seconds=given.alive_seconds,
+        loop=around.loop,
+        wall=around.wall,
+        random=around.random,
+    )
+
+    def heard(message: bytes) -> None:
+        try:
+            leg.receive(message)
+        except BadMessage as error:
+            raise BadFrame(str(error)) from error
+
+    leg.send, link.on_media, link.on_joined = link.send_media, heard, leg.joined
+    async with AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(leg)
+        except PortTaken as error:
+            raise CannotLink("UDP", own_host, given.media_port, saying("system.in_use")) from error
+        except RelayRefused as error:
+            raise CannotLink("UDP", own_host, given.media_port, recognised(str(error))) from error
+        held.push_async_callback(link.close)  # the ends of this side's sessions have been told by then
+        here = await held.enter_async_context(
+            open_side(name, config, passwords, link, replace(around, media=leg))
+        )
+        link.on_linked = here.linked
+        try:
+            await link.open()
+        except OSError as error:
+            raise CannotLink("TCP", own_host, given.port, reason(error)) from error
+        yield here
+
+
+def _terms(config: Config) -> Terms:
+    """Silence between the hosts is told later than any peer's, whose own side knows more."""
+    peers = [peer for side in (config.outer, config.inner) for _, peer in side.peers()]
+    longest = max((max(peer.first_media_seconds, peer.media_loss_seconds) for peer in peers), default=0.0)
+    seconds = max(Terms().idle_seconds, longest + 30.0)
+    return Terms(
+        first_seconds=seconds,
+        idle_seconds=seconds,
+        max_bits_per_second=config.media.max_bits_per_second,
+    )
 
 
 @asynccontextmanager
@@ -294,18 +406,44 @@ def _driver(stack: Stack, endpoint: Endpoint) -> AbstractContextManager[object]:
     return UdpDriver(stack, endpoint)
 
 
-def run(config: Config) -> int:
-    """`lockgate run`: serve until SIGINT or SIGTERM. Returns the exit code."""
-    return asyncio.run(_serve(config))
+@asynccontextmanager
+async def _running(
+    config: Config, side: SideName | None, around: Surroundings
+) -> AsyncIterator[tuple[Desk, list[Kept]]]:
+    """The whole gateway, or one side of it."""
+    secrets = load_secrets(Path(config.gateway.secrets))
+    if side is None:
+        async with open_gateway(config, secrets, around) as gateway:
+            yield gateway.desk(around.wall), [gateway.outer.kept(), gateway.inner.kept()]
+        return
+    passwords = secrets.outer if side == "outer" else secrets.inner
+    link = config.link
+    own, other = (link.outer, link.inner) if side == "outer" else (link.inner, link.outer)
+    plug = TcpPlug(around.loop, own, other, link.port)
+    async with open_host(side, config, passwords, around, plug) as here:
+        yield Desk((here.seat,), wall=around.wall), [here.kept()]
 
 
-async def _serve(config: Config) -> int:
+def run(file: Path, config: Config, side: SideName | None = None) -> int:
+    """`lockgate run`: serve until SIGINT or SIGTERM, both sides or one. Returns the exit code.
+
+    SIGHUP has `file` read again, of which `config` was made.
+    """
+    return asyncio.run(_serve(file, config, side))
+
+
+async def _serve(file: Path, config: Config, side: SideName | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    secrets = load_secrets(Path(config.gateway.secrets))
-    async with real_surroundings(config) as around, open_gateway(config, secrets, around):
+    async with (
+        real_surroundings(config) as around,
+        _running(config, side, around) as (desk, sides),
+        keeping(Keeper(file, config, sides, wall=around.wall, side=side)) as keeper,
+        serving(desk, Path(config.gateway.state) / (side or "") / NAME, reload=keeper.answer),
+    ):
+        loop.add_signal_handler(signal.SIGHUP, keeper.ask)
         log.info("gateway.ready")
         await stop.wait()
         log.info("gateway.stopping")

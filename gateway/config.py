@@ -13,9 +13,13 @@ from msgspec.structs import asdict, replace
 
 from cascade.model.ids import GbId, PeerName, PlatformId
 from cascade.model.secret import Secret
-from cascade.peers import Coordinates, LowerPeer, UpperPeer, Us, WireCharset
-from gateway.chamber.policy import CompiledRules, Rule
+from cascade.peers import Coordinates, LowerPeer, PtzTerms, UpperPeer, Us, WireCharset
+from certs.identities import SideName
+from gateway.chamber.policy import CompiledRules
+from gateway.chamber.rules import Rule
+from gateway.chamber.tickets import Ticket
 from gateway.config_checks import check, check_secrets
+from gateway.config_link import filled
 from gateway.config_reading import Problem, read
 from gateway.log import Form
 
@@ -138,6 +142,8 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """Wait for the first packet of its voice; then the broadcast ends. Default 30 s."""
     media_loss_seconds: Seconds = 60.0
     """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
+    ptz_level: Annotated[int, Meta(ge=0, le=255)] = 5
+    """The level of its PTZ; a higher one takes a camera over. A command may claim less. Default 5."""
 
 
 class SideConfig(Document, frozen=True, kw_only=True):
@@ -225,6 +231,19 @@ class MediaConfig(Document, frozen=True, kw_only=True):
     """Of one stream; what is over is dropped and counted. Default 32,000,000."""
 
 
+class PtzConfig(Document, frozen=True, kw_only=True):
+    """Cameras that are turned from above."""
+
+    lock_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    """Whoever turned a camera has it for so long after its stop; a higher level takes it at once.
+    Default 10 s."""
+    moving_seconds: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    """A movement that nobody stops or renews for so long is stopped by us. Default 60 s."""
+
+    def terms(self) -> PtzTerms:
+        return PtzTerms(**asdict(self))
+
+
 class LogConfig(Document, frozen=True, kw_only=True):
     """What is written to standard error."""
 
@@ -234,18 +253,41 @@ class LogConfig(Document, frozen=True, kw_only=True):
     """`console` for people, `json` for programs: one line an event. Default console."""
 
 
+class LinkConfig(Document, frozen=True, kw_only=True):
+    """The link between two hosts, where each side runs on one of its own (`--side`)."""
+
+    outer: str = ""
+    """IP address of the outer side's host on the wire between the two. Needed with `--side`."""
+    inner: str = ""
+    """The same of the inner side's host."""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 7281
+    """TCP port of the link on the host that is dialled. Default 7281."""
+    media_port: Annotated[int, Meta(ge=1, le=65_535)] = 7282
+    """UDP port of media between the hosts, the same on both. Default 7282."""
+    dials: Literal["inner", "outer", "both"] = "inner"
+    """Which side opens the connection. Default inner, so that no connection comes in from outside."""
+    certs: str = "certs"
+    """Folder with this host's certificate, key, ca.pem and revoked.pem; relative to this file.
+    Default certs."""
+    alive_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
+    """A word at least so often, where nothing else is said; three missing, and the link is down.
+    Default 5 s."""
+
+
 class Config(Document, frozen=True, kw_only=True):
     """The whole document."""
 
     gateway: GatewayConfig
     log: LogConfig = LogConfig()
     media: MediaConfig = MediaConfig()
+    ptz: PtzConfig = PtzConfig()
+    link: LinkConfig = LinkConfig()
     outer: SideConfig
     inner: SideConfig
     rule: tuple[Rule, ...] = ()
 
-    def rules(self) -> CompiledRules:
-        return CompiledRules(self.rule)
+    def rules(self, tickets: Sequence[Ticket] = ()) -> CompiledRules:
+        return CompiledRules(self.rule, tickets=tickets)
 
 
 class Passwords(Document, frozen=True, kw_only=True):
@@ -284,13 +326,13 @@ class Examined(Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path) -> Config:
-    """Read, check and resolve; paths in the result are absolute.
+def load(path: Path, side: SideName | None = None) -> Config:
+    """Read, check and resolve; paths in the result are absolute. `side`: that alone runs here.
 
     Raises:
         ConfigError: anything at all is wrong. Warnings alone do not count.
     """
-    examined = examine(path)
+    examined = examine(path, side)
     if examined.config is None or examined.problems:
         raise ConfigError(examined.problems)
     return examined.config
@@ -304,16 +346,20 @@ def load_secrets(path: Path) -> Secrets:
     return Secrets(outer=found.outer.passwords, inner=found.inner.passwords)
 
 
-def examine(path: Path) -> Examined:
-    """Everything that is wrong or odd, as far as it can be read."""
-    config, unreadable = read(path, Config)
+def examine(path: Path, side: SideName | None = None, *, place: Path | None = None) -> Examined:
+    """Everything that is wrong or odd, as far as it can be read.
+
+    Where one side alone runs on this host, the other's table needs no more than ids. `place`: as if the
+    file stood there, which is where its folders and its secrets are then.
+    """
+    config, unreadable = read(path, Config, filled=lambda document: filled(document, side))
     if config is None:
         return Examined(None, tuple(unreadable))
-    config = _resolved(config, path.resolve().parent)
-    found = check(config, path)
-    place = Path(config.gateway.secrets)
+    config = _resolved(config, (place or path).resolve().parent)
+    found = check(config, path, side)
+    secrets = Path(config.gateway.secrets)
     try:
-        found += check_secrets(config, load_secrets(place), place)
+        found += check_secrets(config, load_secrets(secrets), secrets, side)
     except ConfigError as error:
         found += error.problems
     return Examined(
@@ -326,4 +372,8 @@ def examine(path: Path) -> Examined:
 def _resolved(config: Config, folder: Path) -> Config:
     given = config.gateway
     state = str(folder / given.state)
-    return replace(config, gateway=replace(given, state=state, secrets=str(folder / given.secrets)))
+    return replace(
+        config,
+        gateway=replace(given, state=state, secrets=str(folder / given.secrets)),
+        link=replace(config.link, certs=str(folder / config.link.certs)),
+    )

@@ -4,13 +4,19 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from itertools import chain, combinations
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cascade.model.ids import GbId, PeerName
+from certs.identities import SideName
 from gateway.chamber.codec import payloads
-from gateway.chamber.policy import ANY, CATALOG_ROWS, RESERVED, Rule, matches
+from gateway.chamber.coverage import covered
+from gateway.chamber.policy import CATALOG_ROWS, RESERVED
+from gateway.chamber.rules import ANY, Rule, matches
+from gateway.chamber.tickets import PREFIX
+from gateway.config_link import check_link, odd_link
 from gateway.config_reading import Problem
 from gateway.words import Saying, saying
 
@@ -24,33 +30,46 @@ Finding = tuple[str, Saying]
 """Key, and what is wrong with it."""
 
 
-def check(config: "Config", path: Path) -> list[Problem]:
-    """Everything wrong or odd in a document whose types fit."""
+def check(config: "Config", path: Path, here: SideName | None = None) -> list[Problem]:
+    """Everything wrong or odd in a document whose types fit. `here`: the one side that runs on this host."""
     sides = (("outer", config.outer), ("inner", config.inner))
+    ours = [(name, side) for name, side in sides if here in {None, name}]
+    theirs = [(name, side) for name, side in sides if here not in {None, name}]
     wrong = chain(
         _check_state(Path(config.gateway.state)),
-        *(_check_side(name, side) for name, side in sides),
-        *(_check_peers(name, side) for name, side in sides),
-        _check_sides_together(config.outer, config.inner),
+        *(_check_side(name, side) for name, side in ours),
+        *(_check_peers(name, side) for name, side in ours),
+        *(_check_id(f"{name}.id", side.id) for name, side in theirs),
+        _check_sides_together(config.outer, config.inner) if here is None else (),
+        _check_names_together(config.outer, config.inner),
         _check_rules(config),
+        check_link(config, here),
     )
     odd = chain(
         _odd_rules(config.rule),
-        _odd_sides(config),
+        _odd_sides(config, ours),
+        odd_link(config, here),
     )
     return [Problem(str(path), key, what) for key, what in wrong] + [
         Problem(str(path), key, what, warning=True) for key, what in odd
     ]
 
 
-def check_secrets(config: "Config", secrets: "Secrets", path: Path) -> list[Problem]:
-    """Each peer has a password, and nobody else can read them."""
+def check_secrets(
+    config: "Config", secrets: "Secrets", path: Path, here: SideName | None = None
+) -> list[Problem]:
+    """Each peer of a side that runs here has a password, and nobody else can read them."""
     problems = []
     for name, side, given in (
         ("outer", config.outer, secrets.outer),
         ("inner", config.inner, secrets.inner),
     ):
         wanted = [str(peer.id) for _, peer in side.peers()]
+        if here not in {None, name}:
+            if given:
+                what = saying("config.passwords_of_other_host", side=name)
+                problems.append(Problem(str(path), f"{name}.passwords", what, warning=True))
+            continue
         for peer in wanted:
             if peer not in given:
                 what = saying("config.no_password", peer=peer, side=name)
@@ -127,9 +146,11 @@ def _check_networks(key: str, networks: Sequence[str]) -> Iterator[Finding]:
 
 
 def _check_peers(name: str, side: "SideConfig") -> Iterator[Finding]:
-    taken: dict[str, str] = {side.id: f"{name}.id"}
+    ours = {side.id: f"{name}.id"}
+    below, above = dict(ours), dict(ours)  # one box may be both (Q98)
     for place, peer in side.peers():
         key = f"{name}.{place}"
+        taken = below if place.startswith("lower") else above
         for called in (peer.id, *peer.aliases):
             if called in taken:
                 yield f"{key}.id", saying("config.taken", name=called, place=taken[called])
@@ -197,6 +218,9 @@ def _check_sides_together(outer: "SideConfig", inner: "SideConfig") -> Iterator[
         if (side.media_address or side.address) == other.address and low <= other.port <= high:
             what = saying("config.other_port_in_range", port=other.port, side=other_name)
             yield f"{name}.media_ports", what
+
+
+def _check_names_together(outer: "SideConfig", inner: "SideConfig") -> Iterator[Finding]:
     outside = {peer.id for _, peer in outer.peers()}
     for place, peer in inner.peers():
         if peer.id in outside:
@@ -211,7 +235,7 @@ def _check_rules(config: "Config") -> Iterator[Finding]:
     }
     for number, rule in enumerate(config.rule, start=1):
         key = f"rule[#{number}]"
-        if rule.id in RESERVED:
+        if rule.id in RESERVED or rule.id.startswith(PREFIX):
             yield f"{key}.id", saying("config.rule_reserved", id=rule.id)
         if rule.id in seen:
             yield f"{key}.id", saying("config.rule_again", id=rule.id)
@@ -225,6 +249,16 @@ def _check_rules(config: "Config") -> Iterator[Finding]:
             yield f"{key}.action", saying("config.rule_action", action=rule.action, known=known)
         for selector in rule.channels:
             yield from _check_selector(f"{key}.channels", selector)
+        if not _is_zone(rule.when.zone):
+            yield f"{key}.when.zone", saying("config.zone", zone=rule.when.zone)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for a name that is a folder
+        return False
+    return True
 
 
 def _check_selector(key: str, selector: str) -> Iterator[Finding]:
@@ -235,6 +269,8 @@ def _check_selector(key: str, selector: str) -> Iterator[Finding]:
             well = not colon
         case "prefix":
             well = 1 <= len(value) <= 64 and value.isascii() and value.isdigit()
+        case "class":
+            well = len(value) == 3 and value.isascii() and value.isdigit()
         case "id" | "branch":
             try:
                 well = PeerName(value) == value
@@ -247,43 +283,15 @@ def _check_selector(key: str, selector: str) -> Iterator[Finding]:
 def _odd_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
     if not rules:
         yield "rule", saying("config.no_rules")
-    later = set()
-    for (number, above), (place, below) in combinations(enumerate(rules, start=1), 2):
-        if place not in later and _covered(below, above):
-            later.add(place)
-            what = saying("config.rule_covered", below=below.id, above=above.id, number=number)
-            yield f"rule[#{place}]", what
+    for found in covered(rules):
+        what = saying("config.rule_covered", below=found.rule.id, above=found.by.id, number=found.above)
+        yield f"rule[#{found.number}]", what
 
 
-def _covered(below: Rule, above: Rule) -> bool:
-    return (
-        above.direction == below.direction
-        and above.peer in {ANY, below.peer}
-        and _wider(above.action, below.action)
-        and all(any(_selects(wide, narrow) for wide in above.channels) for narrow in below.channels)
-    )
-
-
-def _wider(pattern: str, other: str) -> bool:
-    """Does `pattern` match every action that `other` matches?"""
-    return pattern == other or (pattern.endswith(ANY) and other.startswith(pattern[:-1]))
-
-
-def _selects(wide: str, narrow: str) -> bool:
-    """Does `wide` select whatever `narrow` selects?"""
-    if wide in {ANY, narrow}:
-        return True
-    kind, _, digits = wide.partition(":")
-    other, _, value = narrow.partition(":")
-    if kind == "prefix":
-        return other in {"prefix", "id"} and value.startswith(digits)
-    return kind == "branch" and other == "id" and value == digits
-
-
-def _odd_sides(config: "Config") -> Iterator[Finding]:
-    if config.outer.address == config.inner.address:
+def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> Iterator[Finding]:
+    if config.outer.address == config.inner.address and len(ours) == 2:
         yield "inner.address", saying("config.sides_together", address=config.inner.address)
-    for name, side in (("outer", config.outer), ("inner", config.inner)):
+    for name, side in ours:
         if not (side.lower or side.upper):
             yield name, saying("config.no_peer", side=name)
         for place, peer in side.peers():

@@ -4,7 +4,7 @@ import difflib
 import functools
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -40,14 +40,23 @@ class Problem(Struct, frozen=True):
         return self.said(ENGLISH)
 
 
-def read(path: Path, kind: type[D], *, secret: bool = False) -> tuple[D | None, list[Problem]]:
-    """The document, or None and what keeps it from being read. `secret`: show no value of it."""
+def read(
+    path: Path,
+    kind: type[D],
+    *,
+    secret: bool = False,
+    filled: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document,
+) -> tuple[D | None, list[Problem]]:
+    """The document, or None and what keeps it from being read.
+
+    `secret`: show no value of it. `filled` adds what need not be written.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             return None, [Problem(str(path), "", saying("config.too_large"))]
-        document = tomllib.loads(data.decode("utf-8"))
+        document = filled(tomllib.loads(data.decode("utf-8")))
     except OSError as error:
         return None, [Problem(str(path), "", saying("config.unreadable", reason=reason(error)))]
     except UnicodeDecodeError as error:
@@ -83,7 +92,7 @@ def _misfits(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfi
 
 
 def _in_table(table: dict[str, object], kind: type[Struct], key: str, secret: bool) -> Iterator[Misfit]:
-    known = {field.encode_name: field for field in structs.fields(kind)}
+    known = _known(kind)
     for name, value in table.items():
         if name in known:
             yield from _misfits(value, known[name].type, _join(key, name), secret)
@@ -98,6 +107,11 @@ def _in_table(table: dict[str, object], kind: type[Struct], key: str, secret: bo
                 yield place, saying("config.missing_table", table=f"[{place}]")
             else:
                 yield place, saying("config.missing_key", name=name, wanted=_wanted(field.type))
+
+
+@functools.cache
+def _known(kind: type[Struct]) -> dict[str, structs.FieldInfo]:
+    return {field.encode_name: field for field in structs.fields(kind)}
 
 
 def _in_value(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfit]:

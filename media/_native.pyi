@@ -29,6 +29,16 @@ class Engine:
             ValueError: the relay is closed. The same holds for the methods below.
         """
 
+    def offer(self) -> bytes:
+        """A new key for the other host, as `relay_core::Trunk` says.
+
+        Raises:
+            ValueError: there is no trunk, or no randomness.
+        """
+
+    def accept(self, offer: bytes) -> None:
+        """Raises ValueError: it is no offer, or there is no trunk."""
+
     def fileno(self) -> int:
         """Readable while events wait."""
 
@@ -52,6 +62,8 @@ class Core:
     def command(self, json: bytes, now: float) -> bytes:
         """As in `Engine`; nothing is bound, the port asked for is the answer."""
 
+    def offer(self) -> bytes: ...
+    def accept(self, offer: bytes) -> None: ...
     def feed(self, port: _Address, packet: bytes, source: _Address, now: float) -> None:
         """A datagram that came to `port`; one for a port that is not open is dropped."""
 

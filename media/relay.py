@@ -7,8 +7,8 @@ can be written down, so a thread of this process and a relay as another process 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -76,6 +76,29 @@ class DropViewer(Command, frozen=True):
 
 class Close(Command, frozen=True):
     """End the stream, its receiving socket and all its viewers' sockets."""
+
+
+class Join(Struct, frozen=True, kw_only=True, tag=True):
+    """Bind our end of the trunk, the one port pair that many streams share; once for each relay."""
+
+    address: str
+    port: int
+    host: str  # the other end; no one else is heard
+    host_port: int
+
+
+class OpenFromTrunk(Command, frozen=True):
+    """A stream without a socket of its own: what comes under its number over the trunk."""
+
+    number: int
+
+
+class ViewOverTrunk(Command, frozen=True):
+    """A viewer without a socket: the stream leaves over the trunk from now on. Its number is its SSRC."""
+
+    viewer: str
+    number: int
+    payload_type: int
 
 
 class Event(Struct, frozen=True, kw_only=True, tag=True):
@@ -147,6 +170,38 @@ class DataPlane(Protocol):
     def counters(self) -> stats.Counters: ...
 
 
+class TrunkPlane(DataPlane, Protocol):
+    """A relay that can share streams with another host's."""
+
+    async def join(self, command: Join) -> int:
+        """Return the local UDP port. Raises as `bind` does."""
+        ...
+
+    async def open_from_trunk(self, command: OpenFromTrunk) -> None:
+        """Raises RelayRefused: there is no trunk, or name or number are in use."""
+        ...
+
+    def view_over_trunk(self, command: ViewOverTrunk) -> None:
+        """Queue it, as `tell` does: of a stream that is gone it does nothing."""
+        ...
+
+    def offer(self) -> bytes:
+        """A new key, for the other host alone: what it seals with it opens here from now on.
+
+        Raises:
+            RelayRefused: there is no trunk, or no randomness.
+        """
+        ...
+
+    def accept(self, offer: bytes) -> None:
+        """Seal with that key of the other host's from now on.
+
+        Raises:
+            RelayRefused: it is no key.
+        """
+        ...
+
+
 class Answer(Struct, frozen=True):
     """What a command is answered with."""
 
@@ -197,6 +252,15 @@ def carried_out(answer: bytes) -> Answer:
     return said
 
 
+@contextmanager
+def keyed() -> Iterator[None]:
+    """What the native trunk says of a key, as `TrunkPlane` says it."""
+    try:
+        yield
+    except ValueError as error:
+        raise RelayRefused(str(error)) from error
+
+
 class NativePlane(Subscribers):
     """The relay as a thread of this process. Use `async with`: leaving it closes every socket."""
 
@@ -232,6 +296,24 @@ class NativePlane(Subscribers):
             if isinstance(command, Expect | AimViewer):
                 raise
             log.error("relay.not_told", extra={"stream": command.stream, "reason": str(error)})
+
+    async def join(self, command: Join) -> int:
+        return carried_out(self._engine.command(encode(command))).port
+
+    async def open_from_trunk(self, command: OpenFromTrunk) -> None:
+        carried_out(self._engine.command(encode(command)))
+
+    def view_over_trunk(self, command: ViewOverTrunk) -> None:
+        if self._open:
+            carried_out(self._engine.command(encode(command)))
+
+    def offer(self) -> bytes:
+        with keyed():
+            return self._engine.offer()
+
+    def accept(self, offer: bytes) -> None:
+        with keyed():
+            self._engine.accept(offer)
 
     def counters(self) -> stats.Counters:
         return stats.read(self._engine.counters())

@@ -3,6 +3,7 @@
 Pure: what is sent to whom is the face's business.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -46,15 +47,19 @@ def is_device(shown: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AskedAs:
-    """The names of one request whose head was read: the body may be about that channel and no other."""
+    """The names of one request whose head was read: that of its target, and what else may stand beside it."""
 
     shown: str
     channel: ChannelId
+    resolve: Callable[[str], ChannelId | None]
 
     def key(self, name: PeerName) -> ChannelId:
-        if name != self.shown:
-            raise ValueError(f"{name} is not {self.shown}, which the head names")
-        return self.channel
+        if name == self.shown:
+            return self.channel
+        other = self.resolve(name)
+        if other is None:
+            raise ValueError(f"{name} is nothing that it was shown")
+        return other
 
     def name(self, channel: ChannelId) -> str:
         raise ValueError(f"{channel} is not written here")

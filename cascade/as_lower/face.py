@@ -25,6 +25,7 @@ from cascade.as_lower.answers import (
     no_answer,
     ourselves,
 )
+from cascade.as_lower.controls import Controls
 from cascade.as_lower.invite import decide, odd_in
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
@@ -41,32 +42,28 @@ from cascade.crossing import (
 from cascade.deviations import Deviations
 from cascade.leg import Legs
 from cascade.manscdp import CONTENT_TYPE, Head, broadcast, commands, keepalive
-from cascade.manscdp.wire import Wire
-from cascade.model.commands import Command, Control, subjects
+from cascade.model.commands import Command, subjects
 from cascade.model.commands.broadcast import AskBroadcast
 from cascade.model.commands.presence import Presence
-from cascade.model.ids import ChannelId, PlatformId
+from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
-from cascade.peers import UpperPeer, UpperView, Us
+from cascade.peers import USUAL_PTZ, PtzTerms, UpperPeer, UpperView, Us
 from cascade.placing import Placer
 from cascade.ports import Gate, Store
+from cascade.provenance import Key, LoopGuard, without
 from cascade.questions import Questions
 from cascade.status import FAILURE_STATUS
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Party
-from sip.errors import PeerError
 from sip.events import Event, Reply
 
 log = logging.getLogger(__name__)
 
 ASK_SECONDS: Final = 30.0
 """How long one answer may take through a cascade (business answer)."""
-
-CONTROL_SECONDS: Final = 1.0
-"""A control that is older is dropped: the operator has let go of the stick by then (6.5)."""
 
 LINK_SECONDS: Final = 1.0
 """How much longer we wait than the other side may take, before we answer for it."""
@@ -120,6 +117,8 @@ class AsLower:
         wall: Callable[[], float],
         random: Random,
         listeners: Sequence[Listener] = (),
+        guard: LoopGuard | None = None,
+        ptz: PtzTerms = USUAL_PTZ,
     ) -> None:
         self.us = us
         self.index = index
@@ -149,9 +148,12 @@ class AsLower:
         self._homes = {(peer.host, peer.id) for peer in uppers.values()}
         self._hosts = frozenset(peer.host for peer in uppers.values())
         self._uppers = {peer.id: self._upper(peer, ()) for peer in uppers.values()}
+        self._guard = guard or LoopGuard(us.id.digits, above=uppers)
+        self._guard.exported = self._exported
         self._questions: Questions[int, _Asked] = Questions()
         placer = Placer(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
         self.voices = Voices(placer, self._media_networks)
+        self.controls = Controls(gate, ptz, loop=loop, correlation=self._correlation, counts=self.counts)
         self._timer = Timer(loop, self._deadline, self._turn)
 
     def _upper(self, peer: UpperPeer, pairs: Sequence[tuple[str, str, str]]) -> _Upper:
@@ -165,9 +167,13 @@ class AsLower:
             ),
             random=self._random,
             time=self._loop.time,
-            lost=lambda _problem: self._legs.lose(peer.id, "upper lost"),
+            lost=lambda _problem: self._lost(peer.id),
         )
         return _Upper(peer, share, registrant, CatalogAnswers(share, self.us, self._endpoint, self._store))
+
+    def _lost(self, upper: PlatformId) -> None:
+        self._legs.lose(upper, "upper lost")
+        self.controls.lose(upper)
 
     # What displays and the composition root ask
 
@@ -200,7 +206,10 @@ class AsLower:
 
     def known_as(self, shown: str) -> list[ChannelId]:
         """The channels that our uppers call so."""
-        keys = (found.share.resolve(shown) for found in self._uppers.values())
+        return [ChannelId(PlatformId(peer), PeerName(name)) for peer, name in self._exported(shown)]
+
+    def _exported(self, shown: str) -> list[Key]:
+        keys = (found.share.mapping.key(shown) for found in self._uppers.values())
         return [key for key in keys if key is not None]
 
     def counters(self) -> Counter[str]:
@@ -213,13 +222,13 @@ class AsLower:
 
     async def restore(self) -> None:
         """Take up what the store holds: the ids that uppers were shown, and rows that came through."""
-        for peer, rows in await self._store.catalog():
-            if peer not in self._lowers:
-                self._readmit(peer, rows)
         for upper, found in list(self._uppers.items()):
             pairs = await self._store.mapping(upper)
             if pairs:
                 self._uppers[upper] = self._upper(found.peer, pairs)
+        for peer, rows in await self._store.catalog():
+            if peer not in self._lowers:
+                self._readmit(peer, rows)
 
     def _readmit(self, peer: PlatformId, rows: Rows) -> None:
         """Show again what today's rules let through; forget the rest, they may have become stricter."""
@@ -228,6 +237,7 @@ class AsLower:
             batch = CatalogBatch(correlation=0, origin=peer, change="present", rows=part)
             passes = self._gate.readmit(batch).passes
             kept = passes.rows if isinstance(passes, CatalogBatch) else part.slice(0, 0)
+            kept = without(kept, self._guard.arrived(peer, kept))
             self.index.apply(peer, kept, complete=False)
             if len(kept) < len(part):
                 lost = {*part.ids()} - {*kept.ids()}
@@ -268,9 +278,14 @@ class AsLower:
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]:
         """Answer a run at once, by its heads; business answers follow as messages of their own."""
-        return [(event.transaction, self._message(event, head)) for event, head in pairs]
+        return [self._reply(event, self._message(event, head)) for event, head in pairs]
 
-    def _message(self, event: Event, head: Head) -> int:
+    def _reply(self, event: Event, said: int | Refusal) -> Reply:
+        if isinstance(said, int):
+            return (event.transaction, said)
+        return (event.transaction, said.status, said.headers(self._endpoint.local[0]))
+
+    def _message(self, event: Event, head: Head) -> int | Refusal:
         upper = self._upper_of(event)
         if upper is None:
             return 403
@@ -286,7 +301,11 @@ class AsLower:
         if not (head.sn.isascii() and head.sn.isdigit() and len(head.sn) <= 10):
             return 400
         if head.root == "Control":
-            return self._control(event, head, upper.peer.id, None if own else channel)
+            wire = commands.wire(head.root, head.cmd_type, head.operation)
+            if wire is None or own or not is_device(head.device_id):  # nothing controls us
+                return self._unknown(head, upper.peer.id)
+            names = AskedAs(head.device_id, channel, upper.share.resolve)
+            return self.controls.take(wire, event.body, upper.peer, names)
         if head.cmd_type == "Catalog":
             upper.answers.ask(CatalogQuery(head.sn, event.from_user, None if own else channel))
             return 200
@@ -298,33 +317,6 @@ class AsLower:
             self._loop.call_soon(self._answer_ourselves, asked)
             return 200
         return self._ask(asked)
-
-    def _control(self, event: Event, head: Head, upper: PlatformId, target: ChannelId | None) -> int:
-        """What the near door says of the head; the rest is read after our answer. Nothing controls us."""
-        wire = commands.wire(head.root, head.cmd_type, head.operation)
-        if wire is None or target is None or not is_device(head.device_id):
-            return self._unknown(head, upper)
-        if not self._gate.admits(wire.meaning.action, target, upper):
-            return 503 if self._gate.shut else 403
-        self._loop.call_soon(self._pass_on, wire, event.body, upper, AskedAs(head.device_id, target))
-        return 200
-
-    def _pass_on(self, wire: Wire[Control], body: bytes, upper: PlatformId, names: AskedAs) -> None:
-        try:
-            payload = wire.read(body, names)
-        except PeerError as error:
-            self.counts["controls_unreadable"] += 1
-            log.warning(
-                "control.unreadable",
-                extra={"peer": upper, "action": wire.meaning.action, "reason": str(error)},
-            )
-            return
-        verdict = self._gate.send(
-            Notice(
-                correlation=self._correlation(), origin=upper, seconds_left=CONTROL_SECONDS, payload=payload
-            )
-        )
-        self.counts["controls" if verdict.passes is not None else "controls_lost"] += 1
 
     def _announced(self, event: Event, head: Head, upper: _Upper) -> int:
         """Somebody above wants to speak. Where nobody can listen the answer says so, not a status (6.2)."""
@@ -353,7 +345,7 @@ class AsLower:
         return 403
 
     def _answer_ourselves(self, asked: _Asked) -> None:
-        payload = about_us(asked.question, self.us, shared=len(self.index), wall=self._wall())
+        payload = about_us(asked.question, self.us, shared=asked.upper.share.size, wall=self._wall())
         if payload is not None:
             self._respond(asked, payload)
 
@@ -399,10 +391,11 @@ class AsLower:
     # From the other side
 
     def linked(self, up: bool) -> None:
-        """Nobody is beyond who could bring a picture: every channel is shown offline. Or somebody is again.
+        """Nobody is beyond who could bring a picture, so every channel is shown as offline; or one is again.
 
         Who comes says next which peers are not there; where no rule lets that through they all are.
         """
+        self.controls.clear()
         for peer in self.index.peers():
             self.index.set_online(peer, up)
 
@@ -425,7 +418,7 @@ class AsLower:
         present, gone = batch.rows.slice(0, 0), list[str]()
         match batch.change:
             case "present":
-                present = self.index.apply(batch.origin, batch.rows, complete=False).present()
+                present, gone = self._admit(batch.origin, batch.rows)
             case "gone":
                 gone = batch.rows.ids()
                 self.index.remove(batch.origin, gone)
@@ -439,6 +432,19 @@ class AsLower:
             self._store.save_rows(batch.origin, present, gone)
             for upper in self._uppers.values():
                 upper.share.changed()
+
+    def _admit(self, peer: PlatformId, rows: Rows) -> tuple[Rows, list[str]]:
+        """Take rows but those that went out through us; what was taken before one knew is withdrawn."""
+        unknown = not self._guard.known(peer)
+        echoes = self._guard.arrived(peer, rows)
+        present = self.index.apply(peer, without(rows, echoes), complete=False).present()
+        if not echoes:
+            return present, []
+        self.counts["echoes"] += len(echoes)
+        if unknown and self._guard.known(peer):
+            echoes |= self._guard.arrived(peer, self.index.rows(peer))
+            log.warning("catalog.echoes", extra={"peer": peer, "rows": len(echoes)})
+        return present, self.index.remove(peer, sorted(echoes)).ids()
 
     def _take_answer(self, answer: Answer[Command]) -> None:
         asked = self._questions.take(answer.correlation)

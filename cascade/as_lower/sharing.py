@@ -38,6 +38,7 @@ class Share:
         self._store = store
         self._own_id = us.id.digits
         self.mapping = Mapping(self._own_id, pairs)
+        self._left_out = 0  # rows that the last snapshot lacks, most of which came through the upper
         self._stale = True
 
     def changed(self) -> None:
@@ -50,7 +51,8 @@ class Share:
         if key is None and self._stale:
             self.assign()
             key = self.mapping.key(shown)
-        if key is None or self.index.find(*key) is None:
+        row = None if key is None else self.index.find(*key)
+        if key is None or row is None or self._came_through_upper(*key, row.get("branch", "")):
             return None
         return ChannelId(PlatformId(key[0]), PeerName(key[1]))
 
@@ -60,13 +62,25 @@ class Share:
         return shown
 
     def assign(self) -> tuple[Snapshot, bool]:
-        """A frozen view of all rows, each with its id; True when new ids were queued for the store."""
-        snapshot = self.index.snapshot()
+        """A frozen view of all rows, each with its id; True when new ids were queued for the store.
+
+        What came through the upper itself is not among them: it is not offered back.
+        """
+        snapshot = self.index.snapshot(without=[self.upper.id])
+        self._left_out = len(self.index) - len(snapshot)
         triples = self.mapping.assign(snapshot)
         if triples:
             self._store.save_mapping(self.upper.id, triples)
         self._stale = False
         return snapshot, bool(triples)
+
+    @property
+    def size(self) -> int:
+        """How many rows the upper is shown; of those that came since it last asked, all are counted."""
+        return max(0, len(self.index) - self._left_out)
+
+    def _came_through_upper(self, peer: str, name: str, branch: str) -> bool:
+        return self.upper.id in (peer, name, *branch.split("/"))
 
     def subtree(self, top: ChannelId) -> Rows:
         """`top` and all below it, as this upper is shown them; for a query about a part of the catalog.
@@ -75,7 +89,8 @@ class Share:
             RuntimeError: a row without an id of its own; `assign` comes first.
         """
         peer = top.peer
-        selector = Selector([("subtree", True, [f"branch:{top.name}"])])
+        own = [f"id:{self.upper.id}", f"branch:{self.upper.id}"]
+        selector = Selector([("came-through", False, own), ("subtree", True, [f"branch:{top.name}"])])
         chosen, _ = self.index.rows(peer).select(selector)
         return Rows.build([self._as_shown(peer, name) for name in chosen.ids()])
 

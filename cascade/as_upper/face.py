@@ -8,8 +8,9 @@ No coroutine, task or log line for a message that goes well.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from random import Random, SystemRandom
 
@@ -18,6 +19,7 @@ from cascade.addresses import Listener, Networks
 from cascade.as_upper import faults
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
+from cascade.as_upper.movements import Movements
 from cascade.as_upper.questions import Asker, catalog_query, party_of, target_of
 from cascade.as_upper.refusals import Refusals, Sparse
 from cascade.as_upper.registrar import Change, Lease, Registrar, answer, beijing_time
@@ -34,9 +36,10 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
-from cascade.peers import LowerPeer, PeerView, Us
+from cascade.peers import USUAL_PTZ, LowerPeer, PeerView, PtzTerms, Us
 from cascade.placing import Invitation, Placer
 from cascade.ports import Agreed, Gate, Leg, Store
+from cascade.provenance import LoopGuard
 from cascade.sdp import voices_of
 from cascade.timer import Timer
 from sip.aio.calls import Calls
@@ -65,6 +68,8 @@ class AsUpper:
         wall: Callable[[], float],
         random: Random | None = None,
         listeners: Sequence[Listener] = (),
+        guard: LoopGuard | None = None,
+        ptz: PtzTerms = USUAL_PTZ,
     ) -> None:
         chance = random or SystemRandom()
         self.us = us
@@ -85,6 +90,7 @@ class AsUpper:
             told=self._as_told,
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
+        self._guard = guard or LoopGuard(us.id.digits)
         self._registrar = Registrar(peers)
         self._sync = CatalogSync(self._serials)
         self._asker = Asker(endpoint, gate, self._serials, self._origin)
@@ -112,6 +118,7 @@ class AsUpper:
         self._unreadable = Sparse(loop.time)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
+        self.movements = Movements(ptz.moving_seconds, loop.time, self._control, self.counts)
         self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
     # What displays and the composition root ask
@@ -178,6 +185,7 @@ class AsUpper:
             await self._timer.run()
         finally:
             self._herald.flush()
+            self.movements.halt()
 
     def offer_all(self) -> None:
         """Tell the other side of every peer and every row once more, and that there is nothing else.
@@ -186,7 +194,7 @@ class AsUpper:
         """
         for peer in self.peers:
             self._herald.presence(peer, self.online(peer))
-            self._herald.offer(peer, self.index.rows(peer))
+            self._herald.offer(peer, partial(self.index.rows, peer))
 
     # Requests from below
 
@@ -341,8 +349,10 @@ class AsUpper:
     def _finish(self, finished: Finished) -> None:
         peer = finished.peer
         self._outcomes[peer] = finished.outcome
-        delta = self.index.apply(peer, finished.rows, complete=finished.complete)
-        tell(finished, delta, self._deviations)
+        complete = finished.complete
+        rows = self._guard.listed(peer, finished.rows, self.index, complete=complete)
+        delta = self.index.apply(peer, rows, complete=complete)
+        tell(finished, delta, len(finished.rows) - len(rows), self._deviations)
         present, gone = delta.present(), delta.gone()
         if len(present) or len(gone):
             self._store.save_rows(peer, present, gone.ids())
@@ -371,7 +381,8 @@ class AsUpper:
             self.counts["controls_dropped"] += 1
             log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
             return
-        self._asker.control(control, lease.peer, lease.address)
+        self._asker.control(control, lease.peer, lease.address, self.movements.note(control))
+        self._timer.plan()
 
     def _ask(self, crossing: Ask[Command]) -> None:
         target = target_of(crossing)
@@ -463,12 +474,8 @@ class AsUpper:
     # Time
 
     def _deadline(self) -> float | None:
-        return min(self._deadlines(), default=None)
-
-    def _deadlines(self) -> Iterator[float]:
-        for machine in (self._registrar, self._sync, self._asker):
-            if machine.deadline is not None:
-                yield machine.deadline
+        machines = (self._registrar, self._sync, self._asker, self.movements)
+        return min((each.deadline for each in machines if each.deadline is not None), default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
         """Our own loop stood still: nobody below is to be blamed for it (Q15)."""
@@ -480,6 +487,7 @@ class AsUpper:
         """Whatever is due."""
         self._registrar.advance(now)
         self._follow()
+        self.movements.advance(now)
         queries: list[tuple[Outgoing, Then | None]] = []
         for output in self._sync.advance(now):
             if isinstance(output, Finished):

@@ -12,26 +12,33 @@ from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.ports import Gate
 
-RETRY_SECONDS: Final = 5.0
-"""After a door's audit could not be written: what was to be told is told then."""
+RETRY_SECONDS: Final = {"audit": 5.0, "link-full": 0.2}
+"""By what kept it from crossing for now, an audit or the rest of what is told: when it is tried again."""
 
 PRESENCE_SECONDS: Final = 0.05
 """Changes of presence are collected this long and cross as one notice."""
 
 
+NOTHING: Final = Rows.build([])
+
+
 @dataclass(slots=True)
 class _Batch:
-    """Rows on their way. `shown` collects what passed, `former` is compared with it after the last."""
+    """Rows on their way. `all_rows` has those that follow an "anew". `shown` collects what passed; `former`
+    is compared with it after the last."""
 
     peer: PlatformId
     change: Change
     rows: Rows
     shown: set[str] | None = None
     former: Rows | None = None
+    all_rows: Callable[[], Rows] | None = None
 
 
 class Herald:
-    """`origin` is who we are where a notice is about several peers. `told` is what is said of a peer's
+    """Where nobody is beyond nothing is told: whoever comes is told all anew, by `offer`.
+
+    `origin` is who we are where a notice is about several peers. `told` is what is said of a peer's
     rows, asked for when they leave."""
 
     def __init__(
@@ -55,6 +62,8 @@ class Herald:
 
     def presence(self, peer: PlatformId, online: bool) -> None:
         """Say soon that `peer` is there, or not; only its last state within that time is told."""
+        if self._gate.away:
+            return
         self._states[peer] = online
         if self._due is None:
             self._due = self._loop.call_later(PRESENCE_SECONDS, self._tell)
@@ -77,13 +86,17 @@ class Herald:
             batches[-1].former = former
         self._queue(batches)
 
-    def offer(self, peer: PlatformId, rows: Rows) -> None:
-        """Queue all rows of `peer`, and that these are all: the other side forgets what else it holds."""
-        nothing = rows.slice(0, 0)
-        all_rows = [_Batch(peer, "present", part) for part in _parts(rows)]
-        self._queue([_Batch(peer, "anew", nothing), *all_rows, _Batch(peer, "whole", nothing)])
+    def offer(self, peer: PlatformId, rows: Callable[[], Rows]) -> None:
+        """Queue all rows of `peer`, and that these are all: the other side forgets what else it holds.
+
+        They are asked for when their turn comes, so that nobody waits for those of all peers to be gathered.
+        """
+        if not any(batch.peer == peer and batch.all_rows is not None for batch in self._batches):
+            self._queue([_Batch(peer, "anew", NOTHING, all_rows=rows)])
 
     def _queue(self, batches: list[_Batch]) -> None:
+        if self._gate.away:
+            return
         idle = not self._batches
         self._batches += batches
         if idle and self._batches:
@@ -92,7 +105,7 @@ class Herald:
     def flush(self) -> None:
         """Send all that waits, now: what is stored as told must have been."""
         self._tell()
-        while self._batches and self._send_batch():
+        while self._batches and not self._send_batch():
             pass
         self._batches.clear()
         self._states.clear()
@@ -113,48 +126,52 @@ class Herald:
                     self._notice((state,))
 
     def _notice(self, states: tuple[PeerState, ...]) -> bool:
-        """False if the rules say no. Where only the audit does, it is told later."""
+        """False if the rules say no. Where only the audit or a full link does, it is told later."""
         verdict = self._gate.send(
             Notice(correlation=self._correlation(), origin=self._origin, payload=Presence(states=states))
         )
-        if verdict.rule != "audit":
+        if verdict.rule not in RETRY_SECONDS:
             return verdict.passes is not None
         for state in states:
             self._states.setdefault(state.peer, state.online)
         if self._due is None:
-            self._due = self._loop.call_later(RETRY_SECONDS, self._tell)
+            self._due = self._loop.call_later(RETRY_SECONDS[verdict.rule], self._tell)
         return True
 
     def _next_batch(self) -> None:
         if self._batches:
-            if not self._send_batch():
-                self._loop.call_later(RETRY_SECONDS, self._next_batch)
+            wait = self._send_batch()
+            if wait:
+                self._loop.call_later(wait, self._next_batch)
             elif self._batches:
                 self._loop.call_soon(self._next_batch)
 
-    def _send_batch(self) -> bool:
-        """False if the audit could not be written: the batch waits at its place."""
+    def _send_batch(self) -> float:
+        """Seconds until it may be taken, 0 where it was: meanwhile it waits at its place."""
         batch = self._batches.popleft()
         if batch.change == "anew":
             self._lost.discard(batch.peer)
         elif batch.change == "whole" and batch.peer in self._lost:
-            return True  # it was not told all
+            return 0.0  # it was not told all
         rows = batch.rows if batch.change == "gone" else self._told(batch.peer, batch.rows)
         verdict = self._gate.send(
             CatalogBatch(correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=rows)
         )
-        if verdict.rule == "audit":
+        if verdict.rule in RETRY_SECONDS:
             self._batches.appendleft(batch)
-            return False
+            return RETRY_SECONDS[verdict.rule]
         if verdict.rule == "link":
             self._lost.add(batch.peer)
+        if batch.all_rows is not None:
+            parts = [_Batch(batch.peer, "present", part) for part in _parts(batch.all_rows())]
+            self._batches.extendleft(reversed([*parts, _Batch(batch.peer, "whole", NOTHING)]))
         if batch.shown is not None and isinstance(verdict.passes, CatalogBatch):
             batch.shown.update(verdict.passes.rows.ids())
         if batch.former is not None and batch.shown is not None:
             former = [batch.former.get(number) for number in range(len(batch.former))]
             hidden = Rows.build([row for row in former if row["id"] not in batch.shown])
             self._batches.extendleft(_Batch(batch.peer, "gone", part) for part in _parts(hidden))
-        return True
+        return 0.0
 
 
 def _parts(rows: Rows) -> list[Rows]:

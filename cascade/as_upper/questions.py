@@ -5,7 +5,7 @@ SN, names and charset are the peer's and ours; none of them crosses. An answer i
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec.structs import replace
@@ -125,12 +125,16 @@ class Asker:
         to = party_of(peer, question.target.name, at)
         self._endpoint.send(_message(self._endpoint, to, at, body), then)
 
-    def control(self, control: Control, peer: LowerPeer, at: Address) -> None:
-        """Tell `peer` what its device shall do; its status is counted, and there is no other answer."""
+    def control(self, control: Control, peer: LowerPeer, at: Address, over: Callable[[], None]) -> None:
+        """Tell `peer` what its device shall do; its status is counted, and there is no other answer.
+
+        `over` hears that the message was answered, or given up.
+        """
 
         def then(event: Event) -> None:
             taken = event.kind == Kind.RESPONSE and event.status < 300
             self.counts["controls_taken" if taken else "controls_failed"] += 1
+            over()
 
         names = NamesOf(peer.id)
         body = commands.wire_of(control).write(

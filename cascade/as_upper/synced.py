@@ -9,9 +9,13 @@ from cascade.model.index import Delta
 log = logging.getLogger(__name__)
 
 
-def tell(finished: Finished, delta: Delta, deviations: Deviations) -> None:
-    """One line for each answer; `delta` is what it changed."""
-    odd = finished.odd.counts() | {"parents-in-a-loop": delta.loops, "sum-wrong": int(finished.sum_wrong)}
+def tell(finished: Finished, delta: Delta, echoes: int, deviations: Deviations) -> None:
+    """One line for each answer; `delta` is what it changed, `echoes` are its rows that came through us."""
+    odd = finished.odd.counts() | {
+        "parents-in-a-loop": delta.loops,
+        "sum-wrong": int(finished.sum_wrong),
+        "echoes": echoes,
+    }
     for kind, times in odd.items():
         deviations.note(finished.peer, kind, times)
     log.log(

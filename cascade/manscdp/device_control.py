@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from cascade.manscdp import xml
 from cascade.manscdp.wire import CHANNEL, Converter, Element, Names, Wire
 from cascade.model.commands.device_control import ControlPtz, Movement
 
@@ -59,6 +60,18 @@ def write_movement(movement: Movement) -> str:
         )
     )
     return f"{data.hex().upper()}{sum(data) % 256:02X}"
+
+
+def read_priority(body: bytes) -> int | None:
+    """ControlPriority of a control that was read (11, 16); None where it says none, or no number up to 255.
+
+    It is a word between the sender and us, about who gives way, and no part of what crosses.
+    """
+    info = xml.child(xml.read_root(body), "Info")
+    text = "" if info is None else xml.text_of(info, "ControlPriority")
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255):
+        return None
+    return int(text)
 
 
 def _read(text: str, _names: Names) -> Movement:

@@ -51,6 +51,13 @@ class Rows:
     def veil(self, veils: collections.abc.Mapping[str, str]) -> Rows:
         """The same rows without the ids that are keys of `veils`; in branches their values stand for them."""
 
+    def through(self, names: collections.abc.Set[str]) -> tuple[Rows, Rows]:
+        """Rows as a peer lists them: those that came through none of `names`, and the others.
+
+        A row came through what it is and through what stands above it in this list, however far.
+        Divisions, which all platforms share, came through nothing.
+        """
+
     def located(self, system: str) -> Rows:
         """The same rows, those with a place saying in `coordinates` in which system it is (Q32)."""
 
@@ -83,8 +90,8 @@ class Selector:
     def __new__(cls, rules: Sequence[tuple[str, bool, Sequence[str]]]) -> Self:
         """Rules as (rule id, whether it allows, selectors of which any may fit).
 
-        Selectors: "*"; "id:<id>"; "prefix:<digits>" of the id; "branch:<id>", that id or whatever
-        has it among its ancestors.
+        Selectors: "*"; "id:<id>"; "prefix:<digits>" of the id; "class:<three digits>", those that say in an
+        id of 20 digits what it is of; "branch:<id>", that id or whatever has it among its ancestors.
 
         Raises:
             ValueError: a selector is none of these.
@@ -175,8 +182,18 @@ class Index:
     def rows(self, peer: str) -> Rows:
         """All rows of a peer, with the status that the peer gave."""
 
-    def snapshot(self) -> Snapshot:
-        """All rows as they are now; the same object's content until something changes."""
+    def elsewhere(self, peer: str, rows: Rows) -> list[str]:
+        """The ids among these rows of a peer, divisions left out, that another peer has too.
+
+        Looks at every row of all the others.
+        """
+
+    def snapshot(self, *, without: Sequence[str] = ...) -> Snapshot:
+        """All rows as they are now; the same object's content until something changes.
+
+        `without`: leave out what came through one of these, be it the row's peer, the row itself or in
+        its branch.
+        """
 
 @final
 class Snapshot:

@@ -107,10 +107,11 @@ def verify(path: Path, anchor: Anchor | None = None) -> Report:
     """
     noted = head.known(path)  # read first: a gateway that writes meanwhile makes both longer
     with path.open("rb") as file:
-        return _check(_lines(file), noted, anchor)
+        return _check(lines(file), noted, anchor)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
+def lines(file: BinaryIO) -> Iterator[bytes]:
+    """Each line with its newline; of an endless one a part at a time."""
     while line := file.readline(4 * MAX_LINE_BYTES):  # torn remains may be longer than a record
         yield line
 

@@ -6,7 +6,8 @@ signalled that this one is shut, and then nobody is left waiting there: decision
 """
 
 import logging
-from collections import Counter, OrderedDict, deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from msgspec.structs import replace
 
 from cascade.crossing import (
     BACK,
-    Answer,
     Ask,
     CatalogBatch,
     Crossing,
@@ -27,22 +27,17 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
-from cascade.model.commands import Invitation
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
 from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
-from gateway.chamber.policy import Asked, Branch, CompiledRules, judge, judge_head, veiled
+from gateway.chamber.policy import Branch, CompiledRules, Question, judge, judge_head, veiled
+from gateway.chamber.under_way import Questions, Stream, UnderWay
 from gateway.words import saying
 from gateway.words.sentences import recognised
 
 log: Final = logging.getLogger("gateway.chamber.gate")
-
-MAX_OPEN: Final = 20_000
-"""Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
-GRACE_SECONDS: Final = 5.0
-"""An answer may still pass this long after its question's deadline, for the time on the link."""
 
 MAX_HELD: Final = 20_000
 """Crossings held back by a full disk; the oldest is lost first."""
@@ -77,14 +72,6 @@ class GateCounters:
     lost: int = 0  # of these, too many
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
-    asked: Asked
-    action: str
-    channel: ChannelId | None  # None for an Ask: the answer's names are judged themselves
-    until: float
-
-
 class Gate:
     """Satisfies `cascade.ports.Gate`. `clock` gives seconds of any monotonic clock.
 
@@ -105,6 +92,7 @@ class Gate:
         clock: Callable[[], float],
         observers: Sequence[Observer] = (),
         later: Callable[[float, Callable[[], None]], object] | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.on_delivery: Callable[[Crossing], None] = _undeliverable
         self.counters: Final = GateCounters()
@@ -114,9 +102,10 @@ class Gate:
         self._audit = audit
         self._link = link
         self._branch = branch
-        self._clock = clock
         self._observers = list(observers)
-        self._questions: OrderedDict[tuple[str, Direction, int], _Open] = OrderedDict()
+        self._wall = wall
+        self._questions: Final = Questions(clock)
+        self._under_way: Final = UnderWay(clock)
         self._later = later
         self._held: deque[tuple[Door, Crossing]] = deque()
         self._waking = False
@@ -127,8 +116,13 @@ class Gate:
 
     @property
     def shut(self) -> bool:
-        """Can nothing be asked beyond now, since a door cannot record it?"""
-        return not (self._recording and self._recording_beyond)
+        """Can nothing be asked beyond now, since a door cannot record it, or nobody is there?"""
+        return not (self._recording and self._recording_beyond and self._link.up)
+
+    @property
+    def away(self) -> bool:
+        """Is nobody beyond? Whoever comes is told how things are then."""
+        return not self._link.linked
 
     def observe(self, observer: Observer) -> None:
         """Show `observer` every crossing that is delivered here from now on."""
@@ -147,10 +141,11 @@ class Gate:
 
     def _hand_over(self, crossing: Crossing, verdict: Verdict) -> Verdict:
         assert verdict.passes is not None
-        self._remember(verdict.passes, self._sends)
+        self._remember(verdict.passes, self._sends, verdict.rule)
         try:
             self._link.deliver(verdict.passes)
         except LinkUnavailable as error:
+            self._under_way.forget(self._sends, crossing.correlation)
             rule = "link-full" if isinstance(error, LinkFull) else "link"
             lost = Verdict(None, rule, saying("refusal.link", why=recognised(str(error))))
             return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
@@ -158,11 +153,12 @@ class Gate:
 
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
         """Judge a request by its head; a refusal is recorded and counted like that of a crossing."""
-        refusal = judge_head(self._rules, action, target, origin, self._sends, self._branch)
+        rules = self._rules.at(self._wall())
+        refusal = judge_head(rules, action, target, origin, self._sends, self._branch, self._under_way)
         if refusal is None and not self._recording:
             self._try_to_record()  # a yes leaves no record by which it would show
         if refusal is None and self.shut:
-            refusal = _SHUT_BEYOND if self._recording else Verdict(None, "audit", saying("refusal.shut"))
+            refusal = self._why_shut()
         if refusal is None:
             return True
         try:
@@ -174,6 +170,11 @@ class Gate:
             refusal = Verdict(None, "audit", error.said)
         self._note_refusal("Head", origin, refusal)
         return False
+
+    def _why_shut(self) -> Verdict:
+        if not self._recording:
+            return Verdict(None, "audit", saying("refusal.shut"))
+        return _SHUT_BEYOND if self._link.up else _DOWN
 
     def note(self, event: str, peer: PlatformId, **details: str) -> None:
         """Write what does not cross, but what an auditor must see, to this door's audit."""
@@ -254,7 +255,7 @@ class Gate:
             log.info("door.opened_beyond", extra={"side": self._side})
             return
         log.warning("door.shut_beyond", extra={"side": self._side})
-        for kind, direction, number in list(self._questions):
+        for kind, direction, number in self._questions:
             if direction == self._sends:
                 self._give_up(kind, number)
 
@@ -265,10 +266,46 @@ class Gate:
             if not self._recording:
                 self._link.signal(recording=False)
             return
-        for kind, direction, number in list(self._questions):
+        for kind, direction, number in self._questions:
             if direction == self._sends:
                 self._give_up(kind, number, "link")
         self._questions.clear()
+        self._under_way.clear()
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Those that flow through this door, or are about to."""
+        return self._under_way.streams
+
+    def adopt(self, rules: CompiledRules) -> int:
+        """Judge by these from now on; return how many streams ended since they may not flow any more."""
+        self._rules = rules
+        return self.reconsider()
+
+    def reconsider(self) -> int:
+        """End the streams that the rules of today, and of this time of day, do not allow any more."""
+        rules = self._rules.at(self._wall())
+        ended = 0
+        for stream in self._under_way.streams:
+            question = Question(stream.asked.direction, stream.action, stream.asked.asker)
+            allowed, rule = rules.judge(question, stream.channel.name, self._branch(stream.channel))
+            if not allowed:
+                ended += 1
+                self._revoke(stream, rule)
+        return ended
+
+    def _revoke(self, stream: Stream, rule: str) -> None:
+        """Each door ends it on its own side and says so beyond: there the rules may be others."""
+        ending = StreamEnded(
+            correlation=stream.correlation,
+            origin=stream.asked.asker,
+            channel=stream.channel,
+            failure="refused",
+            rule=rule,
+        )
+        log.info("stream.revoked", extra={"side": self._side, "channel": str(stream.channel), "rule": rule})
+        self._hand_in(ending)
+        self.send(ending)
 
     def _give_up(self, kind: str, number: int, rule: str = "") -> None:
         """End a question of this side here; it is told to who asked, and the end of a stream beyond too."""
@@ -286,7 +323,7 @@ class Gate:
             ending = StreamEnded(
                 correlation=number, origin=origin, channel=question.channel, failure="unavailable", rule=rule
             )
-        self._remember(ending, BACK[self._sends])
+        self._remember(ending, BACK[self._sends], rule)
         self._hand_in(ending)
         if isinstance(ending, StreamEnded):
             self.send(ending)
@@ -317,7 +354,7 @@ class Gate:
         assert verdict.passes is not None
         direction = BACK[self._sends]
         self._counted(crossing, verdict)
-        self._remember(verdict.passes, direction)
+        self._remember(verdict.passes, direction, verdict.rule)
         if not self._hand_in(verdict.passes):
             self._tell_asker(crossing, "failed", "")
         for observer in self._observers:
@@ -342,10 +379,11 @@ class Gate:
         return verdict if verdict.passes is not None else self._counted(crossing, verdict)
 
     def _judged(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
-        asked = self._asked(crossing, direction)
-        verdict = judge(self._rules, crossing, direction, self._branch, asked)
+        asked = self._questions.asked(crossing, direction)
+        rules = self._rules.at(self._wall())
+        verdict = judge(rules, crossing, direction, self._branch, asked, self._under_way)
         if door == "send" and isinstance(verdict.passes, CatalogBatch):
-            told = veiled(self._rules, verdict.passes, direction, self._branch)
+            told = veiled(rules, verdict.passes, direction, self._branch)
             verdict = replace(verdict, passes=told)
         if door == "send" and verdict.passes is not None and not self._recording_beyond:
             return _SHUT_BEYOND if _asks_something(crossing) else verdict
@@ -404,60 +442,15 @@ class Gate:
             case _:
                 pass
 
-    # Open questions: an answer is judged by the rule of its question, so for the peer that asked.
-
-    def _remember(self, crossing: Crossing, direction: Direction) -> None:
-        back, number = BACK[direction], crossing.correlation
-        until = self._clock() + crossing.seconds_left + GRACE_SECONDS
-        match crossing:
-            case Ask(payload=payload):
-                asked = Asked(crossing.origin, direction)
-                self._keep(("ask", direction, number), _Open(asked, payload.action, None, until))
-                if isinstance(payload, Invitation):
-                    invited = _Open(asked, payload.action, payload.target, until)
-                    self._keep(("invitation", direction, number), invited)
-            case StreamOpen(channel=channel, action=action):
-                asked = self._asked(crossing, direction) or Asked(crossing.origin, direction)
-                self._keep(("stream", direction, number), _Open(asked, action, channel, until))
-            case Answer(last=True):
-                self._questions.pop(("ask", back, number), None)
-            case NoAnswer():
-                self._questions.pop(("ask", back, number), None)
-                self._questions.pop(("invitation", back, number), None)
-            case StreamOffered():
-                self._questions.pop(("stream", back, number), None)
-            case StreamEnded(channel=channel):
-                for way in (back, direction):  # from below, or the viewer gave up before the offer
-                    found = self._questions.get(("stream", way, number))
-                    if found is not None and found.channel == channel:
-                        del self._questions["stream", way, number]
-            case _:
-                pass
-
-    def _keep(self, key: tuple[str, Direction, int], question: _Open) -> None:
-        self._questions[key] = question
-        self._questions.move_to_end(key)
-        if len(self._questions) > MAX_OPEN:
-            self._questions.popitem(last=False)
-
-    def _asked(self, crossing: Crossing, direction: Direction) -> Asked | None:
-        """What `crossing` answers; None where nothing fitting is open."""
-        number = crossing.correlation
-        match crossing:
-            case Answer(payload=payload):
-                kind, action, channel = "ask", payload.action, None
-            case StreamOffered(channel=channel, action=action):
-                kind = "stream"
-            case StreamOpen(channel=channel, action=action) if crossing.invitation:
-                kind, number = "invitation", crossing.invitation
-            case _:
-                return None
-        question = self._questions.get((kind, BACK[direction], number))
-        if question is None or (question.action, question.channel) != (action, channel):
-            return None
-        return question.asked if self._clock() <= question.until else None
+    def _remember(self, crossing: Crossing, direction: Direction, rule: str) -> None:
+        asked = self._questions.asked(crossing, direction)
+        self._under_way.remember(crossing, direction, rule, asked, counted=rule in self._rules.quotas)
+        self._questions.remember(crossing, direction)
 
 
+_DOWN: Final = Verdict(
+    None, "link", saying("refusal.link", why=recognised("the link to the other side is down"))
+)
 _SHUT_BEYOND: Final = Verdict(None, BEYOND, saying("refusal.shut_beyond"))
 
 

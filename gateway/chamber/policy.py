@@ -9,9 +9,8 @@ that reports.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Final, Literal, NamedTuple, assert_never
+from typing import Final, NamedTuple, Protocol, assert_never
 
-from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from cascade.crossing import (
@@ -27,14 +26,15 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
-from cascade.model.commands import subjects
+from cascade.model.commands import Control, subjects
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows, Selector
 from cascade.ports import Verdict
+from gateway.chamber.rules import ANY, Quota, Rule
+from gateway.chamber.tickets import Ticket
 from gateway.chamber.veil import FOREIGN, Veils
 from gateway.words import Saying, saying
 
-ANY: Final = "*"
 DEFAULT: Final = "default"  # no rule matched
 ROWS: Final = "row-by-row"
 ALWAYS: Final = "always"  # an end, or a withdrawal
@@ -51,42 +51,8 @@ Branch = Callable[[ChannelId], str]
 """The ancestors of a channel as the side's index knows them, nearest first, joined by "/"."""
 
 
-class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of the rule list. The first that matches decides; no match refuses."""
-
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    """Short name; stands in audit records, counters and refusals."""
-    direction: Direction
-    """`inward`: towards the public-security network; `outward`: towards the public network."""
-    action: str
-    """What is done: `catalog.rows`, `media.live`, `query.*`, `notice.presence`, or `*`."""
-    verdict: Literal["allow", "deny"]
-    """May what fits this rule pass?"""
-    channels: Annotated[tuple[str, ...], Meta(min_length=1)]
-    """Names it is about: `*`, `id:` one name, `prefix:` digits, `branch:` a name and all below it."""
-    peer: str = ANY
-    """The peer that asks or reports, by its id; `*` is every peer."""
-    reason: str = ""
-    """Why the rule is there; shown to the administrator with each refusal."""
-
-    @property
-    def allow(self) -> bool:
-        return self.verdict == "allow"
-
-    def covers(self, direction: Direction, action: str, peer: str) -> bool:
-        """Does it speak about this at all, whatever the channel?"""
-        return self.direction == direction and self.peer in {ANY, peer} and matches(self.action, action)
-
-
-def matches(pattern: str, action: str) -> bool:
-    """`*` is every action, `query.*` every one that begins with `query.`, else the action itself."""
-    if pattern.endswith(ANY):
-        return action.startswith(pattern[:-1])
-    return pattern == action
-
-
-class _Question(NamedTuple):
-    """What is asked of the rules: who wants to do what, which way."""
+class Question(NamedTuple):
+    """What is asked of the rules about a name: who wants to do what, which way."""
 
     direction: Direction
     action: str
@@ -100,12 +66,50 @@ class CompiledRules:
     that no rule names share one.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules: Final = tuple(rules)
+    def __init__(
+        self, rules: Iterable[Rule], *, tickets: Iterable[Ticket] = (), veils: Veils | None = None
+    ) -> None:
+        """`tickets` stand above the rules; `veils` are those of the longer list that these are a part of."""
+        listed, above = tuple(rules), tuple(tickets)
+        self.rules: Final = (*(ticket.rule() for ticket in above), *listed)
         self._by_id = {rule.id: rule for rule in self.rules}
         self._named = {rule.peer for rule in self.rules}
-        self.veils: Final = Veils(self.rules, [rule.channels for rule in self.rules])
+        self.veils: Final = veils or Veils(listed, [rule.channels for rule in listed])
+        self.quotas: Final = {rule.id: rule.quota for rule in self.rules if rule.quota.any}
         self._selectors: OrderedDict[tuple[Direction, str, str], Selector] = OrderedDict()
+        self._times = {rule.when for rule in self.rules if not rule.when.always}
+        self._until = {ticket.id: ticket.until for ticket in above}
+        self._minute = -1
+        self._now = self
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this list, whenever its rules count, from every other one."""
+        return self.veils.fingerprint
+
+    @property
+    def timed(self) -> bool:
+        """Does any of them count at certain times only?"""
+        return bool(self._times or self._until)
+
+    def at(self, wall: float) -> "CompiledRules":
+        """Those that count at this time, seconds since 1970; the same object while they are the same."""
+        if not self.timed:
+            return self
+        minute = int(wall // 60)
+        if minute != self._minute:
+            self._minute = minute
+            off = {when for when in self._times if not when.holds(minute * 60)}
+            over = {id for id, until in self._until.items() if until <= minute * 60}
+            counting = tuple(rule for rule in self.rules if rule.when not in off and rule.id not in over)
+            if counting != self._now.rules:
+                self._now = CompiledRules(counting, veils=self.veils)._timeless()
+        return self._now
+
+    def _timeless(self) -> "CompiledRules":
+        """These, as they were picked for a time: `at` has nothing more to choose."""
+        self._times, self._until = set(), {}
+        return self
 
     def selector(self, direction: Direction, action: str, peer: str) -> Selector:
         key = (direction, action, peer if peer in self._named else ANY)
@@ -118,13 +122,21 @@ class CompiledRules:
                 self._selectors.popitem(last=False)
         return found
 
-    def judge(self, question: _Question, name: str, branch: str) -> tuple[bool, str]:
+    def judge(self, question: Question, name: str, branch: str) -> tuple[bool, str]:
         """Whether this name may, and the rule that says so."""
         return self.selector(*question).judge(name, branch)
 
     def reason(self, rule: str) -> str:
         found = self._by_id.get(rule)
         return found.reason if found is not None else ""
+
+
+class Used(Protocol):
+    """What is under way by each rule at the door that judges."""
+
+    def streams_of(self, rule: str) -> int: ...
+
+    def commands_of(self, rule: str) -> int: ...
 
 
 class Asked(NamedTuple):
@@ -140,8 +152,11 @@ def judge(
     direction: Direction,
     branch: Branch,
     asked: Asked | None = None,
+    used: Used | None = None,
 ) -> Verdict:
     """Decide what of `crossing` may pass. `asked` is what it answers, None if that is nothing open.
+
+    `rules` are those of this time (`CompiledRules.at`); `used` is what their quotas are compared with.
 
     A list loses the rows that may not pass and keeps their neighbours. Anything else passes only
     if everything it names may: one allowed name must not lift the refusal of another.
@@ -162,20 +177,25 @@ def judge(
             passes = admitted if crossing.change == "present" else _places(admitted)
             return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
         case Ask(payload=payload) | Notice(payload=payload):
-            question = _Question(direction, payload.action, crossing.origin)
-            return _judge_each(rules, crossing, question, tuple(subjects(payload)), branch)
+            question = Question(direction, payload.action, crossing.origin)
+            verdict = _judge_each(rules, crossing, question, tuple(subjects(payload)), branch)
+            if isinstance(crossing, Notice) and not isinstance(payload, Control):
+                return verdict
+            return _within(rules, verdict, used, _spent_command)
         case Answer(payload=payload):
             return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), branch)
         case StreamOffered(channel=channel, action=action):
             return _judge_answer(rules, crossing, asked, action, (channel,), branch)
         case StreamOpen(channel=channel, action=action) if crossing.invitation:
-            return _judge_answer(rules, crossing, asked, action, (channel,), branch)
+            verdict = _judge_answer(rules, crossing, asked, action, (channel,), branch)
+            return _within(rules, verdict, used, _spent_stream)
         case (
             StreamOpen(channel=channel, action=action)
             | StreamControl(channel=channel, action=action)
         ):  # fmt: skip
-            question = _Question(direction, action, crossing.origin)
-            return _judge_each(rules, crossing, question, (channel,), branch)
+            question = Question(direction, action, crossing.origin)
+            verdict = _judge_each(rules, crossing, question, (channel,), branch)
+            return _within(rules, verdict, used, _spent_stream)
         case NoAnswer() | StreamEnded():
             return Verdict(crossing, ALWAYS)  # an end is never held back
         case _:
@@ -210,14 +230,39 @@ def judge_head(
     origin: PlatformId,
     direction: Direction,
     branch: Branch,
+    used: Used | None = None,
 ) -> Verdict | None:
     """The refusal of a request of which only the head was read; None if the whole may be sent on.
 
     The rules look at nothing else of a command about one channel, so both judgements agree.
     """
-    question = _Question(direction, action, origin)
+    question = Question(direction, action, origin)
     allowed, rule = rules.judge(question, *_judged(target, branch))
-    return None if allowed else _refused(rules, question, rule, str(target))
+    if not allowed:
+        return _refused(rules, question, rule, str(target))
+    return _spent_command(rules.quotas.get(rule), rule, used)
+
+
+Spent = Callable[[Quota | None, str, Used | None], Verdict | None]
+"""The refusal of one more by a rule whose quota is used up."""
+
+
+def _within(rules: CompiledRules, verdict: Verdict, used: Used | None, spent: Spent) -> Verdict:
+    if verdict.passes is None or not rules.quotas:
+        return verdict
+    return spent(rules.quotas.get(verdict.rule), verdict.rule, used) or verdict
+
+
+def _spent_command(quota: Quota | None, rule: str, used: Used | None) -> Verdict | None:
+    if quota is None or used is None or not quota.commands or used.commands_of(rule) < quota.commands:
+        return None
+    return Verdict(None, rule, saying("refusal.commands", rule=rule, most=quota.commands))
+
+
+def _spent_stream(quota: Quota | None, rule: str, used: Used | None) -> Verdict | None:
+    if quota is None or used is None or not quota.streams or used.streams_of(rule) < quota.streams:
+        return None
+    return Verdict(None, rule, saying("refusal.streams", rule=rule, most=quota.streams))
 
 
 def _judge_answer(
@@ -230,13 +275,13 @@ def _judge_answer(
 ) -> Verdict:
     if asked is None:
         return Verdict(None, UNASKED, saying("refusal.unasked", action=action, peer=crossing.origin))
-    return _judge_each(rules, crossing, _Question(asked.direction, action, asked.asker), names, branch)
+    return _judge_each(rules, crossing, Question(asked.direction, action, asked.asker), names, branch)
 
 
 def _judge_each(
     rules: CompiledRules,
     crossing: Crossing,
-    question: _Question,
+    question: Question,
     names: Sequence[ChannelId | PlatformId],
     branch: Branch,
 ) -> Verdict:
@@ -252,7 +297,7 @@ def _judge_each(
     for name in names:
         asked = question
         if isinstance(name, PlatformId) and isinstance(crossing, Notice):
-            asked = _Question(question.direction, question.action, name)
+            asked = Question(question.direction, question.action, name)
         allowed, rule = rules.judge(asked, *_judged(name, branch))
         if not allowed:
             return _refused(rules, asked, rule, str(name))
@@ -269,7 +314,7 @@ def _judged(name: ChannelId | PlatformId, branch: Branch) -> tuple[str, str]:
             assert_never(name)
 
 
-def _refused(rules: CompiledRules, question: _Question, rule: str, what: str | Saying) -> Verdict:
+def _refused(rules: CompiledRules, question: Question, rule: str, what: str | Saying) -> Verdict:
     """Three parts: what happened, why, what to do."""
     direction, action, peer = question
     if rule == DEFAULT:

@@ -34,7 +34,8 @@ class Veils:
 
     def __init__(self, rules: object, channels: Sequence[Sequence[str]]) -> None:
         """`rules` is the whole list, as msgspec can write it: another list has other veils."""
-        self._plain = SIGN + sha256(msgspec.json.encode(rules, enc_hook=str)).hexdigest()[:8]
+        self.fingerprint: Final = sha256(msgspec.json.encode(rules, enc_hook=str)).hexdigest()
+        self._plain = SIGN + self.fingerprint[:8]
         branches = dict.fromkeys(name for each in channels for name in _branches(each))
         self._of: Mapping[str, str] = {
             name: f"{self._plain}.{number}" for number, name in enumerate(branches)

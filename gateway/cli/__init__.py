@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.cli import audit, certs, check, init, run
+from gateway.cli import audit, certs, check, init, policy, reload, run, status, trace
 from gateway.cli.scaffold import Frame, unknown_language
 from gateway.words import LANGUAGES, Words
 from gateway.words.choice import OPTION, language_named, of_locale, take_option
@@ -62,6 +62,10 @@ def build(words: Words) -> typer.Typer:
     init.add(app, frame)
     audit.add(app, frame)
     certs.add(app, frame)
+    policy.add(app, frame)
+    trace.add(app, frame)
+    status.add(app, frame)
+    reload.add(app, frame)
     return app
 
 

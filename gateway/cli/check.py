@@ -3,16 +3,20 @@
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.scaffold import Frame
-from gateway.config import Config, SideConfig, examine
+from certs.identities import SideName
+from certs.trust import read_trust
+from gateway.cli.asking import Catalogs
+from gateway.cli.scaffold import Frame, Misuse
+from gateway.config import Config, LinkConfig, SideConfig, examine
 from gateway.config_reading import Problem
 from gateway.words import Saying, Words, saying
 
 DEFAULT = Path("gateway.toml")
+SIDES: Final[dict[str, SideName]] = {"outer": "outer", "inner": "inner"}
 
 
 def config_option(words: Words) -> Any:
@@ -24,17 +28,35 @@ def add(app: typer.Typer, frame: Frame) -> None:
     words = frame.words
 
     @app.command("check", **frame.command(words.say("help.check")))
-    def command(config: Annotated[Path, config_option(words)] = DEFAULT) -> None:
-        found = usable(config, words)
-        tell(foreign_addresses(found, config, is_ours), words)
+    def command(
+        config: Annotated[Path, config_option(words)] = DEFAULT,
+        side: Annotated[str | None, side_option(words)] = None,
+    ) -> None:
+        here = side_named(side)
+        found = usable(config, words, here)
+        tell(foreign_addresses(found, config, is_ours, here), words)
+        tell(Catalogs(found, words).idle(found, config), words)
         typer.echo(words.say("check.usable"))
-        for line in summary(found, words):
+        for line in summary(found, words, here):
             typer.echo(line)
 
 
-def usable(path: Path, words: Words) -> Config:
+def side_option(words: Words) -> Any:
+    return typer.Option("--side", help=words.say("help.side"), metavar="SIDE", show_default=False)
+
+
+def side_named(text: str | None) -> SideName | None:
+    """Raises Misuse: no such side."""
+    if text is None:
+        return None
+    if text not in SIDES:
+        raise Misuse(saying("usage.no_side", name=text))
+    return SIDES[text]
+
+
+def usable(path: Path, words: Words, side: SideName | None = None) -> Config:
     """The configuration, all that is odd in it told. Exits 2 where it is wrong, all of that told."""
-    examined = examine(path)
+    examined = examine(path, side)
     tell(examined.warnings, words)
     if examined.config is None or examined.problems:
         tell(examined.problems, words)
@@ -58,22 +80,49 @@ def is_ours(address: str) -> bool:
     return True
 
 
-def foreign_addresses(config: Config, path: Path, ours: Callable[[str], bool]) -> list[Problem]:
+def foreign_addresses(
+    config: Config, path: Path, ours: Callable[[str], bool], here: SideName | None = None
+) -> list[Problem]:
     """Addresses that `run` could not take here: odd and not wrong, it may be meant for another machine."""
-    return [
-        Problem(str(path), f"{name}.{key}", saying("config.foreign_address", address=address), True)
+    needed = [
+        (f"{name}.{key}", address)
         for name, side in (("outer", config.outer), ("inner", config.inner))
         for key, address in (("address", side.address), ("media_address", side.media_address))
+        if here in {None, name}
+    ]
+    if here is not None:
+        needed.append((f"link.{here}", config.link.outer if here == "outer" else config.link.inner))
+    return [
+        Problem(str(path), key, saying("config.foreign_address", address=address), True)
+        for key, address in needed
         if address and not ours(address)
     ]
 
 
-def summary(config: Config, words: Words) -> Iterator[str]:
-    yield _side(saying("side.outer"), config.outer, words)
-    yield _side(saying("side.inner"), config.inner, words)
+def summary(config: Config, words: Words, here: SideName | None = None) -> Iterator[str]:
+    if here != "inner":
+        yield _side(saying("side.outer"), config.outer, words)
+    if here != "outer":
+        yield _side(saying("side.inner"), config.inner, words)
+    if here is not None:
+        yield _link(config.link, here, words)
     allow = sum(rule.allow for rule in config.rule)
     yield words.say("check.rules", allow=allow, deny=len(config.rule) - allow)
     yield words.say("check.state", folder=config.gateway.state)
+
+
+def _link(link: LinkConfig, here: SideName, words: Words) -> str:
+    own, other = (link.outer, link.inner) if here == "outer" else (link.inner, link.outer)
+    until = read_trust(Path(link.certs), here).own.until
+    dials = {"outer": saying("side.outer"), "inner": saying("side.inner"), "both": saying("check.both")}
+    return words.say(
+        "check.link",
+        own=own,
+        other=other,
+        port=link.port,
+        dials=dials[link.dials],
+        until=until.strftime("%Y-%m-%d"),
+    )
 
 
 def _side(name: Saying, side: SideConfig, words: Words) -> str:

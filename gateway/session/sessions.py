@@ -10,18 +10,20 @@ on which network it is. The two halves of one stream speak by crossings alone:
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from cascade.crossing import Failure, Stream, StreamControl, StreamEnded, StreamOffered, StreamOpen, end_of
 from cascade.errors import StreamFailed
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Gate
 from gateway.session.leg import Dial, Ending, first
 from gateway.session.source import Sources, Wish
 from gateway.session.viewing import view
+from media.link import MediaLink
 from media.ports import Ports
 from media.relay import DataPlane
 
@@ -59,17 +61,22 @@ class Sessions:
         gate: Gate,
         sources: Sources,
         plane: DataPlane,
+        media: MediaLink,
         ports: Ports,
         correlation: Callable[[], int],
     ) -> None:
         self._gate = gate
         self._sources = sources
         self._plane = plane
+        self._media = media
         self._ports = ports
         self._correlation = correlation
         self._openings: dict[int, _Opening] = {}  # viewings of our uppers, by our correlation
         self._shown: dict[int, asyncio.Future[Ending]] = {}  # of the other side's, by theirs
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: Counter[tuple[ChannelId, PlatformId]] = Counter()
+        self.on_left: Callable[[ChannelId, PlatformId], None] = lambda channel, viewer: None
+        """Told when a peer has no picture of a channel any more, of which it had at least one."""
 
     async def __aenter__(self) -> "Sessions":
         await self._sources.__aenter__()
@@ -155,14 +162,16 @@ class Sessions:
             log.info(
                 "viewing.started", extra={"viewer": origin, "channel": wish.channel, "rule": verdict.rule}
             )
-            ending = await view(
-                offered,
-                str(correlation),
-                guest.dial(offered),
-                plane=self._plane,
-                ports=self._ports,
-                over=opening.over,
-            )
+            with self._watching(wish.channel, origin):
+                ending = await view(
+                    offered,
+                    str(correlation),
+                    guest.dial(offered),
+                    plane=self._plane,
+                    media=self._media,
+                    ports=self._ports,
+                    over=opening.over,
+                )
         except StreamFailed as error:
             ending = Ending(error.failure, error.reason)
             guest.refuse(error.failure, error.reason)
@@ -177,8 +186,20 @@ class Sessions:
                 },
             )
             del self._openings[correlation]
-            if not opening.over.done():  # the other side has not said it first
+            over = opening.over
+            if not over.done() or over.result().by != "lock":  # the other side has not said it first
                 self._end(correlation, wish, origin, ending)
+
+    @contextmanager
+    def _watching(self, channel: ChannelId, viewer: PlatformId) -> Iterator[None]:
+        self._watched[channel, viewer] += 1
+        try:
+            yield
+        finally:
+            self._watched[channel, viewer] -= 1
+            if not self._watched[channel, viewer]:
+                del self._watched[channel, viewer]
+                self.on_left(channel, viewer)
 
     async def _offer(self, opening: _Opening, guest: Guest) -> StreamOffered:
         async def offered() -> Ending:
@@ -216,21 +237,22 @@ class Sessions:
     async def _watch(self, wish: Wish, opened: StreamOpen) -> Ending:
         async with self._sources.watch(wish) as source:
             agreed = source.ready.result()
-            verdict = self._gate.send(
-                StreamOffered(
-                    correlation=opened.correlation,
-                    origin=wish.channel.peer,
-                    channel=wish.channel,
-                    action=wish.action,
-                    stream=source.stream,
-                    payload_type=agreed.payload_type,
-                    encoding=agreed.encoding,
-                    description=agreed.description,
+            with self._media.offering(source.stream, agreed.payload_type):
+                verdict = self._gate.send(
+                    StreamOffered(
+                        correlation=opened.correlation,
+                        origin=wish.channel.peer,
+                        channel=wish.channel,
+                        action=wish.action,
+                        stream=source.stream,
+                        payload_type=agreed.payload_type,
+                        encoding=agreed.encoding,
+                        description=agreed.description,
+                    )
                 )
-            )
-            if verdict.passes is None:
-                return Ending(verdict.failure, str(verdict.reason))
-            return await asyncio.shield(source.over)
+                if verdict.passes is None:
+                    return Ending(verdict.failure, str(verdict.reason))
+                return await asyncio.shield(source.over)
 
     def _end(self, correlation: int, wish: Wish, origin: PlatformId, ending: Ending) -> None:
         self._gate.send(

@@ -8,11 +8,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from msgspec import Struct
 
 from cascade.crossing import LIVE, Encoding
 from cascade.errors import StreamFailed
+from cascade.model.commands.broadcast import BROADCAST
 from cascade.model.ids import ChannelId
 from cascade.ports import Agreed
 from cascade.sdp import PS
@@ -21,6 +23,18 @@ from media.ports import NoPortLeft, Ports
 from media.relay import DataPlane, Event, Expect, Failed, RelayRefused, Starved, receiving
 
 log = logging.getLogger(__name__)
+
+
+HOLD_PACKETS: Final = 256
+"""Kept for the first viewer of a picture, so that its first key frame arrives."""
+
+VOICE_HOLD_PACKETS: Final = 10
+"""And of a voice: what was said before anybody listened would only make the rest late."""
+
+
+def hold_packets(action: str) -> int:
+    """How many packets a relay keeps for a stream's first viewer."""
+    return VOICE_HOLD_PACKETS if action == BROADCAST else HOLD_PACKETS
 
 
 class Wish(Struct, frozen=True):

@@ -10,7 +10,7 @@ from gateway.session.leg import Dial
 from sip.aio.calls import Incoming
 
 SAID: Final[dict[Failure, list[tuple[str, str]]]] = {
-    "unavailable": [("Warning", '399 lockgate "what crosses cannot be recorded now"'), ("Retry-After", "10")]
+    "unavailable": [("Warning", '399 lockgate "nothing can be asked beyond now"'), ("Retry-After", "10")]
 }
 """What a refused peer may read of the failure, where the status alone does not say it (Q110)."""
 

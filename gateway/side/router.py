@@ -20,6 +20,7 @@ BAD_REQUEST: Final = 400
 UNSUPPORTED_MEDIA: Final = 415
 MANSCDP: Final = "application/manscdp+xml"
 COMMANDING: Final = frozenset({"Query", "Control"})
+VOICE: Final = "Broadcast"
 
 Run = list[tuple[Event, Head]]
 
@@ -102,7 +103,7 @@ class Router:
         """
         lower, upper = self._as_upper.owns(event), self._as_lower.owns(event)
         if lower and upper:
-            return above if head is not None and head.root in COMMANDING else below
+            return above if head is not None and _from_above(head) else below
         if lower:
             return below
         return above if upper else None
@@ -123,3 +124,8 @@ class Router:
                     },
                 )
         return ()
+
+
+def _from_above(head: Head) -> bool:
+    """Is this what uppers say? Of their notices there is one, that somebody wants to speak (9.12)."""
+    return head.root in COMMANDING or (head.root == "Notify" and head.cmd_type == VOICE)

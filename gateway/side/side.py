@@ -6,7 +6,7 @@ two sides share nothing but the link between their gates.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final, assert_never
 
@@ -34,7 +34,7 @@ from cascade.model.ids import PlatformId
 from cascade.model.index import Index
 from gateway.session.leg import Dial
 from gateway.session.sessions import Sessions
-from gateway.session.source import Admission, Sources, Wish
+from gateway.session.source import Admission, Sources, Wish, hold_packets
 from gateway.side.guest import IncomingGuest
 from gateway.side.router import Router
 from gateway.side.troubles import Troubles
@@ -48,12 +48,6 @@ log = logging.getLogger(__name__)
 
 STOPPING: Final = reason(503, "the gateway is being stopped")
 """Why a leg ends that nobody hung up: Reason of its BYE (RFC 3326)."""
-
-HOLD_PACKETS: Final = 256
-"""Kept for the first viewer of a picture, so that its first key frame arrives."""
-
-VOICE_HOLD_PACKETS: Final = 10
-"""And of a voice: what was said before anybody listened would only make the rest late."""
 
 
 class Tables(Struct, frozen=True):
@@ -88,6 +82,7 @@ class Side:
         sessions: Sessions,
         ports: Ports,
         waiting: Callable[[PlatformId], Memo],
+        leg: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -100,7 +95,7 @@ class Side:
         self.ports = ports
         self._waiting = waiting  # keeps an INVITE of that peer while it has no answer
         self.router = Router(name, as_upper, as_lower)
-        self._troubles = Troubles(name, self._counters)
+        self._troubles = Troubles(name, self._counters, leg)
         self._faces: list[asyncio.Task[None]] = []
         self._running = AsyncExitStack()
 
@@ -110,6 +105,7 @@ class Side:
         self.router.attach(self.endpoint)
         self._calls.unwelcome = self.router.unwelcome
         self._calls.on_invite = self._invited
+        self.sessions.on_left = self.as_lower.controls.left
         await self._running.enter_async_context(self._calls)
         faces = await self._running.enter_async_context(asyncio.TaskGroup())
         runs = (self.as_upper.run(), self.as_lower.run(), self._troubles.run())
@@ -136,6 +132,7 @@ class Side:
             self.as_upper.offer_all()
         else:
             log.warning("side.alone", extra={"side": self.name})
+            self.as_upper.movements.halt()
             self.sessions.lose_beyond()
 
     def deliver(self, crossing: Crossing) -> None:
@@ -212,7 +209,7 @@ def sources(
             first_seconds=peer.first_media_seconds,
             idle_seconds=peer.media_loss_seconds,
             max_bits_per_second=max_bits_per_second,
-            hold_packets=VOICE_HOLD_PACKETS if voice else HOLD_PACKETS,
+            hold_packets=hold_packets(wish.action),
             linger_seconds=0.0 if voice else linger_seconds,  # nobody listens: the speaker must see it
         )
 

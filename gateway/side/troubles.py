@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from gateway.words import saying
@@ -35,13 +35,39 @@ TROUBLES: Final = {
 }
 
 
-class Troubles:
-    """Compares counters of the engine and the router with those of the last look."""
+LEG_TROUBLES: Final = {
+    "not_trunk": {"what": saying("trouble.not_sealed.what"), "remedy": saying("trouble.not_sealed.remedy")},
+    "foreign_source": {
+        "what": saying("trouble.not_other_host.what"),
+        "remedy": saying("trouble.not_other_host.remedy"),
+    },
+    "unknown_epoch": {
+        "what": saying("trouble.unknown_key.what"),
+        "remedy": saying("trouble.unknown_key.remedy"),
+    },
+    "replayed": {"what": saying("trouble.replayed.what"), "remedy": saying("trouble.replayed.remedy")},
+    "bad_tag": {"what": saying("trouble.forged.what"), "remedy": saying("trouble.forged.remedy")},
+    "lost": {"what": saying("trouble.lost_between.what"), "remedy": saying("trouble.lost_between.remedy")},
+    "unsealed": {"what": saying("trouble.no_key.what"), "remedy": saying("trouble.no_key.remedy")},
+    "unsent": {"what": saying("trouble.not_taken.what"), "remedy": saying("trouble.not_taken.remedy")},
+}
+"""Of the leg to another host, where there is one."""
 
-    def __init__(self, side: str, counters: Callable[[], Mapping[str, int]]) -> None:
+
+class Troubles:
+    """Compares counters of the engine, the router and the leg to another host with those of the last look."""
+
+    def __init__(
+        self,
+        side: str,
+        counters: Callable[[], Mapping[str, int]],
+        leg: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._side = side
         self._counters = counters
+        self._leg = leg
         self._seen: dict[str, int] = {}
+        self._seen_of_leg: dict[str, int] = {}
 
     async def run(self) -> None:
         """Look until cancelled, and once more then."""
@@ -53,18 +79,21 @@ class Troubles:
             self.look()
 
     def look(self) -> None:
-        counters = self._counters()
-        for name, told in TROUBLES.items():
-            count = counters.get(name, 0)
-            if count > self._seen.get(name, 0):
-                log.warning(
-                    "sip.trouble",
-                    extra={
-                        "side": self._side,
-                        "counter": name,
-                        "new": count - self._seen.get(name, 0),
-                        "total": count,
-                        **told,
-                    },
-                )
-                self._seen[name] = count
+        for name, new, total in _risen(self._counters(), self._seen):
+            if name in TROUBLES:
+                log.warning("sip.trouble", extra={**self._fact(name, new, total), **TROUBLES[name]})
+        for name, new, total in _risen(self._leg(), self._seen_of_leg):
+            if name in LEG_TROUBLES:
+                log.warning("leg.trouble", extra={**self._fact(name, new, total), **LEG_TROUBLES[name]})
+
+    def _fact(self, name: str, new: int, total: int) -> dict[str, object]:
+        return {"side": self._side, "counter": name, "new": new, "total": total}
+
+
+def _risen(counters: Mapping[str, int], seen: dict[str, int]) -> Iterator[tuple[str, int, int]]:
+    """Name, by how much it rose since it was seen, and the total; from then on that is seen."""
+    for name, total in counters.items():
+        new = total - seen.get(name, 0)
+        if new > 0:
+            seen[name] = total
+            yield name, new, total

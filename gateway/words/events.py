@@ -13,6 +13,18 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "why": saying("events.door_shut_beyond.why"),
         "remedy": saying("events.door_shut_beyond.remedy"),
     },
+    "rules.refused": {
+        "what": saying("events.rules_refused.what"),
+        "remedy": saying("events.rules_refused.remedy"),
+    },
+    "rules.rest_waits": {
+        "what": saying("events.rules_rest_waits.what"),
+        "remedy": saying("events.rules_rest_waits.remedy"),
+    },
+    "tickets.unusable": {
+        "what": saying("events.tickets_unusable.what"),
+        "remedy": saying("events.tickets_unusable.remedy"),
+    },
     "side.alone": {
         "what": saying("events.side_alone.what"),
         "remedy": saying("events.side_alone.remedy"),
@@ -20,6 +32,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
     "peer.deviates": {
         "why": saying("events.peer_deviates.why"),
         "remedy": saying("events.peer_deviates.remedy"),
+    },
+    "catalog.echoes": {
+        "why": saying("events.catalog_echoes.why"),
+        "remedy": saying("events.catalog_echoes.remedy"),
     },
     "peer.fault": {
         "why": saying("events.peer_fault.why"),
@@ -37,9 +53,19 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.audit_note_lost.what"),
         "remedy": saying("events.audit_note_lost.remedy"),
     },
-    "link.broken": {
-        "what": saying("events.link_broken.what"),
-        "remedy": saying("events.link_broken.remedy"),
+    "link.down": {
+        "what": saying("events.link_down.what"),
+    },
+    "link.not_up": {
+        "what": saying("events.link_not_up.what"),
+    },
+    "link.certificate_ends": {
+        "what": saying("events.link_certificate_ends.what"),
+        "remedy": saying("events.link_certificate_ends.remedy"),
+    },
+    "clock.jumped": {
+        "what": saying("events.clock_jumped.what"),
+        "remedy": saying("events.clock_jumped.remedy"),
     },
     "stream.control_unexpected": {
         "what": saying("events.stream_control_unexpected.what"),
@@ -60,6 +86,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
     "viewing.no_relay": {
         "what": saying("events.viewing_no_relay.what"),
         "remedy": saying("events.viewing_no_relay.remedy"),
+    },
+    "viewing.leg_silent": {
+        "what": saying("events.viewing_leg_silent.what"),
+        "remedy": saying("events.viewing_leg_silent.remedy"),
     },
     "viewer.failed": {
         "what": saying("events.viewer_failed.what"),
@@ -115,6 +145,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
     "relay.not_told": {
         "what": saying("events.relay_not_told.what"),
         "remedy": saying("events.relay_not_told.remedy"),
+    },
+    "local.unavailable": {
+        "what": saying("events.local_unavailable.what"),
+        "remedy": saying("events.local_unavailable.remedy"),
     },
     "relay.port_taken": {
         "what": saying("events.relay_port_taken.what"),

@@ -1,16 +1,15 @@
-"""The demo's live terminal view: both networks, the lock between them, what plays, what was refused."""
+"""The demo's live terminal view: both networks, the lock between them, what plays, what was refused.
 
-from collections.abc import Callable, Iterator, Sequence
+It is drawn as `lockgate status --watch` is.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.live import Live
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals
 from interop.words import Saying, Words, saying
 
 Rows: TypeAlias = list[tuple[Saying, Saying | str]]
@@ -75,132 +74,63 @@ class LiveView:
 
     def __init__(self, console: Console, words: Words) -> None:
         self._words = words
-        self._live = Live(console=console, refresh_per_second=8, transient=False)
+        self._live = LiveScreen(console)
 
     def __enter__(self) -> "LiveView":
-        self._live.start()
+        self._live.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self._live.__exit__()
 
     def show(self, picture: Picture) -> None:
-        self._live.update(Screen(picture, self._words))
+        self._live.show(page(picture, self._words))
 
 
-class Screen:
-    """A picture as large as the terminal has room for: the least important lines go first.
+def page(picture: Picture, words: Words) -> Page:
+    """The picture as the product's page, in one language."""
+    say = words.say
+    left = max(0.0, picture.seconds - picture.elapsed)
+    refused = [words.render(line) for line in picture.refused]
+    return Page(
+        title=say("view.title", phase=picture.phase, left=f"{left:.0f}"),
+        places=[
+            _place(saying("view.outer"), picture.outer, "yellow", words),
+            _place(saying("view.lock"), picture.lock, "magenta", words),
+            _place(saying("view.inner"), picture.inner, "cyan", words),
+        ],
+        bar=Bar(say("view.catalog"), picture.received, picture.expected),
+        listing=Listing(
+            headings=[
+                say("view.playing"),
+                say("view.frames"),
+                say("view.rate"),
+                say("view.setup"),
+                say("view.delay"),
+            ],
+            rows=[_stream(row) for row in picture.playing],
+            more=lambda count: say("view.more", count=count),
+        ),
+        notes=[] if picture.voice is None else [words.render(picture.voice)],
+        refusals=Refusals(
+            say("view.refused"),
+            refused,
+            say("view.refused_count", count=len(refused), last=refused[-1]) if refused else "",
+        ),
+    )
 
-    The richest of `_layouts` that fits is shown. What plays and how long it goes on is seen last of all.
-    """
 
-    def __init__(self, picture: Picture, words: Words) -> None:
-        self._picture = picture
-        self._words = words
+def _place(title: Saying, rows: Rows, colour: str, words: Words) -> Place:
+    shown = [(words.render(label), words.render(value)) for label, value in rows]
+    brief = words.say("view.brief", place=title, rows=" · ".join(f"{name} {value}" for name, value in shown))
+    return Place(words.render(title), shown, brief, colour)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = console.size.height
-        for layout in self._layouts():
-            chosen = Group(*layout)
-            if len(console.render_lines(chosen, options, pad=False)) <= rows:
-                break
-        yield chosen
 
-    def _layouts(self) -> Iterator[Sequence[RenderableType]]:
-        """From about 20 lines to one."""
-        title, catalog, refused = self._title(), self._catalog(), self._refused()
-        everyone = len(self._picture.playing)
-        media = [*self._streams(everyone), *self._voice()]
-        yield title, self._networks(), catalog, *media, *refused
-        yield title, *self._brief(), catalog, *media, *refused
-        yield title, *self._brief(), catalog, *media, *self._refused(brief=True)
-        yield title, *self._brief(), catalog, *media
-        yield title, catalog, *media
-        yield title, catalog, *self._streams(everyone)
-        for shown in range(everyone - 1, 0, -1):
-            yield title, catalog, *self._streams(shown)
-        yield title, *self._streams(1)
-        yield (title,)
-
-    def _title(self) -> Text:
-        left = max(0.0, self._picture.seconds - self._picture.elapsed)
-        words = self._words.say("view.title", phase=self._picture.phase, left=f"{left:.0f}")
-        return Text(words, style="bold", no_wrap=True, overflow="ellipsis")
-
-    def _networks(self) -> Table:
-        """Both networks and the lock in frames, side by side."""
-        table = Table.grid(expand=True)
-        for ratio in (3, 2, 3):
-            table.add_column(ratio=ratio)
-        table.add_row(*(self._panel(*shown) for shown in self._places()))
-        return table
-
-    def _places(self) -> list[tuple[Saying, Rows, str]]:
-        picture = self._picture
-        return [
-            (saying("view.outer"), picture.outer, "yellow"),
-            (saying("view.lock"), picture.lock, "magenta"),
-            (saying("view.inner"), picture.inner, "cyan"),
-        ]
-
-    def _panel(self, title: Saying, rows: Rows, colour: str) -> Panel:
-        table = Table.grid(padding=(0, 1))
-        for label, value in rows:
-            table.add_row(Text(self._words.render(label), style="dim"), self._words.render(value))
-        return Panel(table, title=self._words.render(title), border_style=colour)
-
-    def _brief(self) -> Iterator[Text]:
-        """The same without frames, a line each."""
-        for place, rows, colour in self._places():
-            shown = " · ".join(
-                f"{self._words.render(name)} {self._words.render(value)}" for name, value in rows
-            )
-            brief = self._words.say("view.brief", place=place, rows=shown)
-            yield Text(brief, style=colour, no_wrap=True, overflow="ellipsis")
-
-    def _catalog(self) -> Table:
-        picture = self._picture
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(no_wrap=True)
-        table.add_column(ratio=1)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_row(
-            self._words.say("view.catalog"),
-            ProgressBar(total=max(picture.expected, 1), completed=picture.received),
-            f"{picture.received}/{picture.expected or '?'}",
-        )
-        return table
-
-    def _streams(self, shown: int) -> Iterator[RenderableType]:
-        """The first so many of what plays, and how many more there are."""
-        say = self._words.say
-        rows = self._picture.playing
-        table = Table(expand=True, box=None, padding=(0, 1, 0, 0))
-        table.add_column(say("view.playing"), no_wrap=True, ratio=1)
-        for heading in (say("view.frames"), say("view.rate"), say("view.setup"), say("view.delay")):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in rows[:shown]:
-            table.add_row(
-                Text(row.name, no_wrap=True, overflow="ellipsis"),
-                str(row.frames),
-                f"{row.bits_per_second / 1e6:.2f}",
-                "–" if row.setup_ms is None else f"{row.setup_ms:.0f}",
-                "–" if row.delay_ms is None else f"{row.delay_ms:.0f}",
-            )
-        yield table
-        if shown < len(rows):
-            yield Text(say("view.more", count=len(rows) - shown), style="dim", no_wrap=True)
-
-    def _voice(self) -> Iterator[Text]:
-        if self._picture.voice is not None:
-            said = self._words.render(self._picture.voice)
-            yield Text(said, style="green", no_wrap=True, overflow="ellipsis")
-
-    def _refused(self, *, brief: bool = False) -> list[RenderableType]:
-        lines = [self._words.render(line) for line in self._picture.refused]
-        if not lines:
-            return []
-        if brief:
-            said = self._words.say("view.refused_count", count=len(lines), last=lines[-1])
-            return [Text(said, style="red", no_wrap=True, overflow="ellipsis")]
-        return [Panel(Text("\n".join(lines)), title=self._words.say("view.refused"), border_style="red")]
+def _stream(row: Playing) -> list[str]:
+    return [
+        row.name,
+        str(row.frames),
+        f"{row.bits_per_second / 1e6:.2f}",
+        "–" if row.setup_ms is None else f"{row.setup_ms:.0f}",
+        "–" if row.delay_ms is None else f"{row.delay_ms:.0f}",
+    ]

@@ -112,6 +112,10 @@ class Door:
     def shut(self) -> bool:
         return False
 
+    @property
+    def away(self) -> bool:
+        return False
+
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
         return action not in self.forbidden
 

@@ -19,7 +19,7 @@ from typing import Final, ParamSpec, TypeVar
 from cascade.crossing import Crossing
 from cascade.ports import Store
 from gateway import config
-from gateway.app import Gateway, SideName, Surroundings, open_gateway
+from gateway.app import Gateway, SideName, Surroundings
 from gateway.chamber.audit import Audit
 from gateway.chamber.link import LinkEnd
 from gateway.config import SideConfig
@@ -27,9 +27,13 @@ from gateway.log import ConsoleFormatter, JsonFormatter
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.sqlite.writer import Database
+from media.link import MediaLink
+from media.relay import TrunkPlane
 from sip.endpoint import Stack
 from sip.events import Address
+from tests.gateway import relays
 from tests.gateway.markers import Haystack
+from tests.gateway.relays import TwoRelays, relay_for
 from tests.gateway.world import WALL, Link, attach
 from tests.media.plane import CorePlane
 from tests.sip.network import Network
@@ -61,6 +65,14 @@ class SideEnd:
     def __init__(self, end: LinkEnd, side: SideName) -> None:
         self._end = end
         self._side = side
+
+    @property
+    def up(self) -> bool:
+        return self._end.up
+
+    @property
+    def linked(self) -> bool:
+        return self._end.linked
 
     @property
     def on_signal(self) -> Callable[[bool], None]:
@@ -139,7 +151,7 @@ class Apart:
 
     network: Network
     gateway: Gateway
-    plane: CorePlane
+    plane: CorePlane | TwoRelays
     folder: Path
     stores: dict[SideName, Store] = field(default_factory=dict)
     datagrams: list[tuple[bytes, Address, Address]] = field(default_factory=list)
@@ -166,11 +178,31 @@ class Apart:
                 kept["names"][str(path.relative_to(self.folder)).encode()] = "file"
                 if path.is_file():
                     kind = "audit" if path.name == "audit.jsonl" else "store"
-                    kept[kind][path.read_bytes()] = path.name
+                    kept[kind][written(path)] = path.name
 
     def haystacks(self, side: SideName) -> dict[str, Haystack]:
         return {kind: Haystack(pieces) for kind, pieces in self.kept[side].items()}
 
+
+def written(path: Path) -> bytes:
+    """What a file says. Of SQLite's log without its salts and checksums, which may look like anything.
+
+    The index of that log (`-shm`) is nothing but numbers of pages and checksums.
+    """
+    data = bytearray(path.read_bytes())
+    if path.name.endswith("-shm"):
+        return b""
+    if path.name.endswith("-wal") and len(data) >= WAL_HEAD:
+        page = int.from_bytes(data[8:12], "big")
+        data[16:WAL_HEAD] = bytes(16)
+        for frame in range(WAL_HEAD, len(data) - WAL_FRAME + 1, WAL_FRAME + page):
+            data[frame + 8 : frame + WAL_FRAME] = bytes(16)
+    return bytes(data)
+
+
+WAL_HEAD: Final = 32
+WAL_FRAME: Final = 24
+"""Bytes before the first frame of SQLite's log, and of each frame before its page."""
 
 KINDS: Final = ("network", "log", "store", "audit", "names")
 
@@ -182,7 +214,7 @@ async def apart(
     """Both sides up; when it is left everything that they wrote is collected once more."""
     loop = asyncio.get_running_loop()
     network = Network(loop, seed)
-    plane = CorePlane(loop, network.datagrams)
+    plane = relay_for(link, network)
     stores: dict[SideName, Store] = {}
     datagrams: list[tuple[bytes, Address, Address]] = []
     network.taps.append(lambda _at, payload, source, to, _arrives: datagrams.append((payload, source, to)))
@@ -208,20 +240,25 @@ async def apart(
         def audit(side: SideName) -> Audit:
             return Audit(folder / side / "audit.jsonl", wall=lambda: WALL + loop.time(), monotonic=loop.time)
 
-        around = Surroundings(
-            loop=loop,
-            wall=lambda: WALL + loop.time(),
-            random=random.Random(seed),
-            stack=stack,
-            attach=attach,
-            plane=plane,
-            store=opened,
-            audit=audit,
-        )
+        dice = random.Random(seed)
+
+        def around(plane: TrunkPlane, media: MediaLink | None) -> Surroundings:
+            return Surroundings(
+                loop=loop,
+                wall=lambda: WALL + loop.time(),
+                random=dice,
+                stack=stack,
+                attach=attach,
+                plane=plane,
+                media=media,
+                store=opened,
+                audit=audit,
+            )
+
         one, two = link(loop)
         ends = (SideEnd(one, "outer"), SideEnd(two, "inner"))
         settings = config.load(folder / "gateway.toml"), config.load_secrets(secrets)
-        async with open_gateway(*settings, around, ends) as gateway:
+        async with relays.opened(plane, *settings, around, ends) as gateway:
             SIDE.set(BETWEEN)
             here = Apart(network, gateway, plane, folder, stores, datagrams, lines)
             yield here

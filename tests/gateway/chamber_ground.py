@@ -27,7 +27,7 @@ from cascade.model.commands.presence import PeerState, Presence
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows
 from gateway.chamber.audit import AuditUnavailable
-from gateway.chamber.policy import Rule
+from gateway.chamber.rules import Rule
 from gateway.words import saying
 
 LOWER = PlatformId("44010000002000000001")

@@ -150,7 +150,7 @@ async def broken(stage: Stage) -> None:
 
 async def uninvited(stage: Stage) -> None:
     """An INVITE of the lower that no notice asked for."""
-    speaker = Loudspeaker("an INVITE that nobody asked for", (stage.lower.address[0], 44000), 1 << 30)
+    speaker = Loudspeaker("an INVITE that nobody asked for", (stage.lower.address[0], 44000), 0x3DA7_59C3)
     answer = await stage.lower.ask(invite(stage.lower, speaker, stage.lower.us), seconds=20)
     assert answer is not None
     assert answer.status == 403

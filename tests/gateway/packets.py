@@ -33,6 +33,10 @@ class Stream:
             self._port.send(rtp(self._sequence, self.ssrc if ssrc is None else ssrc), self.to)
             await asyncio.sleep(0.04)
 
+    def lose(self, packets: int) -> None:
+        """The network takes the next ones."""
+        self._sequence += packets
+
     def close(self) -> None:
         self._port.close()
 

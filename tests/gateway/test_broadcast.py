@@ -333,6 +333,7 @@ def test_a_lower_that_is_lost_ends_the_voice_above(link: Link) -> None:
     async def scenario(here: World) -> None:
         (speaker,) = here.speakers()
         async with here.upper.broadcast(speaker) as broadcast:
+            await asyncio.sleep(0.1)  # by then its INVITE is answered
             here.network.cut(LOWER)
             await broadcast.over.wait()
             here.network.mend(LOWER)

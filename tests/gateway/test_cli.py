@@ -25,6 +25,7 @@ from gateway.cli.check import is_ours
 from gateway.config import (
     Config,
     GatewayConfig,
+    LinkConfig,
     LogConfig,
     LowerConfig,
     MediaConfig,
@@ -39,8 +40,12 @@ from gateway.words.choice import VARIABLES
 
 IDENTIFIERS: Final = {
     *("anchor", "HASH", "NUMBER"),
-    *("certs", "issue", "list", "revoke", "folder", "days", "DAYS", "ID", "SIDE", "outer", "inner"),
+    *("policy", "explain", "try", "peer", "action", "channel", "ACTION", "CHANNEL", "diff", "reload"),
+    *("grant", "tickets", "withdraw", "by", "reason", "hours", "TEXT", "HOURS", "NAME"),
+    *("certs", "issue", "list", "revoke", "folder", "days", "DAYS", "ID", "SIDE"),
+    *("side", "outer", "inner"),
     *("lockgate", "root", "run", "check", "init", "audit", "verify", "lang", "version", "help", "config"),
+    *("trace", "WHAT", "Call", "pcapng", "follow", "status", "watch", "policy", "diff", "side"),
     *("gateway", "secrets", "toml", "en", "zh", "FILE", "DIR", "LANG", "GB", "Ctrl", "SIGTERM"),
 }
 """What is the same in every language."""
@@ -101,7 +106,7 @@ def test_the_defaults_shown_in_the_example_are_the_defaults(tmp_path: Path, lang
             other.uppers(),
         )
         assert (side.port, side.receive_buffer) == (other.port, other.receive_buffer)
-    assert (one.log, one.media, one.gateway) == (two.log, two.media, two.gateway)
+    assert (one.log, one.media, one.link, one.gateway) == (two.log, two.media, two.link, two.gateway)
 
 
 def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
@@ -117,7 +122,7 @@ def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
         found.append((keys, document))
         assert load_secrets(tmp_path / language / "secrets.toml")
     assert found[1:] == found[:-1]
-    tables = (GatewayConfig, LogConfig, MediaConfig, SideConfig, LowerConfig, UpperConfig)
+    tables = (GatewayConfig, LogConfig, MediaConfig, LinkConfig, SideConfig, LowerConfig, UpperConfig)
     written = {field.name for table in tables for field in fields(table)} - {"lower", "upper"}
     assert written <= set(found[0][0])
 
@@ -192,7 +197,7 @@ def test_a_warning_does_not_change_the_exit_code(example: Path) -> None:
     assert result.stdout.startswith("ok\n")
 
 
-def play_app(monkeypatch: pytest.MonkeyPatch, run: Callable[[Config], int]) -> None:
+def play_app(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, Config, str | None], int]) -> None:
     """In place of the gateway itself."""
     fake = ModuleType("gateway.app")
     vars(fake)["run"] = run
@@ -206,7 +211,7 @@ def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
 ) -> None:
     given: list[Config] = []
 
-    def served(config: Config) -> int:
+    def served(file: Path, config: Config, side: str | None) -> int:
         given.append(config)
         return 7
 
@@ -226,7 +231,7 @@ def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
 def test_run_says_in_a_sentence_why_it_cannot(
     example: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def served(config: Config) -> int:
+    def served(file: Path, config: Config, side: str | None) -> int:
         raise error
 
     play_app(monkeypatch, served)
@@ -312,7 +317,8 @@ def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
     [
         (
             ["nonsense"],
-            "There is no command 'nonsense'; there are run, check, init, audit, certs.",
+            "There is no command 'nonsense'; "
+            "there are run, check, init, diff, trace, status, reload, audit, certs, policy.",
             "没有“nonsense”",
         ),
         (["run", "--nonsense"], "There is no option --nonsense.", "没有 --nonsense 这个选项。"),
@@ -341,7 +347,14 @@ def test_misuse_exits_2_with_one_sentence_and_where_help_is(
     "command",
     [
         *([], ["run"], ["check"], ["init"], ["audit"], ["audit", "verify"], ["certs"]),
-        *(["certs", "init"], ["certs", "issue"], ["certs", "list"], ["certs", "revoke"]),
+        *(
+            ["trace"],
+            ["status"],
+            ["certs", "init"],
+            ["certs", "issue"],
+            ["certs", "list"],
+            ["certs", "revoke"],
+        ),
     ],
 )
 def test_help_is_in_one_language_and_fits_a_terminal(command: list[str], language: Language) -> None:

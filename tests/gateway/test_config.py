@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cascade.model.ids import GbId, PlatformId
 from cascade.model.secret import Secret
 from cascade.peers import LowerPeer, UpperPeer
-from gateway.chamber.policy import Rule
+from gateway.chamber.rules import Rule
 from gateway.config import (
     Config,
     ConfigError,

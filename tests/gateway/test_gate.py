@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from cascade.crossing import CatalogBatch, Crossing, Direction, NoAnswer, StreamEnded
-from gateway.chamber.gate import GRACE_SECONDS, MAX_OPEN, Gate, Side
+from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkUnavailable
 from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import MemoryEnd, memory_link
-from gateway.chamber.policy import CompiledRules, Rule
+from gateway.chamber.policy import CompiledRules
+from gateway.chamber.rules import Rule
+from gateway.chamber.under_way import GRACE_SECONDS, MAX_OPEN
 from tests.clock import run
 from tests.gateway.chamber_ground import (
     LOWER,
@@ -269,7 +271,7 @@ def test_open_questions_are_bounded() -> None:
     async def scenario() -> None:
         lock = Lock([OUT])
         for number in range(MAX_OPEN + 10):
-            lock.inner._remember(ask(correlation=number), "outward")
+            lock.inner._questions.remember(ask(correlation=number), "outward")
         assert len(lock.inner._questions) == MAX_OPEN
 
     run(scenario())

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cascade.model.ids import ChannelId
 from gateway.chamber.codec import CodecError, decode, encode
-from gateway.chamber.policy import CompiledRules, Rule, judge, judge_head
+from gateway.chamber.policy import CompiledRules, judge, judge_head
+from gateway.chamber.rules import Rule
 from tests.clock import run
 from tests.gateway.chamber_ground import (
     NEITHER,

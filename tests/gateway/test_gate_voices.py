@@ -12,7 +12,7 @@ from cascade.crossing import Answer, Ask, NoAnswer, StreamEnded, StreamOffered, 
 from cascade.model.commands.broadcast import BROADCAST, AskBroadcast, Broadcast
 from cascade.model.ids import ChannelId
 from gateway.chamber.codec import MAX_ENCODINGS, CodecError, encode
-from gateway.chamber.gate import GRACE_SECONDS, MAX_OPEN
+from gateway.chamber.under_way import GRACE_SECONDS, MAX_OPEN
 from tests.clock import run
 from tests.gateway.chamber_ground import LOWER, ROAD_CAMERA, SCHOOL_CAMERA, UPPER, rule
 from tests.gateway.test_gate import LINKS, Lock, settled

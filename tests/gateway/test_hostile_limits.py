@@ -104,7 +104,7 @@ def test_a_full_disk_stops_crossings_and_nothing_else(
                     assert await refused_above(here, channel) == 503
                     assert here.network.loop.time() - began < 1.0
                 refusal = wire.between(INNER, UPPER, "SIP/2.0 503")[-1]
-                assert "cannot be recorded" in header(refusal, "Warning")
+                assert header(refusal, "Warning") == '399 lockgate "nothing can be asked beyond now"'
                 assert header(refusal, "Retry-After") == "10"
                 assert gate.counters.refused["audit"] > 0
                 await here.lower.membership.register(3600)  # from below

@@ -21,9 +21,12 @@ from gateway.app import SideName
 from gateway.chamber.codec import payloads
 from tests.clock import run
 from tests.gateway.apart import PREFIX, STORES, Apart
+from tests.gateway.cable import HOST
 from tests.gateway.leak_acts import played, registration, shown_above, staged, until
+from tests.gateway.leak_between import Between, listening
 from tests.gateway.leak_plot import Plot
-from tests.gateway.markers import Haystack, Marker, Marks, likely
+from tests.gateway.markers import WINDOW, Haystack, Marker, Marks, likely, of_address
+from tests.gateway.relays import two_hosts
 from tests.gateway.world import Link
 
 
@@ -210,16 +213,48 @@ def leaks(here: Apart, plot: Plot) -> list[str]:
     return found + strays(plot.marks_above.planted, here.haystacks(plot.below))
 
 
+PICTURE: Final = "payload of RTP"
+NUMBERS: Final = frozenset({"DeviceInfo.channels"})
+"""Bare numbers, which a frame carries as such and not as digits."""
+
+
+def between_hosts(here: Apart, plot: Plot, between: Between) -> list[str]:
+    """What either host tells the other, in frames and packets, that no crossing names; what it should tell
+    and does not; and what a network is told of the addresses between the hosts."""
+    wrong = []
+    for side, marks in ((plot.below, plot.marks_below), (plot.above, plot.marks_above)):
+        haystacks = between.haystacks(here, side)
+        for marker in marks.planted:
+            where = "packets" if marker.crosses == PICTURE else "frames"
+            named = marker.crosses in ALLOWED
+            must = named and "network" in ALLOWED[marker.crosses].must and marker.crosses not in NUMBERS
+            for kind, haystack in haystacks.items():
+                form = haystack.form_of(marker)
+                if form is not None and not (named and kind == where):
+                    wrong.append(f"{marker.place} is in the {kind} ({form}): {haystack.where(marker)}")
+                if form is None and must and kind == where:
+                    wrong.append(f"{marker.place} is missing in the {kind}")
+        network = here.kept[side]["network"]
+        for host in HOST.values():
+            forms = (needle for _, needle in of_address(host) if len(needle) >= WINDOW)
+            seen = [needle for needle in forms if any(needle in piece for piece in network)]
+            wrong += [f"an address between the hosts is in {side}'s network: {needle!r}" for needle in seen]
+    return wrong
+
+
 @pytest.mark.parametrize(
     ("store", "below"), [("memory-store", "outer"), ("memory-store", "inner"), ("sqlite-store", "outer")]
 )
 def test_leak_nothing_of_one_network_is_found_on_the_other(link: Link, store: str, below: SideName) -> None:
     """The product's promise, whole: each marker of either peer, in each form, sought on the other side."""
     plot = Plot(below)
-    here = run(played(link, plot, STORES[store]), seconds=20_000)
+    with listening() as between:
+        here = run(played(link, plot, STORES[store]), seconds=20_000)
     assert len(plot.marks_below.planted) > 1500
     assert len(plot.marks_above.planted) > 1500
     found = leaks(here, plot)
+    if link is two_hosts:
+        found += between_hosts(here, plot, between)
     assert not found, "\n".join([f"{len(found)} leaks", *found[:80]])
 
 

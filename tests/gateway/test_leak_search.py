@@ -15,13 +15,16 @@ from msgspec.structs import replace
 from cascade.crossing import CatalogBatch, Crossing, StreamOffered
 from cascade.model.index import Rows
 from gateway.chamber.link import LinkEnd
+from gateway.chamber.link.frames import Kind
 from tests.clock import run
 from tests.gateway.apart import STORES, Apart
 from tests.gateway.leak_acts import registration, shown_above, staged, until
+from tests.gateway.leak_between import listening
 from tests.gateway.leak_plot import Plot
 from tests.gateway.leak_voice import voice
 from tests.gateway.markers import Haystack, Marks
-from tests.gateway.test_leak import leaks
+from tests.gateway.relays import two_hosts
+from tests.gateway.test_leak import between_hosts, leaks
 from tests.gateway.world import LINKS, Link
 
 
@@ -96,6 +99,14 @@ class Leaking:
     def __init__(self, end: LinkEnd, change: Callable[[Crossing], Crossing]) -> None:
         self._end = end
         self._change = change
+
+    @property
+    def up(self) -> bool:
+        return self._end.up
+
+    @property
+    def linked(self) -> bool:
+        return self._end.linked
 
     @property
     def on_signal(self) -> Callable[[bool], None]:
@@ -219,3 +230,17 @@ def test_leak_proof_sees_an_echo_on_the_wire() -> None:
     assert [leak.partition(" (")[0] for leak in found if "missing" not in leak] == [
         "lower: REGISTER, Call-ID is in the other's network"
     ]
+
+
+def test_leak_proof_hears_what_two_hosts_say() -> None:
+    """The product's promise is about the wire between the hosts too: a name in a frame breaks it."""
+    plot = Plot("outer")
+    with listening() as between:
+        here = run(glimpsed(two_hosts, plot))
+    assert [leak for leak in between_hosts(here, plot, between) if "missing" not in leak] == []
+    call = next(m.value for m in plot.marks_below.planted if m.place == "lower: REGISTER, Call-ID")
+    between.frames["outer"].append((Kind.CROSSING, b"X" + call.encode("utf-16-be")))
+    found = [leak for leak in between_hosts(here, plot, between) if "missing" not in leak]
+    assert [leak.partition(" (")[0] for leak in found] == ["lower: REGISTER, Call-ID is in the frames"]
+    between.frames["outer"].clear()
+    assert any(leak.endswith("name is missing in the frames") for leak in between_hosts(here, plot, between))

@@ -10,7 +10,8 @@ from cascade.crossing import BACK, Ask, CatalogBatch, Crossing, Direction, NoAns
 from cascade.model.commands import Command
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
-from gateway.chamber.policy import MAX_SELECTORS, Asked, CompiledRules, Rule, judge, matches
+from gateway.chamber.policy import MAX_SELECTORS, Asked, CompiledRules, judge
+from gateway.chamber.rules import Rule, matches
 from tests.gateway.chamber_ground import (
     CROSSINGS,
     LOWER,
@@ -102,6 +103,8 @@ def test_a_refusal_names_rule_channel_and_why() -> None:
         ({"channels": (f"id:{SCHOOL_CAMERA.name}",)}, False),
         ({"channels": ("prefix:4401",)}, True),
         ({"channels": ("prefix:4403",)}, False),
+        ({"channels": ("class:132",)}, True),
+        ({"channels": ("class:131",)}, False),
         ({"channels": (f"branch:{ROADS}",)}, True),
         ({"channels": (f"branch:{SCHOOLS}", f"branch:{ROADS}")}, True),
         ({"channels": (f"branch:{SCHOOLS}",)}, False),

@@ -79,7 +79,7 @@ def test_each_is_recognised_as_itself(key: str, text: str) -> None:
         ("REGISTER: Network is unreachable (os error 101)", "REGISTER：网络不可达"),
         ("10.1.0.1 port 30: Address already in use (os error 98)", "10.1.0.1 端口 30：地址或端口已被占用"),
         ("its socket failed: Odd thing (os error 9999)", "其套接字出错：系统报告“Odd thing”"),
-        ("closed by the other side: bad frame: kind 9", "被另一侧关闭：帧不正确：种类为 9"),
+        ("the socket to the other host failed: kind 9", "到另一台主机的套接字出错：种类为 9"),
         ("missing; a second root (byte 9 of the text)", "缺少；有第二个根元素（文本第 9 字节）"),
     ],
 )  # fmt: skip

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from cascade.crossing import CatalogBatch, Direction
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
-from gateway.chamber.policy import CATALOG_ROWS, CompiledRules, Rule, judge, veiled
+from gateway.chamber.policy import CATALOG_ROWS, CompiledRules, judge, veiled
+from gateway.chamber.rules import Rule
 from gateway.chamber.veil import FOREIGN, SIGN
 from interop.demo.cast import KEPT_BRANCH
 from tests.clock import run

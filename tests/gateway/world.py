@@ -8,6 +8,7 @@ import asyncio
 import copy
 import json
 import random
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from cascade.ports import Store
 from gateway import config
-from gateway.app import Gateway, SideName, Surroundings, open_gateway
+from gateway.app import Gateway, SideName, Surroundings
 from gateway.chamber import chain
 from gateway.chamber.audit import Audit
 from gateway.chamber.link import LinkEnd
@@ -32,8 +33,11 @@ from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Server, Terms
 from interop.sim.tasks import Tasks
 from interop.sim.upper import UpperPlatform
+from media.link import MediaLink
+from media.relay import TrunkPlane
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Party, Stack
+from tests.gateway.relays import TwoRelays, opened, relay_for, two_hosts
 from tests.media.plane import CorePlane
 from tests.sip.network import Network, VirtualStack
 
@@ -49,7 +53,8 @@ PASSWORD: Final = "open-sesame"
 WALL: Final = 1_772_352_000.0  # 2026-03-01 08:00 UTC
 
 Link = Callable[[asyncio.AbstractEventLoop], tuple[LinkEnd, LinkEnd]]
-LINKS: Final[dict[str, Link]] = {"memory": memory_link, "encoded": encoded_link}
+LINKS: Final[dict[str, Link]] = {"memory": memory_link, "encoded": encoded_link, "hosts": two_hosts}
+"""The last one with a relay on each side, and media between them sealed."""
 
 
 class Life:
@@ -58,12 +63,12 @@ class Life:
     def __init__(
         self, network: Network, folder: Path, link: Link, stores: dict[SideName, MemoryStore], number: int
     ) -> None:
-        self.plane = CorePlane(network.loop, network.datagrams)
+        self.plane = relay_for(link, network)
         self._network = network
         self._folder = folder
         self._link = link
         self._stores = stores
-        self._number = number
+        self._random = random.Random(number)
         self._stacks: list[VirtualStack] = []
         self._audits: list[Audit] = []
         self._opened: asyncio.Future[Gateway] = network.loop.create_future()
@@ -98,21 +103,25 @@ class Life:
         self._task.cancel()
 
     async def _live(self) -> None:
-        around = Surroundings(
+        written = config.load(self._folder / "gateway.toml")
+        secrets = config.load_secrets(self._folder / "secrets.toml")
+        ends = self._link(self._network.loop)
+        async with opened(self.plane, written, secrets, self._around, ends) as gateway:
+            self._opened.set_result(gateway)
+            await self._stop.wait()
+
+    def _around(self, plane: TrunkPlane, media: MediaLink | None = None) -> Surroundings:
+        return Surroundings(
             loop=self._network.loop,
             wall=lambda: WALL + self._network.loop.time(),
-            random=random.Random(self._number),
+            random=self._random,
             stack=self._stack,
             attach=attach,
-            plane=self.plane,
+            plane=plane,
+            media=media,
             store=self._store,
             audit=self._audit,
         )
-        written = config.load(self._folder / "gateway.toml")
-        secrets = config.load_secrets(self._folder / "secrets.toml")
-        async with open_gateway(written, secrets, around, self._link(self._network.loop)) as gateway:
-            self._opened.set_result(gateway)
-            await self._stop.wait()
 
     def _stack(self, _name: SideName, own: SideConfig) -> Stack:
         stack = self._network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
@@ -151,7 +160,7 @@ class World:
             await life.stop()
 
     @property
-    def plane(self) -> CorePlane:
+    def plane(self) -> CorePlane | TwoRelays:
         return self.life.plane
 
     async def restart(self) -> None:
@@ -235,10 +244,12 @@ def settings_in(written: str | None = None, passwords: dict[str, str] | None = N
         secrets = folder / "secrets.toml"
         secrets.touch(mode=0o600)
         known = {LOWER_ID: PASSWORD} if passwords is None else passwords
+        uppers = re.findall(r'\[\[inner\.upper\]\]\nid = "(\d+)"', (folder / "gateway.toml").read_text())
         secrets.write_text(
             "[outer.passwords]\n"
             + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
-            + f'\n[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n'
+            + "\n[inner.passwords]\n"
+            + "".join(f'"{user}" = "{PASSWORD}"\n' for user in uppers)
         )
         yield folder
 

@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from interop.demo.view import Picture, PlainView, Playing, Screen
+from gateway.screen import Screen
+from interop.demo.view import Picture, PlainView, Playing, page
 from interop.words import LANGUAGES, Language, Words, saying
 
 PICTURE = Picture(
@@ -45,7 +46,7 @@ CAMERAS = [row.name for row in PICTURE.playing]
 def drawn(rows: int, columns: int = 80, language: Language = "en") -> list[str]:
     console = Console(width=columns, height=rows, file=StringIO(), force_terminal=False, _environ={})
     with console.capture() as capture:
-        console.print(Screen(PICTURE, Words(language)))
+        console.print(Screen(page(PICTURE, Words(language))))
     return capture.get().splitlines()
 
 
@@ -83,7 +84,8 @@ def test_a_name_from_a_peer_is_no_markup() -> None:
     named = Playing(1, "[red]gate[/red]", 1, 0.0, None, None)
     console = Console(width=80, height=20, file=StringIO())
     with console.capture() as capture:
-        console.print(Screen(Picture(saying("phase.playing"), 0.0, 1.0, playing=[named]), Words("en")))
+        picture = Picture(saying("phase.playing"), 0.0, 1.0, playing=[named])
+        console.print(Screen(page(picture, Words("en"))))
     assert "[red]gate[/red]" in capture.get()
 
 

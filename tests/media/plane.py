@@ -12,12 +12,16 @@ from media.relay import (
     Close,
     DropViewer,
     Expect,
+    Join,
     Open,
+    OpenFromTrunk,
     PortTaken,
     RelayRefused,
     Subscribers,
+    ViewOverTrunk,
     carried_out,
     encode,
+    keyed,
 )
 
 Address = tuple[str, int]
@@ -44,12 +48,21 @@ class CorePlane(Subscribers):
         self._core = Core(seed)
         self._receiving: dict[str, Address] = {}  # by stream
         self._sending: dict[tuple[str, str], Address] = {}  # by stream and viewer
+        self._trunk: Address | None = None
         self._ports: dict[Address, DatagramPort] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._woken = False
 
     async def bind(self, command: Open | AddViewer) -> int:
-        address = (command.address, command.port)
+        self._open(command, (command.address, command.port))
+        match command:
+            case Open(stream=stream):
+                self._receiving[stream] = (command.address, command.port)
+            case AddViewer(stream=stream, viewer=viewer):
+                self._sending[stream, viewer] = (command.address, command.port)
+        return command.port
+
+    def _open(self, command: Open | AddViewer | Join, address: Address) -> None:
         try:
             port = self._open_port(address, lambda data, source: self._feed(address, data, source))
         except OSError as error:
@@ -60,12 +73,26 @@ class CorePlane(Subscribers):
             port.close()
             raise
         self._ports[address] = port
-        match command:
-            case Open(stream=stream):
-                self._receiving[stream] = address
-            case AddViewer(stream=stream, viewer=viewer):
-                self._sending[stream, viewer] = address
+
+    async def join(self, command: Join) -> int:
+        self._trunk = (command.address, command.port)
+        self._open(command, self._trunk)
         return command.port
+
+    async def open_from_trunk(self, command: OpenFromTrunk) -> None:
+        carried_out(self._core.command(encode(command), self._loop.time()))
+
+    def view_over_trunk(self, command: ViewOverTrunk) -> None:
+        carried_out(self._core.command(encode(command), self._loop.time()))
+        self._settle()
+
+    def offer(self) -> bytes:
+        with keyed():
+            return self._core.offer()
+
+    def accept(self, offer: bytes) -> None:
+        with keyed():
+            self._core.accept(offer)
 
     def tell(self, command: Expect | AimViewer | DropViewer | Close) -> None:
         match command:
@@ -88,6 +115,8 @@ class CorePlane(Subscribers):
         """Free every port; nothing is heard or sent any more."""
         for stream in list(self._receiving):
             self.tell(Close(stream=stream))
+        self._free(self._trunk)
+        self._trunk = None
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Links between the two gates: in memory, encoded, or over a stream socket. All keep the order."""
+"""Links between the two gates: in memory, encoded, or between two hosts. All keep the order."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -20,6 +20,16 @@ class LinkEnd(Protocol):
 
     on_arrival: Callable[[Crossing], None]
     on_signal: Callable[[bool], None]
+
+    @property
+    def up(self) -> bool:
+        """Is there somebody at the other end now?"""
+        ...
+
+    @property
+    def linked(self) -> bool:
+        """Is there, or may there soon be again, somebody who has heard what was said so far?"""
+        ...
 
     def deliver(self, crossing: Crossing) -> None:
         """Take `crossing` for the other end. Never blocks.

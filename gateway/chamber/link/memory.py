@@ -19,6 +19,14 @@ class MemoryEnd:
         self._loop = loop
         self._other: MemoryEnd = self
 
+    @property
+    def up(self) -> bool:
+        return not self._loop.is_closed()
+
+    @property
+    def linked(self) -> bool:
+        return self.up
+
     def deliver(self, crossing: Crossing) -> None:
         if self._loop.is_closed():
             raise LinkUnavailable("the loop of the other side is closed")

@@ -1,10 +1,12 @@
 //! All rows of all peers, by (peer, id): applies answers, says what changed, keeps the branches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::fields::{FIELD_COUNT, STATUS};
+use crate::family::Family;
+use crate::fields::{BRANCH, FIELD_COUNT, ID, STATUS};
 use crate::peer::Peer;
+use crate::provenance::came_through;
 use crate::rows::Rows;
 use crate::snapshot::{OFF, Part, Snapshot};
 
@@ -37,6 +39,8 @@ pub struct Index {
     peers: BTreeMap<Box<str>, Peer>,
     told: bool,
     snapshot: Option<Snapshot>,
+    /// Snapshots for some readers, by what they leave out; as good as `snapshot` is.
+    parted: HashMap<Vec<Box<str>>, Snapshot>,
 }
 
 impl Index {
@@ -100,7 +104,7 @@ impl Index {
             .slots()
             .filter(|&slot| family.get(slot, STATUS) != OFF)
             .count();
-        self.snapshot = None;
+        self.forget_snapshots();
         turned
     }
 
@@ -143,12 +147,39 @@ impl Index {
         if let Some(snapshot) = &self.snapshot {
             return snapshot.clone();
         }
+        let snapshot = self.freeze(&[]);
+        self.snapshot = Some(snapshot.clone());
+        snapshot
+    }
+
+    /// The same, without the rows that came through one of `names`: the peer, the row itself, or
+    /// what its branch says.
+    pub fn snapshot_without(&mut self, names: &[&str]) -> Snapshot {
+        let key: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
+        if let Some(snapshot) = self.parted.get(&key) {
+            return snapshot.clone();
+        }
+        let snapshot = if self.any_through(names) {
+            self.freeze(names)
+        } else {
+            self.snapshot()
+        };
+        self.parted.insert(key, snapshot.clone());
+        snapshot
+    }
+
+    fn freeze(&self, without: &[&str]) -> Snapshot {
         let mut parts = Vec::new();
         let mut live = Vec::with_capacity(self.len());
         for Peer { family, .. } in self.peers.values() {
             for (rows, numbers) in family.batches() {
                 let part = u32::try_from(parts.len()).expect("fewer batches than rows");
-                live.extend(numbers.map(|row| (part, row)));
+                let offered = |row: &u32| {
+                    let place = *row as usize;
+                    let (id, branch) = (rows.get(place, ID), rows.get(place, BRANCH));
+                    !came_through(&family.peer, id, branch, without)
+                };
+                live.extend(numbers.filter(offered).map(|row| (part, row)));
                 let peer = Arc::clone(&family.peer);
                 parts.push(Part {
                     peer,
@@ -157,9 +188,11 @@ impl Index {
                 });
             }
         }
-        let snapshot = Snapshot::new(parts, live.into_iter());
-        self.snapshot = Some(snapshot.clone());
-        snapshot
+        Snapshot::new(parts, live.into_iter())
+    }
+
+    pub(crate) fn families(&self) -> impl Iterator<Item = &Family> {
+        self.peers.values().map(|peer| &peer.family)
     }
 
     #[cfg(test)]
@@ -178,7 +211,12 @@ impl Index {
 
     fn forget_snapshot(&mut self, delta: &Delta) {
         if delta.added + delta.changed + delta.removed > 0 {
-            self.snapshot = None;
+            self.forget_snapshots();
         }
+    }
+
+    fn forget_snapshots(&mut self) {
+        self.snapshot = None;
+        self.parted.clear();
     }
 }

@@ -18,6 +18,7 @@ mod index;
 mod index_tests;
 mod mapping;
 mod peer;
+mod provenance;
 mod row_set;
 mod rows;
 mod selector;

@@ -6,12 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Range;
 
 use crate::fields::BRANCH;
 use crate::rows::Rows;
 
 /// Refuses what no rule is about.
 const DEFAULT: &str = "default";
+
+/// An id as annex D has it, and where its digits 11 to 13 are, which say what it is of.
+const ID_DIGITS: usize = 20;
+const CLASS: Range<usize> = 10..13;
 
 /// A selector string that can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +26,7 @@ impl fmt::Display for BadSelector {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             to,
-            "not a selector: {:?} (\"*\", \"id:…\", \"prefix:…\" with digits, or \"branch:…\")",
+            "not a selector: {:?} (\"*\", \"id:…\", \"prefix:…\" with digits, \"class:…\" with three, or \"branch:…\")",
             self.0
         )
     }
@@ -51,6 +56,8 @@ pub struct Selector {
     verdicts: Vec<(bool, String)>,
     ids: HashMap<Box<str>, usize>,
     branches: HashMap<Box<str>, usize>,
+    /// By the digits that say it.
+    classes: HashMap<Box<str>, usize>,
     prefixes: Prefixes,
     /// The first rule for everything.
     all: Option<usize>,
@@ -73,6 +80,9 @@ impl Selector {
                     }
                     Some(("branch", id)) if !id.is_empty() && !id.contains('/') => {
                         made.branches.entry(id.into()).or_insert(number);
+                    }
+                    Some(("class", digits)) if is_digits(digits) && digits.len() == CLASS.len() => {
+                        made.classes.entry(digits.into()).or_insert(number);
                     }
                     Some(("prefix", digits)) if is_digits(digits) => {
                         prefixes.entry(digits.into()).or_insert(number);
@@ -98,6 +108,10 @@ impl Selector {
             .into_iter()
             .flatten()
             .min();
+        if !self.classes.is_empty() {
+            let rule = class_of(id).and_then(|class| self.classes.get(class));
+            found = rule.copied().into_iter().chain(found).min();
+        }
         if !self.branches.is_empty() {
             let named = branch.split('/').filter_map(within).chain(within(id));
             found = named.copied().chain(found).min();
@@ -161,6 +175,11 @@ impl Prefixes {
         }
         at
     }
+}
+
+/// The kind of what has this id (annex D), None where that is no id of 20 digits.
+fn class_of(id: &str) -> Option<&str> {
+    (id.len() == ID_DIGITS && is_digits(id)).then(|| &id[CLASS])
 }
 
 fn is_digits(text: &str) -> bool {

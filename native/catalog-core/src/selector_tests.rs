@@ -48,6 +48,28 @@ fn a_star_fits_everything() {
 }
 
 #[test]
+fn a_class_is_said_by_three_digits_of_an_id_of_twenty() {
+    let selector = Selector::new([
+        rule("not-this", false, &["id:44010600001320000001"]),
+        rule("cameras", true, &["class:132"]),
+        rule("late", false, &["prefix:4401060000132", "class:137"]),
+    ])
+    .unwrap();
+    for (id, verdict) in [
+        ("44010600001320000001", (false, "not-this")),
+        ("44010600001320000002", (true, "cameras")),
+        ("44010600001370000002", (false, "late")),
+        ("44010600001310000002", (false, "default")),
+        ("4401060000132", (false, "late")),
+        ("4401060000132000000x", (false, "late")),
+        ("440106000013200000021", (false, "late")),
+        ("摄摄摄132摄摄", (false, "default")),
+    ] {
+        assert_eq!(selector.judge(id, ""), verdict, "{id}");
+    }
+}
+
+#[test]
 fn what_is_no_selector_is_named() {
     for text in [
         "",
@@ -58,6 +80,10 @@ fn what_is_no_selector_is_named() {
         "branch:",
         "branch:1/2",
         "kind:132",
+        "class:",
+        "class:13",
+        "class:1320",
+        "class:13x",
         "4401",
     ] {
         assert_eq!(
@@ -98,6 +124,9 @@ fn read_from_the_top<'a>(rules: &'a [RuleText], id: &str, branch: &str) -> (bool
         None => true,
         Some(("id", name)) => id == name,
         Some(("prefix", digits)) => id.starts_with(digits),
+        Some(("class", digits)) => {
+            id.len() == 20 && id.bytes().all(|byte| byte.is_ascii_digit()) && &id[10..13] == digits
+        }
         Some((_, name)) => within(name),
     };
     let found = rules.iter().find(|rule| rule.selectors.iter().any(fits));
@@ -115,7 +144,8 @@ fn some_rules(noise: &mut Noise) -> Vec<RuleText> {
     let one = |noise: &mut Noise| match noise.below(20) {
         0 => "*".to_owned(),
         1..=6 => format!("id:{}", name(noise)),
-        7..=12 => format!("prefix:{}", name(noise)),
+        7..=11 => format!("prefix:{}", name(noise)),
+        12..=13 => format!("class:{:0<3.3}", name(noise)),
         _ => format!("branch:{}", name(noise)),
     };
     (0..noise.below(12))
@@ -131,7 +161,11 @@ fn some_rows(noise: &mut Noise) -> Rows {
     let mut builder = RowsBuilder::new();
     for _ in 0..20 {
         let above: Vec<String> = (0..noise.below(4)).map(|_| name(noise)).collect();
-        let (id, branch) = (name(noise), above.join("/"));
+        let id = match noise.below(2) {
+            0 => name(noise),
+            _ => format!("{:0<10}{:0<10}", name(noise), name(noise)),
+        };
+        let branch = above.join("/");
         let mut row = [""; FIELD_COUNT];
         (row[ID], row[BRANCH]) = (&id, &branch);
         builder.push(&row);

@@ -70,7 +70,7 @@ impl Rows {
 }
 
 /// The elements of a `ParentID` that are read, as they stand.
-fn parents(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parents(text: &str) -> impl Iterator<Item = &str> {
     let passed_over = text.split('/').count().saturating_sub(MAX_PARENTS);
     text.split('/').skip(passed_over).map(str::trim)
 }

@@ -107,6 +107,11 @@ impl Arena {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// `bytes` and `packets` at once, for what is opened where it lies.
+    pub fn parts(&mut self) -> (&mut [u8], &[(Range<usize>, SocketAddr)]) {
+        (&mut self.bytes, &self.packets)
+    }
 }
 
 fn length_of<T>() -> libc::socklen_t {

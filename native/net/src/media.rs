@@ -1,29 +1,34 @@
 //! The relay with sockets: one thread that owns them, woken by packets, by commands and by its deadline.
 //!
 //! It holds no lock while packets move and never needs Python. A stream has one receiving socket and each of
-//! its viewers one sending socket; closing the stream drops them all.
+//! its viewers one sending socket; closing the stream drops them all. Streams and viewers on the trunk share
+//! its one socket.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use relay_core::{Answer, Command, Counters, Event};
+use relay_core::{Answer, BadKey, Command, Counters, Event, Offer};
 
 use crate::arena::take_merged;
 use crate::media::worker::{BELL, Order, Outbox, Socket, Worker};
 use crate::poll::{Bell, Poll};
-use crate::train::ask_buffers;
+use crate::train::{ask_buffers, ask_large_buffers};
 
+mod line;
+mod outlet;
 mod worker;
 
 /// Room for a burst of key frames while the thread is busy with other streams; the system may give less.
 const BUFFER_BYTES: i32 = 2 << 20;
 /// A viewer's socket receives nothing that we want: the least the system allows.
 const NO_BUFFER: i32 = 0;
+/// The trunk's: 60 ms of 500 streams of 4 Mbit/s.
+const TRUNK_BUFFER_BYTES: i32 = 16 << 20;
 /// How long a caller waits for an answer of the thread, which needs some milliseconds at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -59,28 +64,30 @@ impl Engine {
             Ok(command) => command,
             Err(error) => return refused(error),
         };
-        let place = match &command {
-            Command::Open(place) => Some((place.address, place.port, BUFFER_BYTES, NO_BUFFER)),
-            Command::AddViewer(place) => Some((place.address, place.port, NO_BUFFER, BUFFER_BYTES)),
-            _ => None,
+        let socket = match &command {
+            Command::Open(place) => bind(place.address, place.port, |udp| {
+                ask_buffers(udp, BUFFER_BYTES, NO_BUFFER);
+            }),
+            Command::AddViewer(place) => bind(place.address, place.port, |udp| {
+                ask_buffers(udp, NO_BUFFER, BUFFER_BYTES);
+            }),
+            Command::Join(join) => bind(join.address, join.port, |udp| {
+                ask_large_buffers(udp, TRUNK_BUFFER_BYTES);
+            }),
+            _ => Ok(None),
         };
-        let Some((address, port, receive, send)) = place else {
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(refused) => return refused,
+        };
+        if !command.binds() {
             return match self.order(Order::Carry(command, None, None)) {
                 Ok(()) => Answer::Done {},
                 Err(answer) => answer,
             };
-        };
-        let socket = match bind(SocketAddr::new(address, port), receive, send) {
-            Ok(socket) => socket,
-            Err(error) => {
-                return Answer::Refused {
-                    error: format!("{address} port {port}: {error}"),
-                    taken: error.kind() == io::ErrorKind::AddrInUse,
-                };
-            }
-        };
+        }
         let (answers, answer) = channel();
-        if let Err(answer) = self.order(Order::Carry(command, Some(socket), Some(answers))) {
+        if let Err(answer) = self.order(Order::Carry(command, socket, Some(answers))) {
             return answer;
         }
         answer.recv_timeout(PATIENCE).unwrap_or_else(|_| gone())
@@ -88,6 +95,20 @@ impl Engine {
 
     pub fn take_events(&self) -> Vec<Event> {
         self.outbox.take()
+    }
+
+    /// A key for the other host to seal with; `None` without a trunk, or when the thread has ended.
+    pub fn offer(&self) -> Option<Result<Offer, BadKey>> {
+        let (answers, answer) = channel();
+        self.order(Order::Offer(answers)).ok()?;
+        answer.recv_timeout(PATIENCE).ok()?
+    }
+
+    /// Seal with the other host's key from now on; `None` as for `offer`.
+    pub fn accept(&self, offer: &[u8]) -> Option<Result<(), BadKey>> {
+        let (answers, answer) = channel();
+        self.order(Order::Accept(offer.to_vec(), answers)).ok()?;
+        answer.recv_timeout(PATIENCE).ok()?
     }
 
     /// `None` when the thread has ended.
@@ -136,10 +157,22 @@ fn gone() -> Answer {
     refused("the relay thread has ended".to_owned())
 }
 
-fn bind(local: SocketAddr, receive: i32, send: i32) -> io::Result<Socket> {
-    let udp = UdpSocket::bind(local)?;
-    udp.set_nonblocking(true)?;
-    ask_buffers(&udp, receive, send);
+/// A socket for media, whose buffers `ask` sets.
+fn bind(
+    address: IpAddr,
+    port: u16,
+    ask: impl FnOnce(&UdpSocket),
+) -> Result<Option<Socket>, Answer> {
+    let bound = || -> io::Result<UdpSocket> {
+        let udp = UdpSocket::bind(SocketAddr::new(address, port))?;
+        udp.set_nonblocking(true)?;
+        Ok(udp)
+    };
+    let udp = bound().map_err(|error| Answer::Refused {
+        error: format!("{address} port {port}: {error}"),
+        taken: error.kind() == io::ErrorKind::AddrInUse,
+    })?;
+    ask(&udp);
     take_merged(&udp);
-    Ok(Socket { udp, merge: true })
+    Ok(Some(Socket { udp, merge: true }))
 }

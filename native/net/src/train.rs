@@ -4,13 +4,15 @@
 //! segment in it, so batches of one stream to one receiver leave as few, long datagrams.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 /// Limits of the kernel for one train.
 const TRAIN_PACKETS: usize = 64;
 const TRAIN_BYTES: usize = 65_000;
+/// What an Ethernet of 1,500 carries whole. The kernel cuts nothing longer; it is sent in fragments, alone.
+const SEGMENT_BYTES: usize = 1472;
 /// Room for one control message with an int, aligned as the kernel wants it.
 pub(crate) type Control = [u64; 4];
 
@@ -18,6 +20,13 @@ pub(crate) type Control = [u64; 4];
 pub fn ask_buffers(socket: &UdpSocket, receive: i32, send: i32) {
     let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, receive);
     let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, send);
+}
+
+/// The same beyond the system's limit, where we may (`CAP_NET_ADMIN`): for the one socket that carries all.
+pub fn ask_large_buffers(socket: &UdpSocket, bytes: i32) {
+    ask_buffers(socket, bytes, bytes);
+    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
+    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes);
 }
 
 pub(crate) fn set_option(socket: &UdpSocket, level: i32, name: i32, value: i32) -> io::Result<()> {
@@ -90,7 +99,7 @@ impl Train {
     fn takes(&self, bytes: usize) -> bool {
         let whole = self.bytes == self.segment * self.packets.len(); // no shorter one has ended it
         let room = self.packets.len() < TRAIN_PACKETS && self.bytes + bytes <= TRAIN_BYTES;
-        whole && room && bytes <= self.segment
+        whole && room && bytes <= self.segment && self.segment <= SEGMENT_BYTES
     }
 }
 
@@ -104,7 +113,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Send `packets`, whose payloads lie in `bytes`, from a connected socket that does not block.
+    /// Send `packets`, whose payloads lie in `bytes`, from a socket that does not block, to where it is
+    /// connected or to `destination`.
     ///
     /// `merge` turns false for good when the socket's device can't cut trains. What the system won't take
     /// is dropped and counted: media that wait are of no use.
@@ -113,8 +123,10 @@ impl Sender {
         socket: &UdpSocket,
         bytes: &[u8],
         packets: &[Packet<HEADER>],
+        destination: Option<SocketAddr>,
         merge: &mut bool,
     ) -> Sent {
+        let mut name = destination.map(name_of);
         self.pieces.clear();
         for packet in packets {
             let payload = &bytes[packet.payload.clone()];
@@ -130,7 +142,7 @@ impl Sender {
             &mut self.trains,
         );
         while first < packets.len() {
-            match self.send_trains(socket) {
+            match self.send_trains(socket, name.as_mut()) {
                 Ok(count) => {
                     refused_before = false;
                     for train in self.trains.iter().take(count) {
@@ -164,7 +176,11 @@ impl Sender {
     }
 
     /// One system call; return how many of the trains it took (at least one).
-    fn send_trains(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    fn send_trains(
+        &mut self,
+        socket: &UdpSocket,
+        mut name: Option<&mut Name>,
+    ) -> io::Result<usize> {
         self.controls.clear();
         self.controls.resize(self.trains.len(), [0; 4]);
         self.headers.clear();
@@ -172,6 +188,10 @@ impl Sender {
             // SAFETY: all zeroes is a valid header: no name, no buffers.
             let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
             let pieces = &mut self.pieces[2 * train.packets.start..2 * train.packets.end];
+            if let Some((name, length)) = name.as_deref_mut() {
+                header.msg_hdr.msg_name = (&raw mut *name).cast();
+                header.msg_hdr.msg_namelen = *length;
+            }
             header.msg_hdr.msg_iov = pieces.as_mut_ptr();
             header.msg_hdr.msg_iovlen = pieces.len() as _;
             if train.packets.len() > 1 {
@@ -181,11 +201,44 @@ impl Sender {
         }
         let count = libc::c_uint::try_from(self.headers.len()).unwrap_or(libc::c_uint::MAX);
         let (descriptor, headers) = (socket.as_raw_fd(), self.headers.as_mut_ptr());
-        // SAFETY: the headers point into `pieces`, `controls` and what the caller of `send` lends, none of
-        // which moves or ends before the call returns.
+        // SAFETY: the headers point into `pieces`, `controls`, `name` and what the caller of `send` lends, none
+        // of which moves or ends before the call returns.
         let taken = unsafe { libc::sendmmsg(descriptor, headers, count, libc::MSG_DONTWAIT) };
         usize::try_from(taken).map_err(|_| io::Error::last_os_error())
     }
+}
+
+/// An address as the kernel wants it, and its length.
+type Name = (libc::sockaddr_storage, libc::socklen_t);
+
+fn name_of(address: SocketAddr) -> Name {
+    // SAFETY: all zeroes is a valid address structure (family unspecified).
+    let mut name: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let place: *mut libc::sockaddr_storage = &raw mut name;
+    let length = match address {
+        SocketAddr::V4(v4) => {
+            // SAFETY: the storage is large enough and aligned for each family's structure.
+            let written = unsafe { &mut *place.cast::<libc::sockaddr_in>() };
+            written.sin_family = family(libc::AF_INET);
+            written.sin_port = v4.port().to_be();
+            written.sin_addr.s_addr = v4.ip().to_bits().to_be();
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            // SAFETY: as above.
+            let written = unsafe { &mut *place.cast::<libc::sockaddr_in6>() };
+            written.sin6_family = family(libc::AF_INET6);
+            written.sin6_port = v6.port().to_be();
+            written.sin6_addr.s6_addr = v6.ip().octets();
+            written.sin6_scope_id = v6.scope_id();
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (name, libc::socklen_t::try_from(length).unwrap_or(0))
+}
+
+fn family(number: libc::c_int) -> libc::sa_family_t {
+    libc::sa_family_t::try_from(number).unwrap_or(0)
 }
 
 fn piece(bytes: &[u8]) -> libc::iovec {
@@ -278,12 +331,41 @@ mod tests {
     }
 
     #[test]
+    fn what_no_ethernet_carries_whole_goes_alone() {
+        assert_eq!(
+            cut(&[1472, 1472, 1473, 1473, 1400, 1400], true),
+            [0..2, 2..3, 3..4, 4..6]
+        );
+    }
+
+    #[test]
+    fn an_unconnected_socket_sends_to_the_address_named() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let (Ok(sender), Ok(receiver)) = (UdpSocket::bind(host), UdpSocket::bind(host)) else {
+                assert!(host.contains("::1"), "a machine without IPv6");
+                continue;
+            };
+            let packets = batch(&[1; 2000]);
+            let there = receiver.local_addr().unwrap();
+            let sent =
+                Sender::default().send(&sender, &[1; 2000], &packets, Some(there), &mut true);
+            assert_eq!((sent.packets, sent.unsent), (7, 0));
+            let mut buffer = [0; 2000];
+            for datagram in expected(&[1; 2000], &packets) {
+                let (length, source) = receiver.recv_from(&mut buffer).unwrap();
+                assert_eq!(buffer[..length], datagram);
+                assert_eq!(source, sender.local_addr().unwrap());
+            }
+        }
+    }
+
+    #[test]
     fn trains_arrive_as_the_packets_that_they_were_made_of() {
         let (sender, receiver) = pair();
         let payload: Vec<u8> = (0..=255).cycle().take(2000).collect();
         let packets = batch(&payload);
         let mut merge = true;
-        let sent = Sender::default().send(&sender, &payload, &packets, &mut merge);
+        let sent = Sender::default().send(&sender, &payload, &packets, None, &mut merge);
         assert_eq!(
             (sent.packets, sent.bytes, sent.unsent, merge),
             (7, 4438, 0, true)
@@ -301,7 +383,7 @@ mod tests {
         take_merged(&receiver);
         let payload: Vec<u8> = (0..=255).cycle().take(2000).collect();
         let packets = batch(&payload);
-        Sender::default().send(&sender, &payload, &packets, &mut true);
+        Sender::default().send(&sender, &payload, &packets, None, &mut true);
         let mut arena = Arena::default();
         assert!(!arena.receive(&receiver).unwrap());
         let taken = arena
@@ -321,7 +403,7 @@ mod tests {
         let payload = [1; 2000];
         let packets = batch(&payload);
         let mut merge = true;
-        let sent = Sender::default().send(&sender, &payload, &packets, &mut merge);
+        let sent = Sender::default().send(&sender, &payload, &packets, None, &mut merge);
         assert_eq!((sent.packets, sent.unsent, merge), (7, 0, false));
         let mut buffer = [0; 2000];
         for datagram in expected(&payload, &packets) {
@@ -336,7 +418,7 @@ mod tests {
         let (mut lists, mut merge) = (Sender::default(), true);
         let packets = batch(&[1; 2000]);
         for _ in 0..3 {
-            let sent = lists.send(&sender, &[1; 2000], &packets, &mut merge);
+            let sent = lists.send(&sender, &[1; 2000], &packets, None, &mut merge);
             assert_eq!(sent.packets + sent.unsent, 7);
         }
         assert!(merge);

@@ -2,7 +2,7 @@
 //!
 //! The index, a row set and a mapping are behind locks, taken only while the GIL is released: a
 //! thread that waits for one never keeps the others from finishing.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use catalog_core::{
@@ -82,6 +82,11 @@ impl PyRows {
 
     fn veil(&self, py: Python<'_>, veils: HashMap<String, String>) -> Self {
         Self(py.detach(move || self.0.veil(&veils)))
+    }
+
+    fn through(&self, py: Python<'_>, names: HashSet<String>) -> (Self, Self) {
+        let (kept, echoes) = py.detach(move || self.0.through(&names));
+        (Self(kept), Self(echoes))
     }
 
     fn located(&self, py: Python<'_>, system: &str) -> Self {
@@ -323,8 +328,20 @@ impl PyIndex {
         PyRows(py.detach(|| held(&self.0).rows(peer)))
     }
 
-    fn snapshot(&self, py: Python<'_>) -> PySnapshot {
-        PySnapshot(py.detach(|| held(&self.0).snapshot()))
+    fn elsewhere(&self, py: Python<'_>, peer: &str, rows: &PyRows) -> Vec<String> {
+        py.detach(|| held(&self.0).elsewhere(peer, &rows.0))
+    }
+
+    #[pyo3(signature = (*, without=Vec::new()))]
+    fn snapshot(&self, py: Python<'_>, without: Vec<String>) -> PySnapshot {
+        PySnapshot(py.detach(move || {
+            let without: Vec<&str> = without.iter().map(String::as_str).collect();
+            if without.is_empty() {
+                held(&self.0).snapshot()
+            } else {
+                held(&self.0).snapshot_without(&without)
+            }
+        }))
     }
 }
 

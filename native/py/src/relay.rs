@@ -11,7 +11,7 @@ pub(crate) mod relay {
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
-    use relay_core::{Event, Output, Twin};
+    use relay_core::{BadKey, Event, Output, Twin};
 
     type Address = (String, u16);
 
@@ -20,6 +20,12 @@ pub(crate) mod relay {
             .parse()
             .map_err(|_| PyValueError::new_err(format!("{host:?} is no IP address")))?;
         Ok(SocketAddr::new(host, *port))
+    }
+
+    /// What the trunk says of a key; a relay without one can't say anything.
+    fn keyed<T>(said: Option<Result<T, BadKey>>) -> PyResult<T> {
+        said.ok_or_else(|| PyValueError::new_err("the relay has no trunk to another host"))?
+            .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     fn moment(now: f64) -> PyResult<Duration> {
@@ -52,6 +58,15 @@ pub(crate) mod relay {
         fn command<'py>(&self, py: Python<'py>, json: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
             let answer = py.detach(|| self.with(|it| it.command(json).write()))?;
             Ok(PyBytes::new(py, &answer))
+        }
+
+        fn offer<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+            let offer = keyed(py.detach(|| self.with(media::Engine::offer))?)?;
+            Ok(PyBytes::new(py, &offer))
+        }
+
+        fn accept(&self, py: Python<'_>, offer: &[u8]) -> PyResult<()> {
+            keyed(py.detach(|| self.with(|it| it.accept(offer)))?)
         }
 
         fn fileno(&self) -> PyResult<RawFd> {
@@ -111,6 +126,14 @@ pub(crate) mod relay {
                 py,
                 &self.0.command(json, moment(now)?).write(),
             ))
+        }
+
+        fn offer<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+            Ok(PyBytes::new(py, &keyed(self.0.offer())?))
+        }
+
+        fn accept(&mut self, offer: &[u8]) -> PyResult<()> {
+            keyed(self.0.accept(offer))
         }
 
         #[allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over as values

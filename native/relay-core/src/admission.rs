@@ -125,6 +125,11 @@ impl Admission {
         self.pinned
     }
 
+    /// How many packets its senders numbered so far.
+    pub(crate) fn span(&self) -> u64 {
+        self.window.span()
+    }
+
     /// Judge one packet. A refused one costs no tokens and pins nothing, so noise can't starve the stream.
     ///
     /// # Errors

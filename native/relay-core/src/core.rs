@@ -9,6 +9,7 @@ use crate::admission::Admitted;
 use crate::hold::Held;
 use crate::random::Random;
 use crate::stream::{Stream, Viewer};
+use crate::trunk::Port;
 use crate::wire::{Aim, Counters, Event, Expect};
 
 /// Where a stream stands in its [`Core`]; given out again after the stream has closed.
@@ -23,6 +24,9 @@ pub enum Problem {
     ViewerExists,
     NoSuchViewer,
     TooManyStreams,
+    NoTrunk,
+    TrunkExists,
+    NumberTaken,
 }
 
 impl std::fmt::Display for Problem {
@@ -33,6 +37,9 @@ impl std::fmt::Display for Problem {
             Self::ViewerExists => "the stream has a viewer of that name",
             Self::NoSuchViewer => "the stream has no viewer of that name",
             Self::TooManyStreams => "more streams than the relay can number",
+            Self::NoTrunk => "there is no trunk to another host",
+            Self::TrunkExists => "the trunk is joined already",
+            Self::NumberTaken => "another stream has that number on the trunk",
         })
     }
 }
@@ -250,17 +257,6 @@ impl<S> Core<S> {
         std::mem::take(&mut self.events)
     }
 
-    pub fn counters(&self) -> Counters {
-        let streams = || self.streams.iter().flatten().map(|(_, stream)| stream);
-        Counters {
-            receiving_sockets: streams().count(),
-            sending_sockets: streams().map(|it| it.viewers.len()).sum(),
-            streams: streams()
-                .map(|it| (it.name.clone(), it.counters()))
-                .collect(),
-        }
-    }
-
     pub fn stream_mut(&mut self, slot: Slot) -> Option<&mut Stream<S>> {
         self.entry(slot).map(|(_, stream)| stream)
     }
@@ -280,5 +276,23 @@ impl<S> Core<S> {
     fn named(&mut self, name: &str) -> Result<&mut Stream<S>, Problem> {
         let slot = self.slot(name)?;
         self.stream_mut(slot).ok_or(Problem::NoSuchStream)
+    }
+}
+
+impl<S> Core<Port<S>> {
+    pub fn counters(&self) -> Counters {
+        let streams = || self.streams.iter().flatten().map(|(_, stream)| stream);
+        let own = |port: &Port<S>| matches!(port, Port::Own(_));
+        Counters {
+            receiving_sockets: streams().filter(|it| own(&it.socket)).count(),
+            sending_sockets: streams()
+                .flat_map(|it| &it.viewers)
+                .filter(|it| own(&it.socket))
+                .count(),
+            streams: streams()
+                .map(|it| (it.name.clone(), it.counters()))
+                .collect(),
+            trunk: None,
+        }
     }
 }

@@ -24,6 +24,9 @@ pub struct Stream<S> {
     admitted: u64,
     bytes: u64,
     refused: [u64; REFUSALS.len()],
+    first: Option<Duration>,
+    last: Duration,
+    foreign_ssrc: Option<u32>,
 }
 
 impl<S> Stream<S> {
@@ -41,6 +44,9 @@ impl<S> Stream<S> {
             admitted: 0,
             bytes: 0,
             refused: [0; REFUSALS.len()],
+            first: None,
+            last: Duration::ZERO,
+            foreign_ssrc: None,
         }
     }
 
@@ -92,6 +98,8 @@ impl<S> Stream<S> {
             Ok(admitted) => {
                 self.admitted += 1;
                 self.bytes += packet.len() as u64;
+                self.first.get_or_insert(now);
+                self.last = now;
                 let Some(hold) = self.hold.as_mut() else {
                     return (true, Some(admitted));
                 };
@@ -100,6 +108,9 @@ impl<S> Stream<S> {
             }
             Err(refusal) => {
                 self.refused[refusal as usize] += 1;
+                if refusal == Refusal::ForeignSsrc {
+                    self.foreign_ssrc = Rtp::read(packet).map(|it| it.ssrc);
+                }
                 (false, None)
             }
         }
@@ -128,6 +139,13 @@ impl<S> Stream<S> {
                 .collect(),
             held: self.hold.as_ref().map_or(0, Hold::len),
             held_dropped: self.held_dropped,
+            lost: self
+                .admission
+                .as_ref()
+                .map_or(0, |it| it.span().saturating_sub(self.admitted)),
+            first: self.first.map(|it| it.as_secs_f64()),
+            last: self.first.map(|_| self.last.as_secs_f64()),
+            foreign_ssrc: self.foreign_ssrc,
             viewers: viewers.map(|it| (it.name.clone(), it.counters)).collect(),
         }
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::admission::Admitted;
 use crate::core::{Core, Problem, Slot};
-use crate::wire::{Answer, Command, Counters, Event};
+use crate::seal::{BadKey, Offer};
+use crate::trunk::{Port, Trunk};
+use crate::wire::{Answer, Command, Counters, Event, Join, OpenFromTrunk, ViewOverTrunk};
 
 /// By how much a clock of floating seconds may fall short of the deadline that it was set to.
 const LAST_BIT: Duration = Duration::from_nanos(1);
@@ -20,10 +22,18 @@ pub struct Output {
 }
 
 #[derive(Debug)]
+struct Joined {
+    local: SocketAddr,
+    peer: SocketAddr,
+    trunk: Trunk,
+}
+
+#[derive(Debug)]
 pub struct Twin {
-    core: Core<SocketAddr>,
+    core: Core<Port<SocketAddr>>,
     receiving: HashMap<SocketAddr, Slot>,
     sending: HashSet<SocketAddr>,
+    joined: Option<Joined>,
     outputs: Vec<Output>,
 }
 
@@ -33,6 +43,7 @@ impl Twin {
             core: Core::new(seed),
             receiving: HashMap::new(),
             sending: HashSet::new(),
+            joined: None,
             outputs: Vec::new(),
         }
     }
@@ -48,7 +59,7 @@ impl Twin {
             Err(error) => return refused(error),
             Ok(command) => command,
         };
-        let binds = matches!(command, Command::Open(_) | Command::AddViewer(_));
+        let binds = command.binds();
         match self.apply(command, now) {
             Ok(answer) => answer,
             Err(problem) if binds => refused(problem.to_string()),
@@ -63,7 +74,7 @@ impl Twin {
                 if self.taken(local) {
                     return Ok(taken(local));
                 }
-                let slot = self.core.open(place.stream, local)?;
+                let slot = self.core.open(place.stream, Port::Own(local))?;
                 self.receiving.insert(local, slot);
                 return Ok(Answer::Bound { port: local.port() });
             }
@@ -72,7 +83,8 @@ impl Twin {
                 if self.taken(local) {
                     return Ok(taken(local));
                 }
-                self.core.add_viewer(&place.stream, place.viewer, local)?;
+                let socket = Port::Own(local);
+                self.core.add_viewer(&place.stream, place.viewer, socket)?;
                 self.sending.insert(local);
                 return Ok(Answer::Bound { port: local.port() });
             }
@@ -83,28 +95,100 @@ impl Twin {
             }
             Command::DropViewer(name) => {
                 let viewer = self.core.drop_viewer(&name.stream, &name.viewer)?;
-                self.sending.remove(&viewer.socket);
+                self.free(viewer.socket);
             }
             Command::Close(name) => {
                 let stream = self.core.close(&name.stream)?;
-                self.receiving.remove(&stream.socket);
-                for viewer in stream.viewers {
-                    self.sending.remove(&viewer.socket);
+                if let (Port::Trunk(number), Some(joined)) = (stream.socket, &mut self.joined) {
+                    joined.trunk.leave(number);
                 }
+                self.free(stream.socket);
+                for viewer in stream.viewers {
+                    self.free(viewer.socket);
+                }
+            }
+            Command::Join(join) => return self.join(join),
+            Command::OpenFromTrunk(open) => return self.open_from_trunk(open),
+            Command::ViewOverTrunk(view) => {
+                self.view_over_trunk(&view, now)?;
+                self.release(now);
             }
         }
         Ok(Answer::Done {})
     }
 
+    fn join(&mut self, join: Join) -> Result<Answer, Problem> {
+        if self.joined.is_some() {
+            return Err(Problem::TrunkExists);
+        }
+        let local = SocketAddr::new(join.address, join.port);
+        if self.taken(local) {
+            return Ok(taken(local));
+        }
+        self.joined = Some(Joined {
+            local,
+            peer: join.peer(),
+            trunk: Trunk::default(),
+        });
+        Ok(Answer::Bound { port: join.port })
+    }
+
+    fn open_from_trunk(&mut self, open: OpenFromTrunk) -> Result<Answer, Problem> {
+        let joined = self.joined.as_mut().ok_or(Problem::NoTrunk)?;
+        let name = open.stream.clone();
+        let slot = self.core.open(open.stream, Port::Trunk(open.number))?;
+        if !joined.trunk.take(open.number, slot) {
+            self.core.close(&name)?;
+            return Err(Problem::NumberTaken);
+        }
+        Ok(Answer::Bound {
+            port: joined.local.port(),
+        })
+    }
+
+    fn view_over_trunk(&mut self, view: &ViewOverTrunk, now: Duration) -> Result<(), Problem> {
+        let peer = self.joined.as_ref().ok_or(Problem::NoTrunk)?.peer;
+        let socket = Port::Trunk(view.number);
+        self.core
+            .add_viewer(&view.stream, view.viewer.clone(), socket)?;
+        self.core.aim(&view.aim(peer), now).map(drop)
+    }
+
+    fn free(&mut self, socket: Port<SocketAddr>) {
+        if let Port::Own(local) = socket {
+            self.receiving.remove(&local);
+            self.sending.remove(&local);
+        }
+    }
+
+    /// A key for the other host, see [`Trunk::offer`]; `None` without a trunk.
+    pub fn offer(&mut self) -> Option<Result<Offer, BadKey>> {
+        self.joined.as_mut().map(|it| it.trunk.offer())
+    }
+
+    /// The other host's key, see [`Trunk::accept`]; `None` without a trunk.
+    pub fn accept(&mut self, offer: &[u8]) -> Option<Result<(), BadKey>> {
+        self.joined.as_mut().map(|it| it.trunk.accept(offer))
+    }
+
     fn taken(&self, local: SocketAddr) -> bool {
-        self.receiving.contains_key(&local) || self.sending.contains(&local)
+        let joined = self.joined.as_ref().is_some_and(|it| it.local == local);
+        joined || self.receiving.contains_key(&local) || self.sending.contains(&local)
     }
 
     /// Hand in a datagram that came to `port`; one for a port that is not open is dropped.
     pub fn feed(&mut self, port: SocketAddr, packet: &[u8], source: SocketAddr, now: Duration) {
-        let Some(&slot) = self.receiving.get(&port) else {
-            return;
-        };
+        if let Some(joined) = self.joined.as_mut().filter(|it| it.local == port) {
+            let (mut datagram, peer) = (packet.to_vec(), joined.peer);
+            if let Some((slot, rtp)) = joined.trunk.open(&mut datagram, source == peer) {
+                self.relay(slot, &datagram[rtp], peer, now);
+            }
+        } else if let Some(&slot) = self.receiving.get(&port) {
+            self.relay(slot, packet, source, now);
+        }
+    }
+
+    fn relay(&mut self, slot: Slot, packet: &[u8], source: SocketAddr, now: Duration) {
         if let Some(admitted) = self.core.admit(slot, packet, source, now) {
             let payload = packet.get(admitted.payload.clone()).unwrap_or_default();
             self.send(slot, &admitted, payload);
@@ -118,13 +202,28 @@ impl Twin {
             else {
                 continue;
             };
-            let datagram = [&header[..], payload].concat();
-            viewer.count_sent(1, datagram.len());
-            self.outputs.push(Output {
-                datagram,
-                destination,
-                port: viewer.socket,
-            });
+            let mut datagram = Vec::new();
+            let port = match (viewer.socket, self.joined.as_mut()) {
+                (Port::Own(local), _) => {
+                    datagram = [&header[..], payload].concat();
+                    Some(local)
+                }
+                (Port::Trunk(number), Some(joined)) => joined
+                    .trunk
+                    .seal(number, &header, payload, &mut datagram)
+                    .map(|_| joined.local),
+                (Port::Trunk(_), None) => None,
+            };
+            if let Some(port) = port {
+                viewer.count_sent(1, datagram.len());
+                self.outputs.push(Output {
+                    datagram,
+                    destination,
+                    port,
+                });
+            } else {
+                viewer.count_unsent(1);
+            }
         }
     }
 
@@ -155,7 +254,10 @@ impl Twin {
     }
 
     pub fn counters(&self) -> Counters {
-        self.core.counters()
+        Counters {
+            trunk: self.joined.as_ref().map(|it| it.trunk.counters()),
+            ..self.core.counters()
+        }
     }
 }
 

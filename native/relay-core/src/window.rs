@@ -50,6 +50,11 @@ impl Window {
         }
     }
 
+    /// How many packets there are from the first to the newest, those included that did not come.
+    pub(crate) fn span(&self) -> u64 {
+        (self.number + u64::from(self.started)).saturating_sub(START)
+    }
+
     pub(crate) fn judge(&self, sequence: u16) -> Result<Step, Refusal> {
         if !self.started {
             return Ok(Step::First);

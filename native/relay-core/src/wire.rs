@@ -19,9 +19,20 @@ pub enum Command {
     AimViewer(Aim),
     DropViewer(ViewerName),
     Close(StreamName),
+    Join(Join),
+    OpenFromTrunk(OpenFromTrunk),
+    ViewOverTrunk(ViewOverTrunk),
 }
 
 impl Command {
+    /// Does somebody wait for its answer? What names a stream that is gone does nothing otherwise.
+    pub fn binds(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(_) | Self::AddViewer(_) | Self::Join(_) | Self::OpenFromTrunk(_)
+        )
+    }
+
     /// # Errors
     /// A sentence for the log, when `json` is no command.
     pub fn read(json: &[u8]) -> Result<Self, String> {
@@ -57,6 +68,76 @@ pub struct ViewerName {
 #[serde(deny_unknown_fields)]
 pub struct StreamName {
     pub stream: String,
+}
+
+/// The trunk's port of ours, and the other host's.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    pub address: IpAddr,
+    pub port: u16,
+    pub host: IpAddr,
+    pub host_port: u16,
+}
+
+impl Join {
+    pub fn peer(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.host_port)
+    }
+}
+
+/// A stream that comes over the trunk.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenFromTrunk {
+    pub stream: String,
+    pub number: u32,
+}
+
+/// A viewer whose packets go over the trunk, from now on.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "ViewOverTrunkWire")]
+pub struct ViewOverTrunk {
+    pub stream: String,
+    pub viewer: String,
+    /// Its SSRC on the trunk, too.
+    pub number: u32,
+    pub payload_type: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ViewOverTrunkWire {
+    stream: String,
+    viewer: String,
+    number: u32,
+    payload_type: u8,
+}
+
+impl TryFrom<ViewOverTrunkWire> for ViewOverTrunk {
+    type Error = String;
+
+    fn try_from(wire: ViewOverTrunkWire) -> Result<Self, String> {
+        Ok(Self {
+            stream: wire.stream,
+            viewer: wire.viewer,
+            number: wire.number,
+            payload_type: payload_type(wire.payload_type)?,
+        })
+    }
+}
+
+impl ViewOverTrunk {
+    /// What it is to its stream: a viewer at the other host.
+    pub fn aim(&self, peer: SocketAddr) -> Aim {
+        Aim {
+            stream: self.stream.clone(),
+            viewer: self.viewer.clone(),
+            destination: peer,
+            ssrc: self.number,
+            payload_type: self.payload_type,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -223,6 +304,13 @@ pub struct StreamCounters {
     pub held: usize,
     /// Admitted packets that were not kept for it: more than were to be held.
     pub held_dropped: u64,
+    /// Packets that the sender numbered and that never came.
+    pub lost: u64,
+    /// When the first and the newest packet were admitted, in seconds on the caller's clock.
+    pub first: Option<f64>,
+    pub last: Option<f64>,
+    /// What the newest packet called itself that was refused for its SSRC.
+    pub foreign_ssrc: Option<u32>,
     pub viewers: BTreeMap<String, ViewerCounters>,
 }
 
@@ -235,11 +323,33 @@ pub struct ViewerCounters {
     pub unsent: u64,
 }
 
+/// Of the trunk since it was joined; only ever rising, but for `lost`, which a late packet lowers.
+#[derive(Debug, Default, Serialize)]
+pub struct TrunkCounters {
+    /// Datagrams that came: opened or refused.
+    pub received: u64,
+    pub opened: u64,
+    /// Bytes of all that came, without UDP and IP headers.
+    pub bytes: u64,
+    /// Packets that the other host sealed and that have not come.
+    pub lost: u64,
+    pub refused: BTreeMap<&'static str, u64>,
+    pub sealed: u64,
+    /// Packets for which there was no key, or none that was not spent.
+    pub unsealed: u64,
+    /// Sealed packets that the operating system did not take.
+    pub unsent: u64,
+    /// Nothing came yet under the newest key that we gave away.
+    pub fresh_key: bool,
+}
+
 #[derive(Debug, Default, Serialize)]
 pub struct Counters {
     pub streams: BTreeMap<String, StreamCounters>,
     pub receiving_sockets: usize,
     pub sending_sockets: usize,
+    /// `None` without a trunk.
+    pub trunk: Option<TrunkCounters>,
 }
 
 impl Counters {

@@ -490,3 +490,22 @@ fn a_closed_stream_is_gone_with_its_ports() {
         Answer::Refused { taken: false, .. }
     ));
 }
+
+#[test]
+fn counters_tell_what_was_lost_when_media_came_and_who_else_sent() {
+    let mut relay = opened();
+    expect(&mut relay, 0.0, "5", 0);
+    for (moment, sequence) in [(1.0, 65_534), (1.5, 65_535), (2.0, 3), (2.5, 2)] {
+        let packet = packet(sequence, 5, b"payload");
+        relay.feed(port(), &packet, camera(), at(moment));
+    }
+    relay.feed(port(), &packet(4, 66, b"another"), camera(), at(3.0));
+    let counters = relay.counters();
+    let stream = &counters.streams["s"];
+    assert_eq!((stream.admitted, stream.lost), (4, 2), "0 and 1 never came");
+    assert_eq!((stream.first, stream.last), (Some(1.0), Some(2.5)));
+    assert_eq!(stream.foreign_ssrc, Some(66));
+    expect(&mut relay, 4.0, "6", 0); // agreed anew: the numbers go on
+    relay.feed(port(), &packet(900, 6, b"payload"), camera(), at(4.0));
+    assert_eq!(relay.counters().streams["s"].lost, 2);
+}

@@ -4,7 +4,7 @@
 //! challenges only parameters that are known to be no secret stay readable; digests over a shared secret
 //! (`Note`, GB/T 28181 chapter 8) are covered too, since they can be tried offline.
 
-use memchr::{memchr, memchr2, memchr2_iter, memmem};
+use memchr::{memchr, memchr2, memmem, memrchr2};
 
 const COVER: u8 = b'*';
 
@@ -43,11 +43,7 @@ fn mask_headers(bytes: &mut [u8]) -> usize {
     let mut at = 0;
     let mut secret = false;
     while at < bytes.len() {
-        let end = memchr2(b'\r', b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
-        let next = match bytes.get(end..end + 2) {
-            Some(b"\r\n") => end + 2,
-            _ => (end + 1).min(bytes.len()),
-        };
+        let (end, next) = next_line(bytes, at);
         if at == end {
             return next;
         }
@@ -56,7 +52,7 @@ fn mask_headers(bytes: &mut [u8]) -> usize {
             if secret {
                 mask_parameters(line);
             }
-        } else {
+        } else if secret || may_be_secret(line[0]) {
             secret = false;
             if let Some(colon) = memchr(b':', line) {
                 secret = is_secret(line[..colon].trim_ascii());
@@ -68,6 +64,21 @@ fn mask_headers(bytes: &mut [u8]) -> usize {
         at = next;
     }
     bytes.len()
+}
+
+/// Where the line that starts at `at` ends, and where the next one starts.
+fn next_line(bytes: &[u8], at: usize) -> (usize, usize) {
+    let end = memchr2(b'\r', b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
+    let next = match bytes.get(end..end + 2) {
+        Some(b"\r\n") => end + 2,
+        _ => (end + 1).min(bytes.len()),
+    };
+    (end, next)
+}
+
+/// May a header that begins so be one of `HEADERS`?
+fn may_be_secret(letter: u8) -> bool {
+    matches!(letter.to_ascii_lowercase(), b'a' | b'p' | b'w' | b'n')
 }
 
 fn is_secret(name: &[u8]) -> bool {
@@ -172,45 +183,48 @@ fn mask_keys(body: &mut [u8]) {
     }
 }
 
-/// Cover the text of every XML element whose name speaks of a password or a secret.
+/// Cover the text of every XML element whose name or attributes speak of a password or a secret.
 fn mask_elements(body: &mut [u8]) {
+    mask_elements_that_say(body, b"passw", 4);
+    mask_elements_that_say(body, b"secret", 2);
+}
+
+/// `rare` is where the rarest letter of the word stands.
+fn mask_elements_that_say(body: &mut [u8], word: &[u8], rare: usize) {
+    let letter = word[rare];
     let mut at = 0;
-    while let Some(found) = memchr(b'<', &body[at..]) {
-        let open = at + found + 1;
-        let end = body[open..]
-            .iter()
-            .position(|byte| matches!(byte, b'>' | b'<'))
-            .map_or(body.len(), |length| open + length);
-        at = end;
-        if !names_secret(&body[open..end]) {
+    while let Some(found) = memchr2(letter, letter.to_ascii_uppercase(), &body[at..]) {
+        let start = (at + found).checked_sub(rare);
+        at += found + 1;
+        let said = start.is_some_and(|start| {
+            body.get(start..start + word.len())
+                .is_some_and(|part| part.eq_ignore_ascii_case(word))
+        });
+        if !said {
             continue;
         }
-        let name = body[open..end]
-            .iter()
-            .position(u8::is_ascii_whitespace)
-            .map_or(end, |length| open + length);
-        cover(&mut body[name..end]); // attributes
-        if body.get(open) == Some(&b'/') || body[..end].ends_with(b"/") {
-            continue;
+        let tag = memrchr2(b'<', b'>', &body[..at]).filter(|it| body[*it] == b'<');
+        if let Some(open) = tag {
+            at = mask_element(body, open + 1);
         }
-        let text = (end + 1).min(body.len());
-        at = memmem::find(&body[text..], b"</").map_or(body.len(), |length| text + length);
-        cover(&mut body[text..at]);
     }
 }
 
-fn names_secret(tag: &[u8]) -> bool {
-    holds(tag, b"passw", 4) || holds(tag, b"secret", 2)
-}
-
-/// Does `tag` hold the word, in any case? `rare` is where its rarest letter stands.
-fn holds(tag: &[u8], word: &[u8], rare: usize) -> bool {
-    let letter = word[rare];
-    memchr2_iter(letter, letter.to_ascii_uppercase(), tag).any(|at| {
-        at.checked_sub(rare)
-            .and_then(|start| tag.get(start..start + word.len()))
-            .is_some_and(|part| part.eq_ignore_ascii_case(word))
-    })
+/// Cover the attributes of the element whose tag begins at `open`, and its text; where that ends.
+fn mask_element(body: &mut [u8], open: usize) -> usize {
+    let end = memchr2(b'<', b'>', &body[open..]).map_or(body.len(), |length| open + length);
+    let name = body[open..end]
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .map_or(end, |length| open + length);
+    cover(&mut body[name..end]); // attributes
+    if body.get(open) == Some(&b'/') || body[..end].ends_with(b"/") {
+        return end;
+    }
+    let text = (end + 1).min(body.len());
+    let stop = memmem::find(&body[text..], b"</").map_or(body.len(), |length| text + length);
+    cover(&mut body[text..stop]);
+    stop
 }
 
 #[cfg(test)]

@@ -73,6 +73,11 @@ INVITE: Final[Table] = {
 """What is not listed is absorbed: a repeated answer, a late one, a provisional one after the final."""
 
 
+def at(moment: float) -> float:
+    """A moment on the grid of microseconds, as the engine has it: 0.684 + 1.0 is 1.684."""
+    return round(moment, 6)
+
+
 @dataclass
 class ClientTransaction:
     """One request of ours, sent at `now`. An accepted INVITE has no ACK to repeat here."""
@@ -84,18 +89,18 @@ class ClientTransaction:
     interval: float = T1
 
     def __post_init__(self) -> None:
-        self.repeat_at = self.now + T1
-        self.end_at = self.now + 64 * T1
+        self.repeat_at = at(self.now + T1)
+        self.end_at = at(self.now + 64 * T1)
 
     def receive(self, given: Input, now: float) -> None:
         before = self.state
         self._step(given)
         if self.state is State.PROCEEDING and self.invite:
-            self.repeat_at, self.end_at = inf, now + TIMER_C
+            self.repeat_at, self.end_at = inf, at(now + TIMER_C)
         if self.state is not before and self.state in (State.COMPLETED, State.ACCEPTED):
             self.repeat_at = inf
             wait = 64 * T1 if self.state is State.ACCEPTED else TIMER_D
-            self.end_at = now + (wait if self.invite else T4)
+            self.end_at = at(now + (wait if self.invite else T4))
 
     def advance(self, now: float) -> None:
         """A timer set again counts from `now`, not from when it was due: no burst after a hold-up."""
@@ -108,7 +113,7 @@ class ClientTransaction:
             self.interval = doubled if self.invite else min(doubled, T2)
             if self.state is State.PROCEEDING:
                 self.interval = T2
-            self.repeat_at = now + self.interval
+            self.repeat_at = at(now + self.interval)
 
     def _step(self, given: Input) -> None:
         table = INVITE if self.invite else NON_INVITE

@@ -9,21 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use relay_core::{
-    Admitted, Aim, Answer, Command, Core, Counters, Event, HEADER_BYTES, Slot, Stream,
+    Admitted, Aim, Answer, BadKey, Command, Core, Counters, Event, Offer, OpenFromTrunk, Port,
+    Problem, Slot, ViewOverTrunk,
 };
 
+use super::line::Line;
+use super::outlet::Outlet;
 use super::refused;
 use crate::arena::Arena;
 use crate::poll::{Bell, Poll, monotonic};
-use crate::train::{self, Packet};
 
 /// Receive calls for one stream before the others get their turn.
 const ROUNDS: usize = 4;
+/// And for the trunk, which carries those of many.
+const TRUNK_ROUNDS: usize = 64;
 /// From so many packets a second on the thread lets them gather for a tick: fewer wake-ups, longer trains.
 const GATHER_FROM: f64 = 5_000.0;
 const TICK_MILLISECONDS: i32 = 1;
 /// The token of the bell; slots are 32 bits.
 pub(super) const BELL: u64 = u64::MAX;
+const TRUNK: u64 = u64::MAX - 1;
 
 pub(super) struct Socket {
     pub(super) udp: UdpSocket,
@@ -34,6 +39,8 @@ pub(super) struct Socket {
 pub(super) enum Order {
     /// The command, with the socket it needs, and who waits for the outcome.
     Carry(Command, Option<Socket>, Option<Sender<Answer>>),
+    Offer(Sender<Option<Result<Offer, BadKey>>>),
+    Accept(Vec<u8>, Sender<Option<Result<(), BadKey>>>),
     Count(Sender<Counters>),
     Stop,
 }
@@ -71,10 +78,13 @@ pub(super) struct Worker {
     wake: Arc<Bell>,
     outbox: Arc<Outbox>,
     poll: Poll,
-    core: Core<Socket>,
+    core: Core<Port<Socket>>,
     arena: Arena,
     outlet: Outlet,
+    line: Option<Line>,
     admitted: Vec<Admitted>,
+    /// What came over the trunk, whose it is; some of `admitted` at a time.
+    mixed: Vec<(Slot, Admitted)>,
     pace: Pace,
 }
 
@@ -94,7 +104,9 @@ impl Worker {
             core: Core::new(RandomState::new().build_hasher().finish()),
             arena: Arena::default(),
             outlet: Outlet::default(),
+            line: None,
             admitted: Vec::new(),
+            mixed: Vec::new(),
             pace: Pace::default(),
         }
     }
@@ -140,7 +152,15 @@ impl Worker {
                         let answer = self.carry(command, socket).unwrap_or_else(refused);
                         let _ = answers.map(|it| it.send(answer));
                     }
-                    Order::Count(answers) => drop(answers.send(self.core.counters())),
+                    Order::Offer(answers) => {
+                        let offer = self.line.as_mut().map(|it| it.trunk.offer());
+                        let _ = answers.send(offer);
+                    }
+                    Order::Accept(offer, answers) => {
+                        let accepted = self.line.as_mut().map(|it| it.trunk.accept(&offer));
+                        let _ = answers.send(accepted);
+                    }
+                    Order::Count(answers) => drop(answers.send(self.counters())),
                     Order::Stop => return Ok(()),
                 }
             }
@@ -148,7 +168,12 @@ impl Worker {
             for &token in &ready {
                 if let Ok(slot) = u32::try_from(token) {
                     self.relay(Slot(slot));
+                } else if token == TRUNK {
+                    self.relay_trunk();
                 }
+            }
+            if let Some(line) = &mut self.line {
+                line.flush();
             }
             let now = monotonic();
             self.pace.judge(now);
@@ -171,18 +196,21 @@ impl Worker {
             Command::Open(place) => {
                 let socket = socket.ok_or_else(missing)?;
                 let local = socket.udp.local_addr().map_err(|it| it.to_string())?;
-                let slot = self.core.open(place.stream.clone(), socket).map_err(say)?;
+                let name = place.stream.clone();
+                let slot = self.core.open(name, Port::Own(socket)).map_err(say)?;
                 let stream = self.core.stream_mut(slot);
-                let added = stream.map(|it| self.poll.add(&it.socket.udp, slot.0.into()));
-                if let Some(Err(error)) = added {
-                    let _ = self.core.close(&place.stream);
-                    return Err(error.to_string());
+                if let Some(Port::Own(socket)) = stream.map(|it| &it.socket) {
+                    if let Err(error) = self.poll.add(&socket.udp, slot.0.into()) {
+                        let _ = self.core.close(&place.stream);
+                        return Err(error.to_string());
+                    }
                 }
                 return Ok(Answer::Bound { port: local.port() });
             }
             Command::AddViewer(place) => {
                 let socket = socket.ok_or_else(missing)?;
                 let local = socket.udp.local_addr().map_err(|it| it.to_string())?;
+                let socket = Port::Own(socket);
                 let added = self.core.add_viewer(&place.stream, place.viewer, socket);
                 added.map_err(say)?;
                 return Ok(Answer::Bound { port: local.port() });
@@ -195,9 +223,54 @@ impl Worker {
                     .map(drop)
                     .map_err(say)?;
             }
-            Command::Close(name) => self.core.close(&name.stream).map(drop).map_err(say)?,
+            Command::Close(name) => {
+                let stream = self.core.close(&name.stream).map_err(say)?;
+                if let (Port::Trunk(number), Some(line)) = (stream.socket, &mut self.line) {
+                    line.trunk.leave(number);
+                }
+            }
+            Command::Join(join) => {
+                let socket = socket.ok_or_else(missing)?;
+                if self.line.is_some() {
+                    return Err(say(Problem::TrunkExists));
+                }
+                let local = socket.udp.local_addr().map_err(|it| it.to_string())?;
+                let added = self.poll.add(&socket.udp, TRUNK);
+                added.map_err(|it| it.to_string())?;
+                self.line = Some(Line::new(socket, join.peer()));
+                return Ok(Answer::Bound { port: local.port() });
+            }
+            Command::OpenFromTrunk(open) => return self.open_from_trunk(open).map_err(say),
+            Command::ViewOverTrunk(view) => self.view_over_trunk(&view).map_err(say)?,
         }
         Ok(Answer::Done {})
+    }
+
+    fn open_from_trunk(&mut self, open: OpenFromTrunk) -> Result<Answer, Problem> {
+        let line = self.line.as_mut().ok_or(Problem::NoTrunk)?;
+        let name = open.stream.clone();
+        let slot = self.core.open(open.stream, Port::Trunk(open.number))?;
+        if !line.trunk.take(open.number, slot) {
+            self.core.close(&name)?;
+            return Err(Problem::NumberTaken);
+        }
+        let port = line.socket.udp.local_addr().map_or(0, |it| it.port());
+        Ok(Answer::Bound { port })
+    }
+
+    fn view_over_trunk(&mut self, view: &ViewOverTrunk) -> Result<(), Problem> {
+        let peer = self.line.as_ref().ok_or(Problem::NoTrunk)?.peer;
+        let socket = Port::Trunk(view.number);
+        let viewer = view.viewer.clone();
+        self.core.add_viewer(&view.stream, viewer, socket)?;
+        self.core.aim(&view.aim(peer), monotonic()).map(drop)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            trunk: self.line.as_ref().map(|it| it.trunk.counters()),
+            ..self.core.counters()
+        }
     }
 
     fn aim(&mut self, aim: Aim) -> Result<(), String> {
@@ -206,7 +279,10 @@ impl Worker {
             .aim(&aim, monotonic())
             .map_err(|it| it.to_string())?;
         // Connected: the route is looked up once, and nobody else can put anything into the socket.
-        if let Err(error) = viewer.socket.udp.connect(aim.destination) {
+        let Port::Own(socket) = &viewer.socket else {
+            return Ok(());
+        };
+        if let Err(error) = socket.udp.connect(aim.destination) {
             let reason = format!("no way to {}: {error}", aim.destination);
             self.core.failed(aim.stream, Some(aim.viewer), reason);
         }
@@ -219,7 +295,10 @@ impl Worker {
             let Some(stream) = self.core.stream_mut(slot) else {
                 return;
             };
-            match self.arena.receive(&stream.socket.udp) {
+            let Port::Own(socket) = &stream.socket else {
+                return;
+            };
+            match self.arena.receive(&socket.udp) {
                 Ok(more) => {
                     self.pass(slot);
                     if !more {
@@ -227,12 +306,78 @@ impl Worker {
                     }
                 }
                 Err(error) => {
-                    let _ = self.poll.remove(&stream.socket.udp);
+                    let _ = self.poll.remove(&socket.udp);
                     let name = stream.name.clone();
                     self.core
                         .failed(name, None, format!("its socket failed: {error}"));
                     return;
                 }
+            }
+        }
+    }
+
+    /// Open what waits at the trunk's socket, and move it as if it had come to a socket of its stream.
+    fn relay_trunk(&mut self) {
+        for _ in 0..TRUNK_ROUNDS {
+            let Some(line) = &mut self.line else {
+                return;
+            };
+            match self.arena.receive(&line.socket.udp) {
+                Ok(more) => {
+                    self.pass_trunk();
+                    if !more {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let _ = self.poll.remove(&line.socket.udp);
+                    let streams = self.core.streams();
+                    let lost = streams.filter(|it| matches!(it.socket, Port::Trunk(_)));
+                    let names: Vec<_> = lost.map(|it| it.name.clone()).collect();
+                    for name in names {
+                        let reason = format!("the socket to the other host failed: {error}");
+                        self.core.failed(name, None, reason);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pass_trunk(&mut self) {
+        let Some(line) = &mut self.line else {
+            return;
+        };
+        let now = monotonic();
+        self.mixed.clear();
+        let (bytes, packets) = self.arena.parts();
+        self.pace.packets += packets.len();
+        for (range, source) in packets {
+            let known = *source == line.peer;
+            let Some((slot, rtp)) = line.trunk.open(&mut bytes[range.clone()], known) else {
+                continue;
+            };
+            let start = range.start + rtp.start;
+            let packet = &bytes[start..range.start + rtp.end];
+            if let Some(mut admitted) = self.core.admit(slot, packet, line.peer, now) {
+                let payload = admitted.payload;
+                admitted.payload = start + payload.start..start + payload.end;
+                self.mixed.push((slot, admitted));
+            }
+        }
+        // Each stream's together and in their order: one call for each viewer.
+        self.mixed.sort_by_key(|(slot, _)| *slot);
+        let mut mixed = self.mixed.drain(..).peekable();
+        while let Some((slot, first)) = mixed.next() {
+            self.admitted.clear();
+            self.admitted.push(first);
+            while let Some((_, next)) = mixed.next_if(|it| it.0 == slot) {
+                self.admitted.push(next);
+            }
+            if let Some(stream) = self.core.stream_mut(slot) {
+                let line = self.line.as_mut();
+                self.outlet
+                    .send(stream, self.arena.bytes(), &self.admitted, line);
             }
         }
     }
@@ -251,7 +396,8 @@ impl Worker {
             }
         }
         if let Some(stream) = self.core.stream_mut(slot) {
-            self.outlet.send(stream, bytes, &self.admitted);
+            self.outlet
+                .send(stream, bytes, &self.admitted, self.line.as_mut());
         }
     }
 
@@ -267,7 +413,8 @@ impl Worker {
                 self.admitted.push(admitted);
             }
             if let Some(stream) = self.core.stream_mut(slot) {
-                self.outlet.send(stream, &bytes, &self.admitted);
+                let line = self.line.as_mut();
+                self.outlet.send(stream, &bytes, &self.admitted, line);
             }
         }
     }
@@ -300,34 +447,6 @@ impl Pace {
             self.fast = self.packets as f64 > GATHER_FROM * elapsed.as_secs_f64();
             self.packets = 0;
             self.since = now;
-        }
-    }
-}
-
-/// Where packets leave; keeps its lists from one batch to the next.
-#[derive(Default)]
-struct Outlet {
-    sender: train::Sender,
-    packets: Vec<Packet<HEADER_BYTES>>,
-}
-
-impl Outlet {
-    /// Give each viewer its own headers before the same payloads.
-    fn send(&mut self, stream: &mut Stream<Socket>, bytes: &[u8], admitted: &[Admitted]) {
-        for viewer in &mut stream.viewers {
-            self.packets.clear();
-            self.packets.extend(admitted.iter().filter_map(|it| {
-                let (header, payload) = (viewer.header(it)?, it.payload.clone());
-                Some(Packet { header, payload })
-            }));
-            if !self.packets.is_empty() {
-                let socket = &mut viewer.socket;
-                let sent = self
-                    .sender
-                    .send(&socket.udp, bytes, &self.packets, &mut socket.merge);
-                viewer.count_sent(sent.packets, sent.bytes);
-                viewer.count_unsent(sent.unsent);
-            }
         }
     }
 }

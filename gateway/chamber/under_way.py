@@ -1,0 +1,195 @@
+"""What is open at one door: questions that await an answer, streams that flow, and what each rule has used.
+
+An answer is judged by the rule of its question, so for the peer that asked. A stream is open from its
+`StreamOpen` to its `StreamEnded`, whichever side says that; both doors see both.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cascade.crossing import (
+    BACK,
+    Answer,
+    Ask,
+    Crossing,
+    Direction,
+    NoAnswer,
+    Notice,
+    StreamEnded,
+    StreamOffered,
+    StreamOpen,
+)
+from cascade.model.commands import Control, Invitation
+from cascade.model.ids import ChannelId
+from gateway.chamber.policy import Asked
+from gateway.chamber.rules import MAX_COMMANDS, MAX_STREAMS
+
+MAX_OPEN: Final = 20_000
+"""Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
+GRACE_SECONDS: Final = 5.0
+"""An answer may still pass this long after its question's deadline, for the time on the link."""
+MINUTE: Final = 60.0
+
+Key = tuple[str, Direction, int]
+"""Kind ("ask", "stream" or "invitation"), which way the question went, its correlation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Awaits an answer."""
+
+    asked: Asked
+    action: str
+    channel: ChannelId | None  # None for an Ask: the answer's names are judged themselves
+    until: float
+
+
+class Questions:
+    """Those that await their answer. `clock` gives seconds of any monotonic clock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._open: OrderedDict[Key, Question] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, key: Key) -> Question | None:
+        return self._open.get(key)
+
+    def clear(self) -> None:
+        self._open.clear()
+
+    def remember(self, crossing: Crossing, direction: Direction) -> None:
+        """Take note of what has passed."""
+        back, number = BACK[direction], crossing.correlation
+        until = self._clock() + crossing.seconds_left + GRACE_SECONDS
+        match crossing:
+            case Ask(payload=payload):
+                asked = Asked(crossing.origin, direction)
+                self._keep(("ask", direction, number), Question(asked, payload.action, None, until))
+                if isinstance(payload, Invitation):
+                    invited = Question(asked, payload.action, payload.target, until)
+                    self._keep(("invitation", direction, number), invited)
+            case StreamOpen(channel=channel, action=action):
+                asked = self.asked(crossing, direction) or Asked(crossing.origin, direction)
+                self._keep(("stream", direction, number), Question(asked, action, channel, until))
+            case Answer(last=True):
+                self._open.pop(("ask", back, number), None)
+            case NoAnswer():
+                self._open.pop(("ask", back, number), None)
+                self._open.pop(("invitation", back, number), None)
+            case StreamOffered():
+                self._open.pop(("stream", back, number), None)
+            case StreamEnded(channel=channel):
+                for way in (back, direction):  # from below, or the viewer gave up before the offer
+                    found = self._open.get(("stream", way, number))
+                    if found is not None and found.channel == channel:
+                        del self._open["stream", way, number]
+            case _:
+                pass
+
+    def asked(self, crossing: Crossing, direction: Direction) -> Asked | None:
+        """What `crossing` answers; None where nothing fitting is open."""
+        number = crossing.correlation
+        match crossing:
+            case Answer(payload=payload):
+                kind, action, channel = "ask", payload.action, None
+            case StreamOffered(channel=channel, action=action):
+                kind = "stream"
+            case StreamOpen(channel=channel, action=action) if crossing.invitation:
+                kind, number = "invitation", crossing.invitation
+            case _:
+                return None
+        question = self._open.get((kind, BACK[direction], number))
+        if question is None or (question.action, question.channel) != (action, channel):
+            return None
+        return question.asked if self._clock() <= question.until else None
+
+    def _keep(self, key: Key, question: Question) -> None:
+        self._open[key] = question
+        self._open.move_to_end(key)
+        if len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Flows, or is about to."""
+
+    direction: Direction  # of its StreamOpen
+    correlation: int
+    asked: Asked
+    action: str
+    channel: ChannelId
+    rule: str
+
+
+class UnderWay:
+    """What is under way by each rule: its open streams, and its commands of the last minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._streams: dict[tuple[Direction, int], Stream] = {}
+        self._by_rule: Counter[str] = Counter()
+        self._commands: dict[str, deque[float]] = {}
+
+    @property
+    def streams(self) -> list[Stream]:
+        return list(self._streams.values())
+
+    def streams_of(self, rule: str) -> int:
+        return self._by_rule[rule]
+
+    def commands_of(self, rule: str) -> int:
+        """In the last minute."""
+        times = self._commands.get(rule)
+        if times is None:
+            return 0
+        before = self._clock() - MINUTE
+        while times and times[0] <= before:
+            times.popleft()
+        return len(times)
+
+    def forget(self, direction: Direction, correlation: int) -> None:
+        """It went nowhere."""
+        self._end((direction, correlation))
+
+    def clear(self) -> None:
+        """Nothing flows any more."""
+        self._streams.clear()
+        self._by_rule.clear()
+
+    def remember(
+        self, crossing: Crossing, direction: Direction, rule: str, asked: Asked | None, *, counted: bool
+    ) -> None:
+        """Take note of what has passed by `rule`; `asked` is what it answers. `counted`: it has a quota."""
+        match crossing:
+            case StreamOpen(correlation=number, channel=channel, action=action):
+                self._end((direction, number))
+                if len(self._streams) < MAX_STREAMS:
+                    asker = asked or Asked(crossing.origin, direction)
+                    self._streams[direction, number] = Stream(direction, number, asker, action, channel, rule)
+                    self._by_rule[rule] += 1
+            case StreamEnded(correlation=number, channel=channel):
+                for way in (direction, BACK[direction]):
+                    found = self._streams.get((way, number))
+                    if found is not None and found.channel == channel:
+                        self._end((way, number))
+            case Ask() | Notice(payload=Control()) if counted:
+                times = self._commands.setdefault(rule, deque(maxlen=MAX_COMMANDS))
+                times.append(self._clock())
+            case _:
+                pass
+
+    def _end(self, key: tuple[Direction, int]) -> None:
+        found = self._streams.pop(key, None)
+        if found is not None:
+            self._by_rule[found.rule] -= 1
+            if not self._by_rule[found.rule]:
+                del self._by_rule[found.rule]

@@ -1,0 +1,203 @@
+"""`lockgate status`: how the running gateway stands, once or again and again."""
+
+import sys
+import time
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from gateway.cli.check import DEFAULT, config_option, tell
+from gateway.cli.scaffold import Frame
+from gateway.config import examine
+from gateway.local.client import Gateway, Unanswered, connected
+from gateway.local.messages import SideState, Standing, StreamState, TurnState
+from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals, Screen
+from gateway.words import Words, printable
+
+WATCH_SECONDS: Final = 1.0
+MAX_TURNS: Final = 5
+"""Cameras of a side of which is shown who turns them."""
+COLOURS: Final = {"outer": "yellow", "inner": "cyan"}
+
+
+def add(app: typer.Typer, frame: Frame) -> None:
+    words = frame.words
+
+    @app.command("status", **frame.command(words.say("help.status")))
+    def command(
+        watch: Annotated[bool, typer.Option("--watch", help=words.say("help.watch"))] = False,
+        config: Annotated[Path, config_option(words)] = DEFAULT,
+    ) -> None:
+        try:
+            with connected(state_of(config, words)) as gateways:
+                status(gateways, words, watch=watch)
+        except Unanswered as error:
+            typer.echo(words.render(error.said), err=True)
+            raise typer.Exit(2) from error
+
+
+def state_of(file: Path, words: Words) -> Path:
+    """The state folder that a configuration names. Exits 2 where none can be read."""
+    examined = examine(file)
+    if examined.config is None:
+        tell(examined.problems, words)
+        raise typer.Exit(2)
+    return Path(examined.config.gateway.state)
+
+
+def status(gateways: Sequence[Gateway], words: Words, *, watch: bool = False) -> None:
+    before = gathered([gateway.status() for gateway in gateways])
+    if not watch:
+        rows = 2000 if not sys.stdout.isatty() else None  # a pipe has no height
+        Console(height=rows).print(Screen(page(before, None, words)))
+        return
+    try:
+        with LiveScreen(Console()) as screen:
+            screen.show(page(before, None, words))
+            while True:
+                time.sleep(WATCH_SECONDS)
+                now = gathered([gateway.status() for gateway in gateways])
+                screen.show(page(now, before, words))
+                before = now
+    except KeyboardInterrupt:
+        return
+
+
+def gathered(standings: Sequence[Standing]) -> Standing:
+    """Both hosts' halves as one."""
+    return Standing(
+        now=max(one.now for one in standings),
+        started=min(one.started for one in standings),
+        sides=tuple(side for one in standings for side in one.sides),
+    )
+
+
+def page(now: Standing, before: Standing | None, words: Words) -> Page:
+    """What is shown; rates are between two looks, or since a stream began."""
+    say = words.say
+    sides = {side.side: side for side in now.sides}
+    outer, inner = sides.get("outer"), sides.get("inner")
+    places = [
+        _network(outer, say("side.outer"), "outer", words),
+        _lock(now.sides, words),
+        _network(inner, say("side.inner"), "inner", words),
+    ]
+    syncing = [lower.syncing for side in now.sides for lower in side.lowers if lower.syncing is not None]
+    bar = None
+    if syncing:
+        done, total = sum(one[0] for one in syncing), sum(one[1] or 0 for one in syncing)
+        bar = Bar(say("status.syncing"), done, total)
+    lines = _troubles(now.sides, words)
+    brief = say("status.troubles_count", count=len(lines), last=lines[-1]) if lines else ""
+    return Page(
+        title=say("status.title", up=_span(now.now - now.started)),
+        places=places,
+        bar=bar,
+        listing=Listing(
+            headings=[
+                say("status.stream"),
+                say("status.viewers"),
+                say("status.rate"),
+                say("status.lost"),
+                say("status.refused"),
+            ],
+            rows=[_stream(stream, now, before) for side in now.sides for stream in side.streams],
+            more=lambda count: say("status.more", count=count),
+        ),
+        notes=[_turn(turn, words) for side in now.sides for turn in side.turns[:MAX_TURNS]],
+        refusals=Refusals(say("status.troubles"), lines, brief),
+    )
+
+
+def _network(side: SideState | None, title: str, name: str, words: Words) -> Place:
+    say = words.say
+    if side is None:
+        absent = say("status.elsewhere")
+        return Place(title, [(absent, "")], f"{title}: {absent}", COLOURS[name])
+    rows = [(say("status.address"), side.address)]
+    if side.lowers:
+        online = sum(lower.online for lower in side.lowers)
+        rows.append((say("status.lowers"), f"{online}/{len(side.lowers)}"))
+        rows.append((say("status.rows"), f"{sum(lower.rows for lower in side.lowers):,}"))
+    if side.uppers:
+        registered = sum(upper.registered for upper in side.uppers)
+        rows.append((say("status.uppers"), f"{registered}/{len(side.uppers)}"))
+        rows.append((say("status.shared"), f"{max(upper.shared for upper in side.uppers):,}"))
+    rows.append((say("status.streams"), f"{len(side.streams)}"))
+    rows.append((say("status.viewings"), f"{side.viewings}"))
+    return Place(title, rows, _brief(title, rows), COLOURS[name])
+
+
+def _lock(sides: Sequence[SideState], words: Words) -> Place:
+    say = words.say
+    title = say("trace.lock")
+    rows = [
+        (say("status.crossings"), f"{sum(side.crossings for side in sides):,}"),
+        (say("status.crossings_refused"), f"{sum(sum(side.refused.values()) for side in sides):,}"),
+        (say("status.rows_passed"), f"{max((side.rows_passed for side in sides), default=0):,}"),
+        (
+            say("status.rows_refused"),
+            f"{max((sum(side.rows_refused.values()) for side in sides), default=0):,}",
+        ),
+    ]
+    return Place(title, rows, _brief(title, rows), "magenta")
+
+
+def _brief(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    return f"{title}: " + " · ".join(f"{label} {value}" for label, value in rows)
+
+
+def _stream(stream: StreamState, now: Standing, before: Standing | None) -> list[str]:
+    then = next(
+        (one for side in before.sides for one in side.streams if one.stream == stream.stream)
+        if before is not None
+        else iter(()),
+        None,
+    )
+    if before is not None and then is not None and now.now > before.now:
+        rate = 8 * (stream.bytes - then.bytes) / (now.now - before.now)
+    elif stream.since is not None and now.now > stream.since:
+        rate = 8 * stream.bytes / (now.now - stream.since)
+    else:
+        rate = 0.0
+    name = printable(stream.name or stream.channel.rpartition("/")[2])
+    return [name, f"{stream.viewers}", f"{rate / 1e6:.2f}", f"{stream.lost}", f"{stream.refused}"]
+
+
+def _turn(turn: TurnState, words: Words) -> str:
+    camera = printable(turn.channel.rpartition("/")[2])
+    if turn.moving:
+        return words.say("status.turning", channel=camera, peer=turn.peer, level=turn.level)
+    seconds = ceil(turn.seconds)
+    return words.say("status.turned", channel=camera, peer=turn.peer, level=turn.level, seconds=seconds)
+
+
+def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:
+    """What the admin may have to look at: who is not there, what was refused, doors that are shut."""
+    say = words.say
+    lines = []
+    for side in sides:
+        name = say("side.outer") if side.side == "outer" else say("side.inner")
+        if side.shut:
+            lines.append(say("status.shut", side=name))
+        lines += [say("status.offline", peer=lower.peer) for lower in side.lowers if not lower.online]
+        lines += [
+            say("status.not_registered", peer=upper.peer, why=upper.problem or "-")
+            for upper in side.uppers
+            if not upper.registered
+        ]
+        for rule, count in sorted(side.refused.items()):
+            lines.append(say("status.rule_refused", side=name, rule=rule, count=count))
+        for rule, count in sorted(side.rows_refused.items()):
+            lines.append(say("status.rule_rows", side=name, rule=rule, count=count))
+    return lines
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,299 @@
+"""Keeps the rules of a running gateway: takes new ones while it runs, and follows the times they count at.
+
+Nothing is closed or opened for that. Both doors judge by the new list from one moment on; streams that it
+does not allow end with its reason, and what the other side is shown is told anew, so that rows that
+may not be seen any more go and new ones come. Whatever is wrong in the new file leaves all as it was.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cascade.model.ids import PlatformId
+from certs.identities import SideName
+from gateway.chamber.policy import CompiledRules
+from gateway.chamber.tickets import Ticket
+from gateway.chamber.under_way import Stream
+from gateway.config import Config, Examined, examine
+from gateway.config_diff import RuleChanges, at_next_start, changed_rules
+from gateway.config_reading import Problem
+from gateway.local.messages import Flowing, Reload, Reloaded
+from gateway.ticket_file import TicketsUnusable, granted
+from gateway.words import Words
+
+log = logging.getLogger(__name__)
+
+MINUTE: Final = 60.0
+MAX_TOLD: Final = 20
+"""Problems of one file that are logged; a check of it tells all."""
+MAX_NAMED: Final = 40
+"""Rules that one audit record or answer names."""
+
+
+class Door(Protocol):
+    """`gateway.chamber.gate.Gate`."""
+
+    @property
+    def streams(self) -> Sequence[Stream]: ...
+
+    def adopt(self, rules: CompiledRules) -> int: ...
+
+    def reconsider(self) -> int: ...
+
+    def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
+
+
+class Kept(Struct, frozen=True):
+    """One running side: its id, its door, and how it tells the other side anew what there is below it."""
+
+    id: PlatformId
+    door: Door
+    offer: Callable[[], None]
+
+
+class Outcome(Struct, frozen=True):
+    """What came of one attempt. `changes` is None where the file was not taken."""
+
+    problems: tuple[Problem, ...]
+    changes: RuleChanges | None
+    ended: int  # streams that the new rules do not allow
+    later: tuple[str, ...]  # keys that differ and count from the next start on
+
+    @property
+    def taken(self) -> bool:
+        return self.changes is not None
+
+
+class Keeper:
+    """`run` lives as long as the gateway. `file` is read again at each `reload`."""
+
+    def __init__(
+        self,
+        file: Path,
+        config: Config,
+        sides: Sequence[Kept],
+        *,
+        wall: Callable[[], float],
+        side: SideName | None = None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.tickets: tuple[Ticket, ...] = ()
+        self.rules = config.rules()
+        self._file = file
+        self._config = config
+        self._sides = tuple(sides)
+        self._side: SideName | None = side
+        self._wall = wall
+        self._counting = self.rules.at(wall())
+        self._reloading = asyncio.Lock()
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Reload soon: for a signal."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Take the tickets, reload when asked, and follow the clock, until cancelled."""
+        await self.renew()
+        while True:
+            left = MINUTE - self._wall() % MINUTE
+            try:
+                async with asyncio.timeout(left if self.rules.timed else None):
+                    await self._asked.wait()
+            except TimeoutError:
+                self._follow()
+                continue
+            self._asked.clear()
+            try:
+                await self.reload()
+            except Exception:  # the rules that count go on counting; the next attempt may do better
+                log.exception("rules.reload_failed")
+
+    async def reload(self) -> Outcome:
+        """Read the file again; take its rules if all of it is usable, else change nothing and say why."""
+        async with self._reloading:
+            examined = await asyncio.to_thread(self._read)
+            outcome = self._take(examined)
+        self._tell(outcome)
+        return outcome
+
+    async def renew(self) -> bool:
+        """Read the tickets again; False where that cannot be done; those that were there go on counting."""
+        async with self._reloading:
+            try:
+                tickets = await asyncio.to_thread(granted, Path(self._config.gateway.state))
+            except TicketsUnusable as error:
+                self.counts["tickets_unusable"] += 1
+                log.warning("tickets.unusable", extra={"problem": error.said})
+                return False
+            self._exchange(tuple(ticket for ticket in tickets if ticket.counts(self._wall())))
+        return True
+
+    def _exchange(self, tickets: tuple[Ticket, ...]) -> None:
+        """Let these count and no others, and write down which came and went."""
+        before, self.tickets = self.tickets, tickets
+        if before == tickets:
+            return
+        for ticket in tickets:
+            if ticket not in before:
+                self._note("ticket-granted", ticket)
+        for ticket in before:
+            if ticket not in tickets:
+                self._note("ticket-withdrawn" if ticket.counts(self._wall()) else "ticket-expired", ticket)
+        self.rules = self._config.rules(tickets)
+        self._counting = self.rules.at(self._wall())
+        ended = sum(side.door.adopt(self.rules) for side in self._sides)
+        for side in self._sides:
+            side.offer()
+        log.info("tickets.taken", extra={"counting": len(tickets), "streams_ended": ended})
+
+    def _note(self, event: str, ticket: Ticket) -> None:
+        for side in self._sides:
+            side.door.note(
+                event,
+                PlatformId(ticket.peer),
+                ticket=ticket.id,
+                action=ticket.action,
+                channel=ticket.channel,
+                until=datetime.fromtimestamp(ticket.until, UTC).isoformat(),
+                by=ticket.by,
+                reason=ticket.reason,
+            )
+
+    async def answer(self, request: Reload) -> Reloaded:
+        """For the local socket."""
+        if request.what == "tickets":
+            return Reloaded(taken=await self.renew())
+        if request.what == "nothing":
+            return Reloaded(taken=False, streams=self._flowing())
+        outcome = await self.reload()
+        return Reloaded(taken=outcome.taken, lines=tuple(lines(outcome, Words(request.language))))
+
+    def _flowing(self) -> tuple[Flowing, ...]:
+        """What flows, as the first of the doors knows it: both know the same."""
+        return tuple(
+            Flowing(
+                direction=stream.asked.direction,
+                peer=str(stream.asked.asker),
+                action=stream.action,
+                channel=str(stream.channel),
+            )
+            for stream in self._sides[0].door.streams
+        )
+
+    def _read(self) -> Examined:
+        return examine(self._file, self._side)
+
+    def _take(self, examined: Examined) -> Outcome:
+        new = examined.config
+        if new is None or examined.problems:
+            self.counts["refused"] += 1
+            return Outcome(examined.problems, None, 0, ())
+        changes = changed_rules(self._config.rule, new.rule)
+        self.counts["reloads"] += 1
+        ended = self._adopt(new, changes) if changes.any else 0
+        for side in self._sides:
+            side.offer()  # even of the same rules: the other host may have had others when it was told
+        return Outcome((), changes, ended, tuple(at_next_start(self._config, new)))
+
+    def _adopt(self, new: Config, changes: RuleChanges) -> int:
+        self._config = replace(self._config, rule=new.rule)
+        self.rules = self._config.rules(self.tickets)
+        self._counting = self.rules.at(self._wall())
+        for side in self._sides:
+            side.door.note(
+                "rules-reloaded",
+                side.id,
+                rules=str(len(new.rule)),
+                fingerprint=self.rules.fingerprint,
+                added=some(changes.added),
+                removed=some(changes.removed),
+                changed=some(changes.changed),
+                moved=some(changes.moved),
+            )
+        return sum(side.door.adopt(self.rules) for side in self._sides)
+
+    def _follow(self) -> None:
+        """Do what the time of day asks for: some rules count from now on, or do not any more."""
+        self._exchange(tuple(ticket for ticket in self.tickets if ticket.counts(self._wall())))
+        counting = self.rules.at(self._wall())
+        if counting is self._counting:
+            return
+        self._counting = counting
+        ended = sum(side.door.reconsider() for side in self._sides)
+        for side in self._sides:
+            side.offer()
+        log.info("rules.by_time", extra={"counting": len(counting.rules), "streams_ended": ended})
+
+    def _tell(self, outcome: Outcome) -> None:
+        changes = outcome.changes
+        if changes is None:
+            for problem in outcome.problems[:MAX_TOLD]:
+                log.warning(
+                    "rules.refused",
+                    extra={"file": problem.file, "key": problem.key, "problem": problem.what},
+                )
+            return
+        if outcome.later:
+            log.warning("rules.rest_waits", extra={"keys": ", ".join(outcome.later)})
+        log.info(
+            "rules.reloaded",
+            extra={
+                "rules": len(self.rules.rules),
+                "added": len(changes.added),
+                "removed": len(changes.removed),
+                "changed": len(changes.changed),
+                "moved": len(changes.moved),
+                "streams_ended": outcome.ended,
+            },
+        )
+
+
+@asynccontextmanager
+async def keeping(keeper: Keeper) -> AsyncIterator[Keeper]:
+    """Let it run until the context ends."""
+    task = asyncio.get_running_loop().create_task(keeper.run(), name="keeper of the rules")
+    try:
+        yield keeper
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def lines(outcome: Outcome, words: Words) -> list[str]:
+    """The outcome for a person."""
+    changes = outcome.changes
+    if changes is None:
+        told = [problem.said(words) for problem in outcome.problems]
+        return [*told, words.say("reload.refused")]
+    if not changes.any:
+        said = [words.say("reload.same")]
+    else:
+        said = [
+            words.say(
+                "reload.taken",
+                added=len(changes.added),
+                removed=len(changes.removed),
+                changed=len(changes.changed),
+                moved=len(changes.moved),
+            )
+        ]
+        if outcome.ended:
+            said.append(words.say("reload.ended", count=outcome.ended))
+    if outcome.later:
+        said.append(words.say("policy.at_next_start", keys=", ".join(outcome.later)))
+    return said
+
+
+def some(names: Sequence[str], most: int = MAX_NAMED) -> str:
+    """The first of these, in one text."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

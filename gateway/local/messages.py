@@ -1,0 +1,152 @@
+"""What may be asked through the local socket, and what is answered. Closed unions: nothing else is read.
+
+A frame is a length of four bytes (network order) and that many of MessagePack.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from cascade.crossing import Direction
+from gateway.trace.facts import AnyFact, SideName
+from gateway.words import Language
+
+MAX_REQUEST: Final = 65_536
+MAX_RESPONSE: Final = 64 * 1024 * 1024
+
+Text = Annotated[str, Meta(max_length=128)]
+
+
+class Trace(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """What is known of a channel, a peer, a correlation or a Call-ID.
+
+    `after`: for each side the numbers of the newest message and of the newest crossing or media fact that
+    the asker has; `calls` are Call-IDs it has met, whose later messages it wants too.
+    """
+
+    what: Text
+    after: dict[SideName, tuple[int, int]] = {}
+    calls: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+
+
+class Status(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """How things stand."""
+
+
+class Reload(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Read the rules again, or the approval tickets alone; or read nothing, and say what flows."""
+
+    what: Literal["rules", "tickets", "nothing"] = "rules"
+    language: Language = "en"  # of the answer
+
+
+Request = Trace | Status | Reload
+
+
+class Traced(Struct, frozen=True, kw_only=True, tag=True):
+    """`about`: as what `what` is known here. `shown`: what a side's peers call each channel (peer/name)."""
+
+    what: str
+    about: Literal["channel", "peer", "correlation", "text"]
+    now: float  # time of day
+    names: tuple[str, ...]
+    shown: dict[str, dict[SideName, tuple[str, ...]]]
+    facts: tuple[AnyFact, ...]
+    newest: dict[SideName, tuple[int, int]]
+    cut: bool  # there was more than is handed out
+
+
+class LowerState(Struct, frozen=True, kw_only=True):
+    peer: str
+    online: bool
+    address: str
+    rows: int
+    syncing: tuple[int, int | None] | None
+
+
+class UpperState(Struct, frozen=True, kw_only=True):
+    peer: str
+    registered: bool
+    shared: int
+    problem: str
+
+
+class TurnState(Struct, frozen=True, kw_only=True):
+    """A camera that one of this side's uppers has for itself, for `seconds` unless it does more."""
+
+    channel: str
+    peer: str
+    level: int
+    seconds: float
+    moving: bool
+
+
+class StreamState(Struct, frozen=True, kw_only=True):
+    """One stream that this side's peers bring. Counters since it was opened."""
+
+    stream: str
+    channel: str
+    name: str
+    action: str
+    viewers: int
+    packets: int
+    bytes: int
+    lost: int
+    refused: int
+    since: float | None  # time of day of the first packet
+
+
+class SideState(Struct, frozen=True, kw_only=True):
+    side: SideName
+    id: str
+    address: str
+    lowers: tuple[LowerState, ...]
+    uppers: tuple[UpperState, ...]
+    streams: tuple[StreamState, ...]
+    turns: tuple[TurnState, ...]
+    viewings: int
+    calls: int
+    ports: int
+    crossings: int
+    refused: dict[str, int]  # crossings, by rule
+    rows_passed: int
+    rows_refused: dict[str, int]
+    shut: bool
+    sip: dict[str, int]  # the engine's counters
+
+
+class Standing(Struct, frozen=True, kw_only=True, tag=True):
+    now: float
+    started: float
+    sides: tuple[SideState, ...]
+
+
+class Misunderstood(Struct, frozen=True, kw_only=True, tag=True):
+    """No request that this gateway knows, most likely of another version."""
+
+    version: str
+
+
+class Flowing(Struct, frozen=True, kw_only=True):
+    """A stream that is open, as rules look at it."""
+
+    direction: Direction
+    peer: str
+    action: str
+    channel: str
+
+
+class Reloaded(Struct, frozen=True, kw_only=True, tag=True):
+    """What came of it, in words. `taken`: the file was usable, and its rules count now."""
+
+    taken: bool
+    lines: tuple[str, ...] = ()
+    streams: tuple[Flowing, ...] = ()  # where nothing was to be read
+
+
+Response = Traced | Standing | Reloaded | Misunderstood
+
+encode: Final = msgspec.msgpack.Encoder().encode
+read_request: Final = msgspec.msgpack.Decoder(Request).decode
+read_response: Final = msgspec.msgpack.Decoder(Response).decode

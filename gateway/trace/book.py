@@ -1,0 +1,133 @@
+"""What one side keeps of its crossings and media: two bounded shelves, filled by reference.
+
+A crossing is noted as the entry that its audit record is made of, so it costs one append and cannot say
+something else than the audit does. Streams have a shelf of their own: a catalog of a million rows does
+not push them out. Who asks pays for making facts of them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec.structs import replace
+
+from gateway.chamber.audit import AuditUnavailable
+from gateway.chamber.gate import Recorder
+from gateway.trace.facts import Crossed, MediaFact, SideName
+
+MAX_CROSSINGS: Final = 4096
+MAX_MEDIA: Final = 8192
+MAX_WEIGHT: Final = 65_536
+"""Names that all crossings of a shelf name together: an entry without any weighs one."""
+
+Kept = tuple[float, int, Mapping[str, Any]]
+T = TypeVar("T")
+
+
+class _Shelf(Generic[T]):
+    """The newest, at most `count` of them and of a weight of `MAX_WEIGHT`."""
+
+    def __init__(self, count: int) -> None:
+        self.kept: deque[tuple[int, T]] = deque()
+        self._count = count
+        self._weight = 0
+
+    def put(self, one: T, weight: int = 1) -> None:
+        self.kept.append((weight, one))
+        self._weight += weight
+        while len(self.kept) > self._count or self._weight > MAX_WEIGHT:
+            self._weight -= self.kept.popleft()[0]
+
+    def __iter__(self) -> Iterator[T]:
+        return (one for _, one in self.kept)
+
+
+class Book:
+    """`clock` is the loop's, `wall` tells the time of day at the same moment."""
+
+    def __init__(self, side: SideName, *, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self.side: Final = side
+        self._clock = clock
+        self._wall = wall
+        self._number = 0
+        self._streams: _Shelf[Kept] = _Shelf(MAX_CROSSINGS)
+        self._others: _Shelf[Kept] = _Shelf(MAX_CROSSINGS)
+        self._media: _Shelf[MediaFact] = _Shelf(MAX_MEDIA)
+
+    @property
+    def newest(self) -> int:
+        return self._number
+
+    def at(self, moment: float) -> float:
+        """The time of day at a moment of the loop's clock."""
+        return self._wall() - (self._clock() - moment)
+
+    def now(self) -> float:
+        return self._wall()
+
+    def crossed(self, entry: Mapping[str, Any]) -> None:
+        """Keep what an audit record says. The entry must not change any more."""
+        self._number += 1
+        kind = entry.get("kind", "")
+        shelf = self._streams if kind.startswith("Stream") else self._others
+        shelf.put((self._clock(), self._number, entry), 1 + len(entry.get("subjects", ())))
+
+    def media(self, fact: MediaFact) -> None:
+        self._media.put(self.numbered(fact))
+
+    def numbered(self, fact: MediaFact) -> MediaFact:
+        """The fact as this side's newest."""
+        self._number += 1
+        return replace(fact, side=self.side, at=fact.at or self.now(), number=self._number)
+
+    def entries(self) -> Iterator[Mapping[str, Any]]:
+        """All crossings that are kept, as they were recorded. Notes, which do not cross, are left out."""
+        for shelf in (self._streams, self._others):
+            for _, _, entry in shelf:
+                if "verdict" in entry:
+                    yield entry
+
+    def crossings(
+        self, wanted: Callable[[Mapping[str, Any]], bool] = lambda entry: True, after: int = 0
+    ) -> Iterator[Crossed]:
+        """Those that are wanted, behind a number."""
+        for shelf in (self._streams, self._others):
+            for moment, number, entry in shelf:
+                if number > after and "verdict" in entry and wanted(entry):
+                    yield self._fact(moment, number, entry)
+
+    def streams(self, after: int = 0) -> Iterator[MediaFact]:
+        return (fact for fact in self._media if fact.number > after)
+
+    def _fact(self, moment: float, number: int, entry: Mapping[str, Any]) -> Crossed:
+        return Crossed(
+            side=self.side,
+            at=self.at(moment),
+            number=number,
+            door=entry["door"],
+            direction=entry["direction"],
+            kind=entry["kind"],
+            action=entry["action"],
+            origin=entry["origin"],
+            correlation=entry.get("correlation", 0),
+            subjects=tuple(entry["subjects"]),
+            passed=entry["verdict"] == "passed",
+            rule=entry["rule"],
+            details=entry.get("details", {}),
+        )
+
+
+class Recording:
+    """An audit that lets a book have each entry too, and the truth where it cannot be recorded."""
+
+    def __init__(self, audit: Recorder, book: Book) -> None:
+        self._audit = audit
+        self._book = book
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        try:
+            self._audit.record(entry)
+        except AuditUnavailable:
+            self._book.crossed({**entry, "verdict": "refused", "rule": "audit"})
+            raise
+        self._book.crossed(entry)
