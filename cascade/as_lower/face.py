@@ -1,39 +1,34 @@
 """Our face towards those above: we register there, show what is shared, answer and are invited.
 
 What an upper asks is answered from our own index, never by asking on; a question about one channel
-crosses the lock as an `Ask` and comes back as an `Answer`. SN, ids and dialogs of the two sides are
-tied together here and nowhere else.
+crosses the lock as an `Ask` and comes back as an `Answer` (`Asking`).
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from random import Random
-from typing import Final, assert_never
 
 from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener, Networks
 from cascade.as_lower.answers import (
     QUESTIONS,
     AskedAs,
-    about_us,
-    answer_body,
     is_device,
-    no_answer,
     ourselves,
 )
+from cascade.as_lower.arrivals import Arrivals
+from cascade.as_lower.asking import Asked, Asking
 from cascade.as_lower.controls import Controls
 from cascade.as_lower.invite import decide, odd_in
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
-from cascade.as_lower.voices import Voice, Voices
+from cascade.as_lower.uppers import Pairs, Upper, Uppers
+from cascade.as_lower.voices import Voices
 from cascade.crossing import (
-    ROWS_PER_CROSSING,
     Answer,
-    Ask,
     CatalogBatch,
     Crossing,
     NoAnswer,
@@ -41,56 +36,22 @@ from cascade.crossing import (
 )
 from cascade.deviations import Deviations
 from cascade.leg import Legs
-from cascade.manscdp import CONTENT_TYPE, Head, broadcast, commands, keepalive
-from cascade.model.commands import Command, subjects
-from cascade.model.commands.broadcast import AskBroadcast
+from cascade.manscdp import Head, broadcast, commands, keepalive
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PeerName, PlatformId
-from cascade.model.index import Index, Rows
+from cascade.model.index import Index
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
 from cascade.peers import USUAL_PTZ, PtzTerms, UpperPeer, UpperView, Us
 from cascade.placing import Placer
 from cascade.ports import Gate, Store
-from cascade.provenance import Key, LoopGuard, without
-from cascade.questions import Questions
-from cascade.status import FAILURE_STATUS
+from cascade.provenance import Key, LoopGuard
 from cascade.timer import Timer
 from sip.aio.calls import Calls
-from sip.endpoint import Endpoint, Party
+from sip.endpoint import Endpoint
 from sip.events import Event, Reply
 
 log = logging.getLogger(__name__)
-
-ASK_SECONDS: Final = 30.0
-"""How long one answer may take through a cascade (business answer)."""
-
-LINK_SECONDS: Final = 1.0
-"""How much longer we wait than the other side may take, before we answer for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An upper's question on its way: how to answer it."""
-
-    upper: "_Upper"
-    sn: str
-    asker: str
-    shown: str
-    question: Command
-    voice: Voice | None = None  # that the question announces
-
-
-class _Upper:
-    """One upper with everything that is its own."""
-
-    def __init__(
-        self, peer: UpperPeer, share: Share, registrant: Registrant, answers: CatalogAnswers
-    ) -> None:
-        self.peer = peer
-        self.share = share
-        self.registrant = registrant
-        self.answers = answers
 
 
 class AsLower:
@@ -138,25 +99,34 @@ class AsLower:
         self._deviations = Deviations()
         pool = SsrcPool(us.id, random=random)
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
-        self._networks = {peer.id: Networks((*peer.networks, peer.host)) for peer in uppers.values()}
         self._media_networks = {
             peer.id: Networks(peer.media_networks or peer.networks or (peer.host,), listeners)
             for peer in uppers.values()
         }
-        self._names = {name: peer.id for peer in uppers.values() for name in (*peer.aliases, peer.id)}
-        self._by_address = {(peer.host, peer.port): peer.id for peer in uppers.values()}
-        self._homes = {(peer.host, peer.id) for peer in uppers.values()}
-        self._hosts = frozenset(peer.host for peer in uppers.values())
-        self._uppers = {peer.id: self._upper(peer, ()) for peer in uppers.values()}
-        self._guard = guard or LoopGuard(us.id.digits, above=uppers)
-        self._guard.exported = self._exported
-        self._questions: Questions[int, _Asked] = Questions()
+        self._uppers = Uppers([*uppers.values()], self._upper)
+        guard = guard or LoopGuard(us.id.digits, above=uppers)
+        guard.exported = self._exported
+        self._arrivals = Arrivals(
+            gate=gate, index=index, store=store, guard=guard, counts=self.counts, changed=self._rows_changed
+        )
         placer = Placer(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
         self.voices = Voices(placer, self._media_networks)
         self.controls = Controls(gate, ptz, loop=loop, correlation=self._correlation, counts=self.counts)
+        self._asking = Asking(
+            us=us,
+            ourselves=self._ourselves,
+            endpoint=endpoint,
+            gate=gate,
+            voices=self.voices,
+            loop=loop,
+            wall=wall,
+            correlation=self._correlation,
+            counts=self.counts,
+            plan=lambda: self._timer.plan(),
+        )
         self._timer = Timer(loop, self._deadline, self._turn)
 
-    def _upper(self, peer: UpperPeer, pairs: Sequence[tuple[str, str, str]]) -> _Upper:
+    def _upper(self, peer: UpperPeer, pairs: Pairs) -> Upper:
         share = Share(peer, self.us, self.index, self._store, pairs)
         registrant = Registrant(
             peer,
@@ -169,7 +139,7 @@ class AsLower:
             time=self._loop.time,
             lost=lambda _problem: self._lost(peer.id),
         )
-        return _Upper(peer, share, registrant, CatalogAnswers(share, self.us, self._endpoint, self._store))
+        return Upper(peer, share, registrant, CatalogAnswers(share, self.us, self._endpoint, self._store))
 
     def _lost(self, upper: PlatformId) -> None:
         self._legs.lose(upper, "upper lost")
@@ -188,20 +158,20 @@ class AsLower:
     def state(self) -> list[UpperView]:
         return [
             UpperView(
-                upper=upper,
+                upper=found.peer.id,
                 registered=found.registrant.registered,
                 missed=found.registrant.missed,
                 shared=len(found.share.mapping),
                 pages=found.answers.counts["pages"],
                 problem=found.registrant.problem,
-                deviations=self._deviations.of(upper),
+                deviations=self._deviations.of(found.peer.id),
             )
-            for upper, found in self._uppers.items()
+            for found in self._uppers
         ]
 
     def shown(self, channel: ChannelId) -> list[str]:
         """What our uppers call a channel; nothing where none was shown it."""
-        names = (found.share.shown(channel) for found in self._uppers.values())
+        names = (found.share.shown(channel) for found in self._uppers)
         return [name for name in names if name is not None]
 
     def known_as(self, shown: str) -> list[ChannelId]:
@@ -209,12 +179,12 @@ class AsLower:
         return [ChannelId(PlatformId(peer), PeerName(name)) for peer, name in self._exported(shown)]
 
     def _exported(self, shown: str) -> list[Key]:
-        keys = (found.share.mapping.key(shown) for found in self._uppers.values())
+        keys = (found.share.mapping.key(shown) for found in self._uppers)
         return [key for key in keys if key is not None]
 
     def counters(self) -> Counter[str]:
         total = self.counts.copy()
-        for found in self._uppers.values():
+        for found in self._uppers:
             total.update({f"catalog_{name}": n for name, n in found.answers.counts.items()})
         return total
 
@@ -222,31 +192,18 @@ class AsLower:
 
     async def restore(self) -> None:
         """Take up what the store holds: the ids that uppers were shown, and rows that came through."""
-        for upper, found in list(self._uppers.items()):
-            pairs = await self._store.mapping(upper)
+        for peer in [found.peer.id for found in self._uppers]:
+            pairs = await self._store.mapping(peer)
             if pairs:
-                self._uppers[upper] = self._upper(found.peer, pairs)
+                self._uppers.restore(peer, pairs)
         for peer, rows in await self._store.catalog():
             if peer not in self._lowers:
-                self._readmit(peer, rows)
-
-    def _readmit(self, peer: PlatformId, rows: Rows) -> None:
-        """Show again what today's rules let through; forget the rest, they may have become stricter."""
-        for start in range(0, len(rows), ROWS_PER_CROSSING):
-            part = rows.slice(start, start + ROWS_PER_CROSSING)
-            batch = CatalogBatch(correlation=0, origin=peer, change="present", rows=part)
-            passes = self._gate.readmit(batch).passes
-            kept = passes.rows if isinstance(passes, CatalogBatch) else part.slice(0, 0)
-            kept = without(kept, self._guard.arrived(peer, kept))
-            self.index.apply(peer, kept, complete=False)
-            if len(kept) < len(part):
-                lost = {*part.ids()} - {*kept.ids()}
-                self._store.save_rows(peer, part.slice(0, 0), sorted(lost))
+                self._arrivals.readmit(peer, rows)
 
     async def run(self) -> None:
         """Register, keep alive and answer until cancelled; the end unregisters."""
         async with asyncio.TaskGroup() as tasks:
-            for found in self._uppers.values():
+            for found in self._uppers:
                 tasks.create_task(found.registrant.run(), name=f"registrant {found.peer.id}")
                 tasks.create_task(found.answers.run(), name=f"catalog for {found.peer.id}")
             tasks.create_task(self._timer.run(), name="questions of uppers")
@@ -255,26 +212,12 @@ class AsLower:
 
     def owns(self, event: Event) -> bool:
         """Is this request of one of our uppers, by its source and its From?"""
-        return self._upper_of(event) is not None
+        return self._uppers.of(event) is not None
 
     def resolves(self, event: Event) -> bool:
         """Does this request of one of our uppers name something that it was shown?"""
-        upper = self._upper_of(event)
+        upper = self._uppers.of(event)
         return upper is not None and upper.share.resolve(event.uri_user) is not None
-
-    def _upper_of(self, event: Event) -> _Upper | None:
-        """By From user from within its networks; under another name only from exactly its address (Q09).
-
-        A host that is an upper's own speaks for no other upper, whatever their networks say.
-        """
-        host = event.source[0]
-        name = self._names.get(event.from_user)
-        if name is None:
-            upper = self._by_address.get(event.source)
-            return None if upper is None else self._uppers[upper]
-        if host in self._hosts and (host, name) not in self._homes:
-            return None
-        return self._uppers[name] if host in self._networks[name] else None
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]:
         """Answer a run at once, by its heads; business answers follow as messages of their own."""
@@ -286,11 +229,11 @@ class AsLower:
         return (event.transaction, said.status, said.headers(self._endpoint.local[0]))
 
     def _message(self, event: Event, head: Head) -> int | Refusal:
-        upper = self._upper_of(event)
+        upper = self._uppers.of(event)
         if upper is None:
             return 403
         if head.root == "Notify" and head.cmd_type == broadcast.CMD_TYPE:
-            return self._announced(event, head, upper)
+            return self._asking.announced(event.from_user, head, upper)
         if head.root in ("Notify", "Response"):
             self.counts["keepalives" if head.cmd_type == "Keepalive" else "notices_dropped"] += 1
             return 200
@@ -312,30 +255,8 @@ class AsLower:
         kind = QUESTIONS.get(head.cmd_type)
         if kind is None:
             return self._unknown(head, upper.peer.id)
-        asked = _Asked(upper, head.sn, event.from_user, head.device_id, kind(target=channel))
-        if own:
-            self._loop.call_soon(self._answer_ourselves, asked)
-            return 200
-        return self._ask(asked)
-
-    def _announced(self, event: Event, head: Head, upper: _Upper) -> int:
-        """Somebody above wants to speak. Where nobody can listen the answer says so, not a status (6.2)."""
-        if not (head.sn.isdigit() and len(head.sn) <= 10):
-            return 400
-        channel = upper.share.resolve(head.device_id)
-        known = channel is not None and head.source_id != "" and is_device(head.device_id)
-        asked = _Asked(
-            upper,
-            head.sn,
-            event.from_user,
-            head.device_id,
-            AskBroadcast(target=channel if channel is not None and known else self._ourselves),
-            Voice(upper.peer, head.source_id, head.device_id),
-        )
-        if not known:
-            self._loop.call_soon(self._answer_for, asked)
-            return 200
-        return self._ask(asked)
+        asked = Asked(upper, head.sn, event.from_user, head.device_id, kind(target=channel))
+        return self._asking.ask_ourselves(asked) if own else self._asking.ask(asked)
 
     def _unknown(self, head: Head, upper: PlatformId) -> int:
         """No rule can allow what we don't carry; an auditor sees that it was tried."""
@@ -343,50 +264,6 @@ class AsLower:
         what = "/".join(filter(None, (head.root, head.cmd_type, head.operation)))
         self._gate.note("command-unknown", upper, command=what, target=head.device_id)
         return 403
-
-    def _answer_ourselves(self, asked: _Asked) -> None:
-        payload = about_us(asked.question, self.us, shared=asked.upper.share.size, wall=self._wall())
-        if payload is not None:
-            self._respond(asked, payload)
-
-    def _ask(self, asked: _Asked) -> int:
-        """Send a question about one channel through the gate; its status tells what the near door says."""
-        correlation = self._correlation()
-        due = self._loop.time() + ASK_SECONDS + LINK_SECONDS
-        if not self._questions.ask(correlation, asked, due=due):
-            return 503
-        verdict = self._gate.send(
-            Ask(
-                correlation=correlation,
-                origin=asked.upper.peer.id,
-                seconds_left=ASK_SECONDS,
-                payload=asked.question,
-            )
-        )
-        if verdict.passes is None:
-            self._questions.take(correlation)
-            return FAILURE_STATUS[verdict.failure]
-        if asked.voice is not None:
-            self.voices.announce(correlation, asked.voice, due=due)
-        self._timer.plan()
-        return 200
-
-    def _respond(self, asked: _Asked, payload: Command) -> None:
-        """Send the upper its business answer, under its own SN and the id it asked for."""
-        upper = asked.upper.peer
-        body = answer_body(payload, sn=asked.sn, shown=asked.shown, charset=upper.charset)
-        if body is None:
-            self.counts["answers_mismatched"] += 1
-            return
-        self._endpoint.send(
-            self._endpoint.request(
-                "MESSAGE",
-                Party(asked.asker, upper.domain),
-                (upper.host, upper.port),
-                body=body,
-                content_type=CONTENT_TYPE,
-            )
-        )
 
     # From the other side
 
@@ -403,80 +280,34 @@ class AsLower:
         """Take what the gate let through."""
         match crossing:
             case CatalogBatch():
-                self._take_rows(crossing)
+                self._arrivals.take(crossing)
             case Notice(payload=Presence(states=states)):
                 for state in states:
                     self.index.set_online(state.peer, state.online)
             case Answer():
-                self._take_answer(crossing)
+                self._asking.answered(crossing)
             case NoAnswer():
-                self._answer_for(self._questions.take(crossing.correlation))
+                self._asking.unanswered(crossing.correlation)
             case _:
                 self.counts["crossings_dropped"] += 1
 
-    def _take_rows(self, batch: CatalogBatch) -> None:
-        present, gone = batch.rows.slice(0, 0), list[str]()
-        match batch.change:
-            case "present":
-                present, gone = self._admit(batch.origin, batch.rows)
-            case "gone":
-                gone = batch.rows.ids()
-                self.index.remove(batch.origin, gone)
-            case "anew":
-                self.index.begin(batch.origin)
-            case "whole":
-                gone = self.index.finish(batch.origin).ids()
-            case _:
-                assert_never(batch.change)
-        if len(present) or gone:
-            self._store.save_rows(batch.origin, present, gone)
-            for upper in self._uppers.values():
-                upper.share.changed()
-
-    def _admit(self, peer: PlatformId, rows: Rows) -> tuple[Rows, list[str]]:
-        """Take rows but those that went out through us; what was taken before one knew is withdrawn."""
-        unknown = not self._guard.known(peer)
-        echoes = self._guard.arrived(peer, rows)
-        present = self.index.apply(peer, without(rows, echoes), complete=False).present()
-        if not echoes:
-            return present, []
-        self.counts["echoes"] += len(echoes)
-        if unknown and self._guard.known(peer):
-            echoes |= self._guard.arrived(peer, self.index.rows(peer))
-            log.warning("catalog.echoes", extra={"peer": peer, "rows": len(echoes)})
-        return present, self.index.remove(peer, sorted(echoes)).ids()
-
-    def _take_answer(self, answer: Answer[Command]) -> None:
-        asked = self._questions.take(answer.correlation)
-        if asked is None:
-            return
-        if next(subjects(answer.payload), None) != next(subjects(asked.question), None):
-            self.counts["answers_mismatched"] += 1
-            self._answer_for(asked)
-            return
-        self._respond(asked, answer.payload)
-
-    def _answer_for(self, asked: _Asked | None) -> None:
-        """Say ERROR in the place of a device that did not answer."""
-        payload = None if asked is None else no_answer(asked.question)
-        if asked is not None and payload is not None:
-            self._respond(asked, payload)
+    def _rows_changed(self) -> None:
+        for upper in self._uppers:
+            upper.share.changed()
 
     def _deadline(self) -> float | None:
-        deadlines = (self._questions.deadline, self.voices.deadline)
+        deadlines = (self._asking.deadline, self.voices.deadline)
         return min((each for each in deadlines if each is not None), default=None)
 
     def _turn(self, now: float) -> None:
         self.voices.advance(now)
-        for asked in self._questions.advance(now):
-            self.counts["answers_missing"] += 1
-            self._answer_for(asked)
+        self._asking.advance(now)
 
     # Media
 
     def wish(self, event: Event) -> Wish | Refusal:
         """What an INVITE wants, or why it gets nothing."""
-        upper = self._upper_of(event)
+        upper = self._uppers.of(event)
         if upper is None:
             return Refusal(403, "not one of our uppers")
         peer = upper.peer.id

@@ -1,8 +1,8 @@
 """Our face towards those below: they register with us, we query their catalogs and play their channels.
 
-The shell around `Registrar`, `CatalogSync`, `Questions` and `Placer`: it hands them runs of events
-and the time, sends what they decided, and passes on through the gate what the other side must know.
-No coroutine, task or log line for a message that goes well.
+The shell around `Registrar`, `Standing`, `Catalogs`, `Asker` and `Placer`: it hands them runs of events
+and the time, and does what the registrar decided. No coroutine, task or log line for a message that goes
+well.
 """
 
 import asyncio
@@ -10,42 +10,39 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from itertools import count
 from random import Random, SystemRandom
 
-from cascade.accepting import Acceptor, Refusal, Wish, checked, offer_of
+from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener, Networks
-from cascade.as_upper import faults
+from cascade.as_upper.callers import Callers
+from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.movements import Movements
-from cascade.as_upper.questions import Asker, catalog_query, party_of, target_of
+from cascade.as_upper.questions import Asker, party_of, target_of
 from cascade.as_upper.refusals import Refusals, Sparse
-from cascade.as_upper.registrar import Change, Lease, Registrar, answer, beijing_time
-from cascade.as_upper.sync import CatalogSync, Finished, Query
-from cascade.as_upper.synced import tell
+from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
+from cascade.as_upper.standing import Standing
 from cascade.crossing import Ask, Crossing, Notice
 from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
-from cascade.manscdp import Head, catalog, xml
+from cascade.manscdp import Head, xml
 from cascade.model.commands import Command, Control
-from cascade.model.commands.broadcast import BROADCAST
 from cascade.model.ids import ChannelId, PlatformId
-from cascade.model.index import Index, Rows
+from cascade.model.index import Index
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
 from cascade.peers import USUAL_PTZ, LowerPeer, PeerView, PtzTerms, Us
 from cascade.placing import Invitation, Placer
 from cascade.ports import Agreed, Gate, Leg, Store
 from cascade.provenance import LoopGuard
-from cascade.sdp import voices_of
 from cascade.timer import Timer
 from sip.aio.calls import Calls
-from sip.endpoint import Endpoint, Outgoing, Then
+from sip.endpoint import Endpoint
 from sip.errors import PeerError
-from sip.events import Event, Kind, Reply
+from sip.events import Address, Event, Reply
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +84,10 @@ class AsUpper:
             loop,
             origin=self._origin,
             correlation=count(chance.getrandbits(31)).__next__,
-            told=self._as_told,
+            told=lambda peer, rows: self._standing.as_told(peer, rows),
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
-        self._guard = guard or LoopGuard(us.id.digits)
         self._registrar = Registrar(peers)
-        self._sync = CatalogSync(self._serials)
         self._asker = Asker(endpoint, gate, self._serials, self._origin)
         self._legs = Legs()
         self._media_networks = {
@@ -113,11 +108,31 @@ class AsUpper:
         )
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._responses: list[tuple[PlatformId, Head, bytes]] = []
-        self._outcomes: dict[PlatformId, str] = {}
         self._refusals = Refusals(loop.time)
         self._unreadable = Sparse(loop.time)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
+        self._standing = Standing(
+            peers,
+            self._registrar,
+            self._faults,
+            index,
+            self._legs,
+            self._herald,
+        )
+        self._catalogs = Catalogs(
+            endpoint=endpoint,
+            index=index,
+            store=store,
+            herald=self._herald,
+            guard=guard or LoopGuard(us.id.digits),
+            deviations=self._deviations,
+            serials=self._serials,
+            at=self._address,
+            time=loop.time,
+            plan=lambda: self._timer.plan(),
+        )
+        self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
         self.movements = Movements(ptz.moving_seconds, loop.time, self._control, self.counts)
         self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
@@ -133,12 +148,11 @@ class AsUpper:
         return len(self._legs)
 
     def online(self, peer: PlatformId) -> bool:
-        return self._reachable(peer) is not None
+        return self._standing.online(peer)
 
-    def _reachable(self, peer: PlatformId) -> Lease | None:
-        """Its lease, unless by policy it counts as offline while it is not well (Q14)."""
-        down = self._faults.of(peer).itself and self.peers[peer].fault == "offline"
-        return None if down else self._registrar.lease(peer)
+    def _address(self, peer: PlatformId) -> Address | None:
+        lease = self._registrar.lease(peer)
+        return None if lease is None else lease.address
 
     def state(self) -> list[PeerView]:
         return [self._view(peer) for peer in self.peers]
@@ -150,10 +164,10 @@ class AsUpper:
             online=self.online(peer),
             address="" if lease is None else f"{lease.host}:{lease.port}",
             rows=self.index.count(peer),
-            syncing=self._sync.progress(peer),
-            outcome=self._outcomes.get(peer, ""),
-            fault=self._faults.of(peer).itself,
-            faulty=self._faults.of(peer).children,
+            syncing=self._catalogs.progress(peer),
+            outcome=self._catalogs.outcome(peer),
+            fault=self._standing.fault(peer).itself,
+            faulty=self._standing.fault(peer).children,
             deviations=self._deviations.of(peer),
         )
 
@@ -162,7 +176,7 @@ class AsUpper:
             self.counts
             + self._faults.counts
             + Counter({f"registrar_{name}": n for name, n in self._registrar.counts.items()})
-            + Counter({f"catalog_{name}": n for name, n in self._sync.counts.items()})
+            + Counter({f"catalog_{name}": n for name, n in self._catalogs.counts.items()})
             + Counter({f"questions_{name}": n for name, n in self._asker.counts.items()})
         )
 
@@ -174,8 +188,7 @@ class AsUpper:
             if peer in self.peers:
                 self.index.apply(peer, rows, complete=False)
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
-        for peer in self.peers:
-            self.index.set_online(peer, self.online(peer))
+        self._standing.restore()
 
     async def run(self) -> None:
         """Keep leases, catalogs and deadlines until cancelled."""
@@ -188,13 +201,8 @@ class AsUpper:
             self.movements.halt()
 
     def offer_all(self) -> None:
-        """Tell the other side of every peer and every row once more, and that there is nothing else.
-
-        It may not have heard, or forgotten, or hold what went while it was not there to hear of it.
-        """
-        for peer in self.peers:
-            self._herald.presence(peer, self.online(peer))
-            self._herald.offer(peer, partial(self.index.rows, peer))
+        """Tell the other side all anew; see `Standing`."""
+        self._standing.offer_all()
 
     # Requests from below
 
@@ -225,7 +233,7 @@ class AsUpper:
         if keepalives:
             replies += self._registrar.keepalives(keepalives)
             self._follow()
-            self._follow_faults(self._faults.hear(said, self._registrar.lease_of))
+            self._standing.hear(said)
         return replies
 
     def _other_message(self, event: Event, head: Head) -> int:
@@ -250,7 +258,7 @@ class AsUpper:
         for peer, head, body in responses:
             try:
                 if head.cmd_type == "Catalog":
-                    self._take_page(peer, head, body)
+                    self._catalogs.take(peer, head, body)
                 else:
                     self._asker.take(peer, head, body)
             except (PeerError, ValueError) as error:
@@ -270,7 +278,7 @@ class AsUpper:
         now = self._loop.time()
         changes = self._registrar.changes()
         for change in changes:
-            self._follow_one(change, now)
+            self._follow_one(change)
         if changes:  # one line for a run, however many come back after a power cut
             told = [(change.peer, change.why) for change in changes[:10]]
             log.info("peers.changed", extra={"count": len(changes), "first": told})
@@ -281,7 +289,7 @@ class AsUpper:
             self._store.drop_binding(peer)
         self._timer.plan()
 
-    def _follow_one(self, change: Change, now: float) -> None:
+    def _follow_one(self, change: Change) -> None:
         peer = change.peer
         if change.moved_to:
             self._gate.note(
@@ -292,73 +300,11 @@ class AsUpper:
             return
         if change.online:
             self._deviations.note(peer, "never-registers-again", change.why == "revived")
-            self._sync.start(self.peers[peer], now, known=self.index.count(peer))
+            self._catalogs.start(self.peers[peer])
+            self._standing.came(peer)
         else:
-            forgotten = self._faults.forget(peer)
-            self._sync.stop(peer)
-            self._legs.lose(peer, "peer offline")
-            self._follow_faults([] if forgotten is None else [forgotten])
-        self._tell_presence(peer)
-
-    def _tell_presence(self, peer: PlatformId) -> None:
-        online = self.online(peer)
-        self.index.set_online(peer, online)
-        self._herald.presence(peer, online)
-
-    def _follow_faults(self, changes: Sequence[faults.Change]) -> None:
-        """Show who is not well, and what it lists as broken, offline, where policy says so (Q14)."""
-        for change in changes:
-            peer = change.peer
-            if self.peers[peer].fault != "offline":
-                continue
-            if change.now.itself != change.before.itself:
-                self._tell_presence(peer)
-            if change.now.itself:
-                self._legs.lose(peer, "peer offline")
-            others = {*change.now.children} ^ {*change.before.children}
-            rows = [row for name in sorted(others) if (row := self.index.find(peer, name)) is not None]
-            self._herald.present(peer, Rows.build(rows))
-
-    def _as_told(self, peer: PlatformId, rows: Rows) -> Rows:
-        """Its rows as the other side hears of them: what it lists as broken is OFF by policy."""
-        policy = self.peers[peer].fault
-        return rows if policy == "flag" else faults.shown_off(rows, self._faults.of(peer).children)
-
-    # Catalogs
-
-    def _take_page(self, peer: PlatformId, head: Head, body: bytes) -> None:
-        if not self._sync.expects(peer, head.sn):
-            return
-        finished = self._sync.take(peer, catalog.read(body), self._loop.time())
-        if finished is not None:
-            self._finish(finished)
-
-    def _catalog_query(self, query: Query) -> tuple[Outgoing, Then] | None:
-        lease = self._registrar.lease(query.peer.id)
-        if lease is None:
-            return None
-
-        def then(event: Event) -> None:
-            if event.kind != Kind.RESPONSE or event.status >= 300:
-                finished = self._sync.failed(query.peer.id, query.sn, self._loop.time())
-                if finished is not None:
-                    self._finish(finished)
-
-        return catalog_query(self._endpoint, query.peer, lease.address, query.sn), then
-
-    def _finish(self, finished: Finished) -> None:
-        peer = finished.peer
-        self._outcomes[peer] = finished.outcome
-        complete = finished.complete
-        rows = self._guard.listed(peer, finished.rows, self.index, complete=complete)
-        delta = self.index.apply(peer, rows, complete=complete)
-        tell(finished, delta, len(finished.rows) - len(rows), self._deviations)
-        present, gone = delta.present(), delta.gone()
-        if len(present) or len(gone):
-            self._store.save_rows(peer, present, gone.ids())
-        self._herald.gone(peer, gone)
-        self._herald.present(peer, present, former=delta.former())
-        self._timer.plan()
+            self._catalogs.stop(peer)
+            self._standing.went(peer)
 
     # Questions from the other side
 
@@ -376,7 +322,7 @@ class AsUpper:
         """Tell the peer whose channel it is; without a lease it is too late to."""
         target = control.target
         known = target.peer in self.peers and self._knows(target)
-        lease = self._reachable(target.peer) if known else None
+        lease = self._standing.reachable(target.peer) if known else None
         if lease is None:
             self.counts["controls_dropped"] += 1
             log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
@@ -390,7 +336,7 @@ class AsUpper:
             self._asker.no_answer(crossing, "refused")
         elif target.peer not in self.peers or not self._knows(target):
             self._asker.no_answer(crossing, "not-found")
-        elif (lease := self._reachable(target.peer)) is None:
+        elif (lease := self._standing.reachable(target.peer)) is None:
             self._asker.no_answer(crossing, "offline")
         else:
             self._asker.ask(crossing, lease.peer, lease.address, self._loop.time())
@@ -414,7 +360,7 @@ class AsUpper:
         peer = self.peers.get(channel.peer)
         if peer is None or not self._knows(channel):
             raise StreamFailed("not-found", f"{channel} is not in our catalog")
-        lease = self._reachable(channel.peer)
+        lease = self._standing.reachable(channel.peer)
         if lease is None:
             raise StreamFailed("offline", f"{channel.peer} is not registered, or not well")
         invitation = Invitation(
@@ -431,50 +377,19 @@ class AsUpper:
 
     def awaits(self, event: Event) -> bool:
         """May the sender of this INVITE call us now? Only for a voice that was announced to it (Q94)."""
-        lease = self._registrar.lease_of(event.from_user, event.source)
-        return lease is not None and lease.online and self._asker.calls(lease.peer.id)
+        return self._callers.awaited(event)
 
     def wish(self, event: Event) -> Wish | Refusal:
         """The voice that an INVITE of a lower is to bring it, or why it gets nothing."""
-        wish = self._voice_of(event)
+        wish = self._callers.wish(event)
         if isinstance(wish, Refusal):
             self.counts[f"invites_{wish.status}"] += 1
         return wish
 
-    def _voice_of(self, event: Event) -> Wish | Refusal:
-        lease = self._registrar.lease_of(event.from_user, event.source)
-        if lease is None or not self.awaits(event):
-            return Refusal(403, "no voice was announced to it")
-        peer = lease.peer
-        read = offer_of(event, "audio")
-        fit = (
-            read
-            if isinstance(read, Refusal)
-            else checked(event, read, self._media_networks[peer.id], peer.media_target)
-        )
-        if isinstance(fit, Refusal):
-            return fit
-        encodings = voices_of(fit)
-        if not encodings:
-            return Refusal(488, "no voice in a format that we carry", "G.711 is offered here")
-        subject = (event.header("Subject") or "").replace(",", ":").split(":")
-        found = self._asker.called(peer.id, {event.from_user, event.to_user, *map(str.strip, subject)})
-        if found is None:
-            return Refusal(403, "no voice was announced to it")
-        return Wish(
-            channel=found.target,
-            peer=peer.id,
-            offer=fit,
-            shown=self.us.id.digits,
-            action=BROADCAST,
-            invitation=found.correlation,
-            encodings=encodings,
-        )
-
     # Time
 
     def _deadline(self) -> float | None:
-        machines = (self._registrar, self._sync, self._asker, self.movements)
+        machines = (self._registrar, self._catalogs, self._asker, self.movements)
         return min((each.deadline for each in machines if each.deadline is not None), default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
@@ -488,12 +403,5 @@ class AsUpper:
         self._registrar.advance(now)
         self._follow()
         self.movements.advance(now)
-        queries: list[tuple[Outgoing, Then | None]] = []
-        for output in self._sync.advance(now):
-            if isinstance(output, Finished):
-                self._finish(output)
-            elif (query := self._catalog_query(output)) is not None:
-                queries.append(query)
-        if queries:
-            self._endpoint.send_many(queries)
+        self._catalogs.advance(now)
         self._asker.advance(now)

@@ -1,0 +1,63 @@
+"""Those above us, each with everything that is its own, and which of them a request is from."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from cascade.addresses import Networks
+from cascade.as_lower.registrant import Registrant
+from cascade.as_lower.sharing import CatalogAnswers, Share
+from cascade.model.ids import PlatformId
+from cascade.peers import UpperPeer
+from sip.events import Event
+
+
+class Upper:
+    """One upper: what it is shown, our registration at it, our answers to its catalog queries."""
+
+    def __init__(
+        self, peer: UpperPeer, share: Share, registrant: Registrant, answers: CatalogAnswers
+    ) -> None:
+        self.peer = peer
+        self.share = share
+        self.registrant = registrant
+        self.answers = answers
+
+
+Pairs = Sequence[tuple[str, str, str]]
+"""The ids that an upper was shown: peer, name, shown."""
+
+
+class Uppers:
+    """Those of one face. `make` builds one, with the ids that it was shown in an earlier run."""
+
+    def __init__(self, peers: Collection[UpperPeer], make: Callable[[UpperPeer, Pairs], Upper]) -> None:
+        self._make = make
+        self._networks = {peer.id: Networks((*peer.networks, peer.host)) for peer in peers}
+        self._names = {name: peer.id for peer in peers for name in (*peer.aliases, peer.id)}
+        self._by_address = {(peer.host, peer.port): peer.id for peer in peers}
+        self._homes = {(peer.host, peer.id) for peer in peers}
+        self._hosts = frozenset(peer.host for peer in peers)
+        self._uppers = {peer.id: make(peer, ()) for peer in peers}
+
+    def __iter__(self) -> Iterator[Upper]:
+        return iter(self._uppers.values())
+
+    def get(self, upper: PlatformId) -> Upper | None:
+        return self._uppers.get(upper)
+
+    def restore(self, upper: PlatformId, pairs: Pairs) -> None:
+        """Build it anew, knowing what it was shown."""
+        self._uppers[upper] = self._make(self._uppers[upper].peer, pairs)
+
+    def of(self, event: Event) -> Upper | None:
+        """By From user from within its networks; under another name only from exactly its address (Q09).
+
+        A host that is an upper's own speaks for no other upper, whatever their networks say.
+        """
+        host = event.source[0]
+        name = self._names.get(event.from_user)
+        if name is None:
+            upper = self._by_address.get(event.source)
+            return None if upper is None else self._uppers[upper]
+        if host in self._hosts and (host, name) not in self._homes:
+            return None
+        return self._uppers[name] if host in self._networks[name] else None

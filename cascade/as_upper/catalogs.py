@@ -1,0 +1,128 @@
+"""The catalogs of those below: asked for, taken without echoes, stored, told to the other side.
+
+The shell around `CatalogSync`: it sends the queries that are due, and makes of each finished answer a
+difference in the index, which the store and the herald follow.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from cascade.as_upper.herald import Herald
+from cascade.as_upper.questions import catalog_query
+from cascade.as_upper.sync import CatalogSync, Finished, Query
+from cascade.as_upper.synced import tell
+from cascade.deviations import Deviations
+from cascade.manscdp import Head, catalog
+from cascade.model.ids import PlatformId
+from cascade.model.index import Index
+from cascade.model.serials import Serials
+from cascade.peers import LowerPeer
+from cascade.ports import Store
+from cascade.provenance import LoopGuard
+from sip.endpoint import Endpoint, Outgoing, Then
+from sip.events import Address, Event, Kind
+
+
+class Catalogs:
+    """Those of one face. `at` tells where a peer is; `plan` is called when deadlines changed."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        index: Index,
+        store: Store,
+        herald: Herald,
+        guard: LoopGuard,
+        deviations: Deviations,
+        serials: Serials,
+        at: Callable[[PlatformId], Address | None],
+        time: Callable[[], float],
+        plan: Callable[[], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._index = index
+        self._store = store
+        self._herald = herald
+        self._guard = guard
+        self._deviations = deviations
+        self._at = at
+        self._time = time
+        self._plan = plan
+        self._sync = CatalogSync(serials)
+        self._outcomes: dict[PlatformId, str] = {}
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self._sync.counts
+
+    def outcome(self, peer: PlatformId) -> str:
+        """How its last query ended, "" before the first did."""
+        return self._outcomes.get(peer, "")
+
+    def progress(self, peer: PlatformId) -> tuple[int, int | None] | None:
+        """(distinct ids so far, SumNum) of the query in flight, or None when there is none."""
+        return self._sync.progress(peer)
+
+    def start(self, peer: LowerPeer) -> None:
+        """Ask as soon as possible: it registered, or came back."""
+        self._sync.start(peer, self._time(), known=self._index.count(peer.id))
+
+    def stop(self, peer: PlatformId) -> None:
+        """It is offline: its rows stay, the query in flight does not."""
+        self._sync.stop(peer)
+
+    def take(self, peer: PlatformId, head: Head, body: bytes) -> None:
+        """A page of an answer.
+
+        Raises:
+            PeerError: it can't be read.
+        """
+        if not self._sync.expects(peer, head.sn):
+            return
+        finished = self._sync.take(peer, catalog.read(body), self._time())
+        if finished is not None:
+            self._finish(finished)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` must next be called."""
+        return self._sync.deadline
+
+    def advance(self, now: float) -> None:
+        """Send the queries whose time has come; take answers that have gone quiet as they are."""
+        queries: list[tuple[Outgoing, Then | None]] = []
+        for output in self._sync.advance(now):
+            if isinstance(output, Finished):
+                self._finish(output)
+            elif (query := self._query(output)) is not None:
+                queries.append(query)
+        if queries:
+            self._endpoint.send_many(queries)
+
+    def _query(self, query: Query) -> tuple[Outgoing, Then] | None:
+        at = self._at(query.peer.id)
+        if at is None:
+            return None
+
+        def then(event: Event) -> None:
+            if event.kind != Kind.RESPONSE or event.status >= 300:
+                finished = self._sync.failed(query.peer.id, query.sn, self._time())
+                if finished is not None:
+                    self._finish(finished)
+
+        return catalog_query(self._endpoint, query.peer, at, query.sn), then
+
+    def _finish(self, finished: Finished) -> None:
+        peer = finished.peer
+        self._outcomes[peer] = finished.outcome
+        complete = finished.complete
+        rows = self._guard.listed(peer, finished.rows, self._index, complete=complete)
+        delta = self._index.apply(peer, rows, complete=complete)
+        tell(finished, delta, len(finished.rows) - len(rows), self._deviations)
+        present, gone = delta.present(), delta.gone()
+        if len(present) or len(gone):
+            self._store.save_rows(peer, present, gone.ids())
+        self._herald.gone(peer, gone)
+        self._herald.present(peer, present, former=delta.former())
+        self._plan()
