@@ -34,6 +34,7 @@ from gateway.chamber.link.frames import BadFrame
 from gateway.chamber.link.hosts import HostsEnd
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.link.plug import Plug, TcpPlug
+from gateway.chamber.link.standing import LinkView
 from gateway.config import Config, Secrets, SideConfig, load_secrets
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.place import NAME
@@ -95,6 +96,7 @@ class Surroundings:
     attach: Callable[[Stack, Endpoint], AbstractContextManager[object]]
     plane: TrunkPlane
     media: MediaLink | None = None  # the leg to another host; None: both sides use `plane`
+    link: Callable[[], LinkView | None] = lambda: None  # how the link to that host stands
     store: Callable[[SideName], Store]
     audit: Callable[[SideName], Audit]
 
@@ -270,7 +272,7 @@ async def open_side(
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        yield Open(side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane))
+        yield Open(side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane, around.link, media))
     log.info("side.closed", extra={"side": name})
 
 
@@ -341,7 +343,7 @@ async def open_host(
             raise CannotLink("UDP", own_host, given.media_port, recognised(str(error))) from error
         held.push_async_callback(link.close)  # the ends of this side's sessions have been told by then
         here = await held.enter_async_context(
-            open_side(name, config, passwords, link, replace(around, media=leg))
+            open_side(name, config, passwords, link, replace(around, media=leg, link=link.view))
         )
         link.on_linked = here.linked
         try:

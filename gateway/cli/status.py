@@ -10,8 +10,10 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from gateway.cli import status_link
 from gateway.cli.check import DEFAULT, config_option, tell
 from gateway.cli.scaffold import Frame
+from gateway.cli.status_link import span
 from gateway.config import examine
 from gateway.local.client import Gateway, Unanswered, connected
 from gateway.local.messages import SideState, Standing, StreamState, TurnState
@@ -83,7 +85,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
     outer, inner = sides.get("outer"), sides.get("inner")
     places = [
         _network(outer, say("side.outer"), "outer", words),
-        _lock(now.sides, words),
+        _lock(now.sides, now.now, words),
         _network(inner, say("side.inner"), "inner", words),
     ]
     syncing = [lower.syncing for side in now.sides for lower in side.lowers if lower.syncing is not None]
@@ -91,10 +93,10 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
     if syncing:
         done, total = sum(one[0] for one in syncing), sum(one[1] or 0 for one in syncing)
         bar = Bar(say("status.syncing"), done, total)
-    lines = _troubles(now.sides, words)
+    lines = [*status_link.troubles(now.sides, now.now, words), *_troubles(now.sides, words)]
     brief = say("status.troubles_count", count=len(lines), last=lines[-1]) if lines else ""
     return Page(
-        title=say("status.title", up=_span(now.now - now.started)),
+        title=say("status.title", up=span(now.now - now.started)),
         places=places,
         bar=bar,
         listing=Listing(
@@ -108,7 +110,10 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
             rows=[_stream(stream, now, before) for side in now.sides for stream in side.streams],
             more=lambda count: say("status.more", count=count),
         ),
-        notes=[_turn(turn, words) for side in now.sides for turn in side.turns[:MAX_TURNS]],
+        notes=[
+            *status_link.lines(now.sides, words),
+            *(_turn(turn, words) for side in now.sides for turn in side.turns[:MAX_TURNS]),
+        ],
         refusals=Refusals(say("status.troubles"), lines, brief),
     )
 
@@ -132,10 +137,11 @@ def _network(side: SideState | None, title: str, name: str, words: Words) -> Pla
     return Place(title, rows, _brief(title, rows), COLOURS[name])
 
 
-def _lock(sides: Sequence[SideState], words: Words) -> Place:
+def _lock(sides: Sequence[SideState], now: float, words: Words) -> Place:
     say = words.say
     title = say("trace.lock")
     rows = [
+        *status_link.rows(sides, now, words),
         (say("status.crossings"), f"{sum(side.crossings for side in sides):,}"),
         (say("status.crossings_refused"), f"{sum(sum(side.refused.values()) for side in sides):,}"),
         (say("status.rows_passed"), f"{max((side.rows_passed for side in sides), default=0):,}"),
@@ -195,9 +201,3 @@ def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:
         for rule, count in sorted(side.rows_refused.items()):
             lines.append(say("status.rule_rows", side=name, rule=rule, count=count))
     return lines
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

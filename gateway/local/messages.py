@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cascade.crossing import Direction
+from gateway.chamber.link.standing import LinkView
 from gateway.trace.facts import AnyFact, SideName
 from gateway.words import Language
 
@@ -114,6 +115,8 @@ class SideState(Struct, frozen=True, kw_only=True):
     rows_refused: dict[str, int]
     shut: bool
     sip: dict[str, int]  # the engine's counters
+    link: LinkView | None = None  # to the other host; None where both sides are one process
+    leg: dict[str, int] = {}  # counters of the media between the hosts
 
 
 class Standing(Struct, frozen=True, kw_only=True, tag=True):

@@ -14,6 +14,7 @@ from cascade.as_upper.face import AsUpper
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index
 from gateway.chamber.gate import Gate
+from gateway.chamber.link.standing import LinkView
 from gateway.local.messages import (
     LowerState,
     SideState,
@@ -31,6 +32,7 @@ from gateway.trace.book import Book
 from gateway.trace.facts import AnyFact, Counted, Crossed, MediaFact, Message, PortOpened, SideName
 from gateway.trace.plane import TracedPlane
 from gateway.trace.reading import MEDIA_PORT
+from media.link import MediaLink
 from sip.endpoint import Endpoint
 
 MAX_MESSAGES: Final = 400
@@ -55,6 +57,8 @@ class Seat:
     sources: Sources
     book: Book
     plane: TracedPlane
+    link: Callable[[], LinkView | None]  # to the other host
+    leg: MediaLink  # between the media of both sides
 
     @property
     def name(self) -> SideName:
@@ -322,6 +326,8 @@ def _state(seat: Seat) -> SideState:
         rows_refused=dict(counters.rows_refused),
         shut=seat.gate.shut,
         sip=dict(seat.endpoint.stack.counters()),
+        link=seat.link(),
+        leg=dict(seat.leg.counters()),
     )
 
 

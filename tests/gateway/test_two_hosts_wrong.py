@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.chamber.codec import MAX_CROSSING_BYTES, encode
-from gateway.chamber.link.frames import VERSION, Kind, frame
+from gateway.chamber.link.frames import LIFE, VERSION, Kind, frame
 from gateway.chamber.link.session import GREETING_SECONDS
 from tests.clock import run
 from tests.gateway.cable import HOST, Socket
@@ -78,7 +78,7 @@ GOOD = encode(ask())
         (lambda n: frame(Kind.CROSSING, n, b"no crossing", "outward"), "crossing"),
         (lambda n: frame(Kind.HELLO, n, b"", "outward"), "frame"),
         (lambda n: frame(Kind.ALIVE, n, b"", "outward"), "frame"),
-        (lambda n: frame(Kind.ALIVE, n, b"\x00" * 7 + b"\x09", "outward"), "frame"),
+        (lambda n: frame(Kind.ALIVE, n, LIFE.pack(9, 1, 0), "outward"), "frame"),
         (lambda n: frame(Kind.SHUT, n, b"a secret", "outward"), "frame"),
         (lambda n: frame(Kind.CLOSING, n, b"a secret", "outward"), "frame"),
         (lambda n: frame(Kind.MEDIA, n, b"to nobody", "outward"), "frame"),

@@ -52,15 +52,17 @@ class Connection(asyncio.Protocol):
         """Queue one frame; it leaves at the end of this turn of the loop."""
         if self._session is not None:
             self._session.send(kind, body)
-            if not self._flushing:
-                self._flushing = True
-                self._loop.call_soon(self._flush)
+            self._flush_soon()
 
     def alive(self) -> None:
-        """Tell the other end now how much was heard."""
+        """Tell the other end how much was heard, at the end of this turn of the loop."""
         if self._session is not None:
             self._session.alive(self._loop.time())
-            self._drain()
+            self._flush_soon()
+
+    @property
+    def round_trip(self) -> float | None:
+        return None if self._session is None else self._session.round_trip
 
     def close(self, why: Why) -> None:
         """Tell the other end why, and be over."""
@@ -96,6 +98,11 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if not self.gone.done():
             self.gone.set_result(None)
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False

@@ -14,7 +14,7 @@ from typing import Final
 from cascade.crossing import Direction
 from gateway.chamber.codec import MAX_CROSSING_BYTES
 
-VERSION: Final = 2
+VERSION: Final = 3
 HEADER: Final = struct.Struct("!IBBQ")
 REST: Final = HEADER.size - 4
 """Of the header, what its length counts."""
@@ -22,8 +22,9 @@ SENT_BY_INNER: Final = 0x80
 MAX_MEDIA_BYTES: Final = 64 * 1024
 """Of one message between the media of the two hosts."""
 
-COUNT: Final = struct.Struct("!Q")
-"""The body of ALIVE: how many of the kept frames were heard in this era."""
+LIFE: Final = struct.Struct("!QQQ")
+"""The body of ALIVE: how many of the kept frames were heard in this era; a stamp of the sender's clock in
+microseconds; and the other end's newest stamp, with what it has lain here added, or 0."""
 
 
 class Kind(IntEnum):

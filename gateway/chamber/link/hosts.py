@@ -19,13 +19,14 @@ from cascade.crossing import Ask, Crossing, Direction, Notice, StreamControl, St
 from cascade.model.commands.presence import Presence
 from certs.ca import NotOurs
 from certs.identities import Identity, SideName
-from certs.trust import Trust
+from certs.trust import Certified, Trust
 from gateway.chamber.codec import CodecError, decode, encode
 from gateway.chamber.link import LinkUnavailable, nobody, unheard
 from gateway.chamber.link.connection import Connection
-from gateway.chamber.link.frames import COUNT, KEPT, MAX_MEDIA_BYTES, BadFrame, Kind
+from gateway.chamber.link.frames import KEPT, LIFE, MAX_MEDIA_BYTES, BadFrame, Kind
 from gateway.chamber.link.plug import Listening, Plug
 from gateway.chamber.link.session import NONCE_BYTES, Arrived, Greeted, Greeting, LinkSession, Output, Over
+from gateway.chamber.link.standing import LinkView, certificate
 from gateway.chamber.link.unheard import Unheard
 from gateway.chamber.link.watch import Watch
 from gateway.chamber.link.why import Why, distrusted
@@ -124,6 +125,9 @@ class HostsEnd:
         self._closed = False
         self._watch = Watch(side, loop.time, wall)
         self._next_look = 0.0
+        self._since = loop.time()  # it is up, or down
+        self._why: Why | None = None  # it is down, as far as that is known
+        self._certified: tuple[Certified, ...] = ()  # we and they, of the newest connection
 
     # What the gate and the media ask
 
@@ -136,6 +140,23 @@ class HostsEnd:
     def unheard(self) -> int:
         """How many frames the other end has not heard yet, as far as we know."""
         return len(self._unheard)
+
+    def view(self) -> LinkView:
+        """How it stands."""
+        current, why = self._current, self._why
+        own, other = (*map(certificate, self._certified),) if self._certified else (None, None)
+        return LinkView(
+            up=self.up,
+            since=self._wall() - (self._loop.time() - self._since),
+            dialler=None if current is None else current.dialler,
+            why=None if why is None else why.said,
+            remedy=None if why is None else why.remedy,
+            own=own,
+            other=other,
+            round_trip=None if current is None else current.round_trip,
+            unheard=len(self._unheard),
+            counts={**self.counts, "clock-jumps": self._watch.jumps},
+        )
 
     def deliver(self, crossing: Crossing) -> None:
         if self._current is None and (not self.linked or _asks(crossing)):
@@ -292,6 +313,9 @@ class HostsEnd:
             self._patience.cancel()
             self._patience = None
         self.counts["resumed" if resumes else "begun"] += 1
+        if current is None:
+            self._since, self._why = self._loop.time(), None
+        self._certified = connection.certified
         log.info("link.up", extra={"side": self._side, "resumed": resumes, "unheard": len(self._unheard)})
         if not resumes:
             self._begin(ours, theirs)
@@ -319,7 +343,7 @@ class HostsEnd:
                     self._take_kept(kind, body)
                     self._tell_heard(connection, len(body))
             elif kind is Kind.ALIVE:
-                (count,) = COUNT.unpack(body)
+                count, *_ = LIFE.unpack(body)
                 if not self._unheard.heard(count):
                     raise BadFrame(f"{count} heard where {self._unheard.sent} were sent")
             elif kind is Kind.MEDIA:
@@ -339,7 +363,7 @@ class HostsEnd:
         self._heard_bytes += size
         if self._heard - self._heard_told >= HEARD_FRAMES or self._heard_bytes >= HEARD_BYTES:
             self._heard_told, self._heard_bytes = self._heard, 0
-            connection.send(Kind.ALIVE, COUNT.pack(self._heard))
+            connection.alive()
 
     # Without a connection
 
@@ -347,9 +371,10 @@ class HostsEnd:
         self.counts[why.counted] += 1
         if connection is not self._current:
             if why.kind not in {"replaced", "stopping"}:
-                self._watch.failed(why)
+                self._not_up(why)
             return
         self._current = None
+        self._since, self._why = self._loop.time(), why
         self._alone.set()
         if why.kind == "stopping":
             log.info("link.closed", extra={"side": self._side, "reason": why.said})
@@ -363,7 +388,12 @@ class HostsEnd:
     def _failed(self, why: Why) -> None:
         """Of a connection that never came about."""
         self.counts[why.counted] += 1
+        self._not_up(why)
+
+    def _not_up(self, why: Why) -> None:
         self._watch.failed(why)
+        if self._current is None:
+            self._why = why
 
     def _give_up(self) -> None:
         """The other side, as it was, is gone: what it has not heard it will never hear."""

@@ -21,7 +21,7 @@ from cascade.crossing import BACK, Direction
 from certs.ca import at
 from certs.identities import Identity
 from certs.trust import Certified, Trust, judge, out_of_time, refusal
-from gateway.chamber.link.frames import COUNT, BadFrame, FrameReader, Kind, frame
+from gateway.chamber.link.frames import LIFE, BadFrame, FrameReader, Kind, frame
 from gateway.chamber.link.secured import Secured
 from gateway.chamber.link.why import Why, distrusted, told
 from gateway.words import saying
@@ -32,6 +32,8 @@ GREETING_SECONDS: Final = 10.0
 """From the first byte to the other end's HELLO."""
 SILENT_INTERVALS: Final = 3
 NONCE_BYTES: Final = 16
+MAX_ROUND_TRIP: Final = 60.0
+"""Seconds; what the other end gives back is believed up to that."""
 
 
 class Greeting(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +55,7 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    kind: Kind  # CROSSING, SHUT, OPEN, MEDIA; ALIVE with its count
+    kind: Kind  # CROSSING, SHUT, OPEN, MEDIA; ALIVE with its body
     body: bytes
 
 
@@ -86,6 +88,8 @@ class LinkSession:
     ) -> None:
         self.over = False
         self.greeted = False
+        self.round_trip: float | None = None
+        """Seconds, of the newest stamp that came back."""
         self._trust = trust
         self._expected = expected
         self._sends: Final = sends
@@ -102,6 +106,7 @@ class LinkSession:
         self._begun = now
         self._spoke_at = now
         self._heard_at = now
+        self._stamped: tuple[int, float] | None = None  # the other end's newest, and when it came
         self._taken(b"")
 
     @property
@@ -143,7 +148,9 @@ class LinkSession:
     def alive(self, now: float) -> None:
         """Say that we are there, and how much we have heard."""
         self._spoke_at = now
-        self.send(Kind.ALIVE, COUNT.pack(self._heard()))
+        stamp, at = self._stamped or (0, now)
+        given_back = (stamp + round(1e6 * (now - at))) % 2**64 if stamp else 0
+        self.send(Kind.ALIVE, LIFE.pack(self._heard(), self._stamp(now), given_back))
 
     def send(self, kind: Kind, body: bytes) -> None:
         """Queue one frame for `output`."""
@@ -206,10 +213,24 @@ class LinkSession:
                 self._take_greeting(body)
             case Kind.SHUT | Kind.OPEN if body:
                 raise BadFrame(f"a frame of {len(body)} bytes")
-            case Kind.ALIVE if len(body) != COUNT.size:
+            case Kind.ALIVE if len(body) != LIFE.size:
                 raise BadFrame(f"a frame of {len(body)} bytes")
             case _:
+                if kind is Kind.ALIVE:
+                    self._measure(body)
                 self._events.append(Arrived(kind, body))
+
+    def _measure(self, body: bytes) -> None:
+        """The way there and back, without what our stamp lay at the other end."""
+        _, stamp, given_back = LIFE.unpack(body)
+        self._stamped = stamp, self._heard_at
+        round_trip = (self._stamp(self._heard_at) - given_back) / 1e6
+        if given_back and 0.0 <= round_trip <= MAX_ROUND_TRIP:
+            self.round_trip = round_trip
+
+    def _stamp(self, now: float) -> int:
+        """A moment of this connection, in microseconds; never 0, which means none."""
+        return 1 + round(1e6 * (now - self._begun))
 
     def _take_greeting(self, body: bytes) -> None:
         try:
