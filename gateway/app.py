@@ -44,7 +44,7 @@ from gateway.side.side import Side, sources
 from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
 from gateway.trace.desk import Desk, Seat
-from gateway.trace.plane import TracedPlane
+from gateway.trace.plane import TracedPlane, TracedTrunk
 from gateway.words import Saying, Told, saying
 from gateway.words.sentences import recognised
 from gateway.words.system import reason
@@ -97,6 +97,7 @@ class Surroundings:
     plane: TrunkPlane
     media: MediaLink | None = None  # the leg to another host; None: both sides use `plane`
     link: Callable[[], LinkView | None] = lambda: None  # how the link to that host stands
+    trunk: TracedTrunk | None = None  # the relay as that leg uses it
     store: Callable[[SideName], Store]
     audit: Callable[[SideName], Audit]
 
@@ -176,7 +177,8 @@ async def open_side(
                     return row.get("branch", "")
             return ""
 
-        book = Book(name, clock=around.loop.time, wall=around.wall)
+        trunk = around.trunk
+        book = trunk.book if trunk is not None else _book(name, around)
         plane = TracedPlane(around.plane, book, around.loop.time)
         gate = Gate(
             side=name,
@@ -272,8 +274,14 @@ async def open_side(
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        yield Open(side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane, around.link, media))
+        yield Open(
+            side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
+        )
     log.info("side.closed", extra={"side": name})
+
+
+def _book(name: SideName, around: Surroundings) -> Book:
+    return Book(name, clock=around.loop.time, wall=around.wall)
 
 
 def _revealed(secret: Secret | None) -> str | None:
@@ -305,8 +313,9 @@ async def open_host(
     """Run one side alone, joined with the other host's by `config.link`. `plug`: its place on that wire."""
     given = config.link
     own_host, other_host = (given.outer, given.inner) if name == "outer" else (given.inner, given.outer)
+    trunk = TracedTrunk(around.plane, _book(name, around), around.loop.time)
     leg = Network(
-        around.plane,
+        trunk,
         start=2 * around.random.getrandbits(30) + (name == "inner"),
         local=(own_host, given.media_port),
         peer=(other_host, given.media_port),
@@ -343,7 +352,7 @@ async def open_host(
             raise CannotLink("UDP", own_host, given.media_port, recognised(str(error))) from error
         held.push_async_callback(link.close)  # the ends of this side's sessions have been told by then
         here = await held.enter_async_context(
-            open_side(name, config, passwords, link, replace(around, media=leg, link=link.view))
+            open_side(name, config, passwords, link, replace(around, media=leg, link=link.view, trunk=trunk))
         )
         link.on_linked = here.linked
         try:

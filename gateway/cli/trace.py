@@ -21,12 +21,14 @@ from gateway.trace.ladder import COUNTS, Row, draw, rows, signs_for
 from gateway.trace.merging import Gathered
 from gateway.trace.pcapng import capture, verdicts
 from gateway.trace.story import Story, chosen, stories
-from gateway.words import Words
+from gateway.words import Saying, Words, saying
 from gateway.words.system import reason
 
 FOLLOW_SECONDS: Final = 1.0
 MOST_EARLIER: Final = 10
 LONGEST: Final = 128
+NAMES_OTHER_HOST: Final = {"trace.beyond", "trace.waiting_beyond", "trace.leg_silent_half"}
+"""Sentences that say themselves what to ask there."""
 
 
 def add(app: typer.Typer, frame: Frame) -> None:
@@ -104,7 +106,10 @@ class Page:
         if traced.cut:
             self._write(self._words.say("trace.cut"))
         self._write("")
-        self._write(self._words.render(diagnose(story)))
+        sentence = diagnose(story)
+        self._write(self._words.render(sentence))
+        if sentence.key not in NAMES_OTHER_HOST and (rest := other_half(story, traced)) is not None:
+            self._write(self._words.render(rest))
         return story
 
     def follow(self, traced: Traced) -> None:
@@ -136,6 +141,20 @@ class Page:
             sentence = diagnose(story)
             self._write(self._words.say("trace.earlier", time=moment, correlation=number, sentence=sentence))
         self._write(self._words.say("trace.earlier_hint"))
+
+
+def other_half(story: Story, traced: Traced) -> Saying | None:
+    """Where the rest of it is told, where one host of two was asked; None where there is no more.
+
+    The link carries crossings and nothing else, so no host asks the other one (decision 021).
+    """
+    if len(traced.newest) != 1 or story.correlation is None:
+        return None
+    (asked,) = traced.newest
+    side, other = saying("side.outer"), saying("side.inner")
+    if asked == "inner":
+        side, other = other, side
+    return saying("trace.other_half", side=side, other=other, correlation=story.correlation)
 
 
 def title(story: Story, what: str, words: Words) -> str:

@@ -5,7 +5,7 @@ name what was asked for, the newest crossings, and the media of these.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -30,7 +30,7 @@ from gateway.session.source import Sources
 from gateway.side.side import Side
 from gateway.trace.book import Book
 from gateway.trace.facts import AnyFact, Counted, Crossed, MediaFact, Message, PortOpened, SideName
-from gateway.trace.plane import TracedPlane
+from gateway.trace.plane import TracedPlane, TracedTrunk
 from gateway.trace.reading import MEDIA_PORT
 from media.link import MediaLink
 from sip.endpoint import Endpoint
@@ -57,6 +57,7 @@ class Seat:
     sources: Sources
     book: Book
     plane: TracedPlane
+    trunk: TracedTrunk | None  # as the leg to the other host uses the relay
     link: Callable[[], LinkView | None]  # to the other host
     leg: MediaLink  # between the media of both sides
 
@@ -71,6 +72,12 @@ class Seat:
     @property
     def above(self) -> AsLower:
         return self.side.as_lower
+
+    def running(self) -> Iterator[MediaFact]:
+        """What came and left until now, of all that this side has open."""
+        yield from self.plane.running()
+        if self.trunk is not None:
+            yield from self.trunk.running()
 
     def indices(self) -> tuple[Index, Index]:
         return self.side.below, self.side.shared
@@ -252,9 +259,10 @@ def _media(seat: Seat, crossed: Sequence[Crossed], messages: Sequence[Message]) 
         for fact in every
         if isinstance(fact, PortOpened) and (fact.viewer in viewers if fact.viewer else fact.port in ports)
     }
-    every += seat.plane.running() if streams else ()
+    if streams:
+        every += seat.running()
     theirs = [fact for fact in every if fact.stream in streams]
-    return [fact for fact in theirs if getattr(fact, "viewer", "") in {"", *viewers}]
+    return [fact for fact in theirs if fact.leg or getattr(fact, "viewer", "") in {"", *viewers}]
 
 
 def _names(seat: Seat, channel: ChannelId) -> set[str]:

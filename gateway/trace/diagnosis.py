@@ -7,7 +7,8 @@ below, its answer, its ACK, media, the answer above and its ACK.
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.trace.facts import Aimed, Awaited, Began, Crossed, Sent, Silent
+from gateway.trace import diagnosis_leg
+from gateway.trace.facts import Aimed, Awaited, Began, Crossed, Silent
 from gateway.trace.reading import Read
 from gateway.trace.story import OTHER, Story, totals
 from gateway.words import Saying, saying
@@ -44,6 +45,7 @@ def diagnose(story: Story) -> Saying:
         or (_of_question(story) if story.kind == "question" else None)
         or _below(story)
         or _media(story)
+        or diagnosis_leg.diagnose(story)
         or _above(story)
         or _end(story)
     )
@@ -161,11 +163,12 @@ def _answered_here(story: Story) -> Saying:
 
 def _media(story: Story) -> Saying | None:
     """RTP of the source."""
-    awaited = next((it for it in story.media if isinstance(it, Awaited)), None)
+    own = [fact for fact in story.media if not fact.leg]
+    awaited = next((it for it in own if isinstance(it, Awaited)), None)
     if awaited is None:
         return None
-    began = next((it for it in story.media if isinstance(it, Began)), None)
-    silent = next((it for it in reversed(story.media) if isinstance(it, Silent)), None)
+    began = next((it for it in own if isinstance(it, Began)), None)
+    silent = next((it for it in reversed(own) if isinstance(it, Silent)), None)
     count = totals(story.media)
     if began is not None:
         if silent is None:
@@ -213,14 +216,8 @@ def _above(story: Story) -> Saying | None:
 
 def _end(story: Story) -> Saying:
     """Nothing went wrong that we know of."""
-    count = totals(story.media)
-    sent = next((it for it in reversed(story.media) if isinstance(it, Sent)), None)
-    began = next((it.at for it in story.media if isinstance(it, Began)), None)
-    packets, lost = (0, 0) if count is None else (count.admitted, count.lost)
-    share = f"{100 * lost / (packets + lost):.1f}" if packets + lost else "0"
-    left = 0 if sent is None else sent.packets
-    unsent = 0 if sent is None else sent.unsent
-    flow = saying("trace.flow", packets=packets, lost=lost, percent=share, sent=left)
+    began = min((it.at for it in story.media if isinstance(it, Began)), default=None)
+    packets, left, unsent, flow = diagnosis_leg.flow(story)
     ended = next((it for it in story.crossings if it.kind == "StreamEnded"), None)
     if unsent:
         return saying("trace.unsent", unsent=unsent, flow=flow)

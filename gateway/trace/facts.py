@@ -45,7 +45,13 @@ class Crossed(Fact, frozen=True):
     details: dict[str, Any] = {}
 
 
-class PortOpened(Fact, frozen=True):
+class Media(Fact, frozen=True, kw_only=True):
+    """`leg`: of the stream on its way between two hosts, seen by `side`."""
+
+    leg: bool = False
+
+
+class PortOpened(Media, frozen=True):
     """Our socket for what `stream` brings, or for what leaves to `viewer`."""
 
     stream: str
@@ -54,7 +60,7 @@ class PortOpened(Fact, frozen=True):
     viewer: str = ""
 
 
-class Awaited(Fact, frozen=True):
+class Awaited(Media, frozen=True):
     """What the relay admits from now on. `ssrc` None: what the first packet says."""
 
     stream: str
@@ -63,7 +69,7 @@ class Awaited(Fact, frozen=True):
     payload_type: int
 
 
-class Aimed(Fact, frozen=True):
+class Aimed(Media, frozen=True):
     """Where a viewer's packets go from now on."""
 
     stream: str
@@ -74,7 +80,7 @@ class Aimed(Fact, frozen=True):
     payload_type: int
 
 
-class Began(Fact, frozen=True):
+class Began(Media, frozen=True):
     """The first packet was admitted."""
 
     stream: str
@@ -83,14 +89,14 @@ class Began(Fact, frozen=True):
     port: int
 
 
-class Silent(Fact, frozen=True):
+class Silent(Media, frozen=True):
     """Media did not come, or came no more."""
 
     stream: str
     kind: Literal["no-media", "media-lost"]
 
 
-class Broken(Fact, frozen=True):
+class Broken(Media, frozen=True):
     """A socket is of no use any more."""
 
     stream: str
@@ -98,7 +104,7 @@ class Broken(Fact, frozen=True):
     viewer: str = ""
 
 
-class Counted(Fact, frozen=True):
+class Counted(Media, frozen=True):
     """What came of a stream until it was closed, or until now."""
 
     stream: str
@@ -113,7 +119,7 @@ class Counted(Fact, frozen=True):
     foreign_ssrc: int | None = None
 
 
-class Sent(Fact, frozen=True):
+class Sent(Media, frozen=True):
     """What left to a viewer until it was dropped, or until now."""
 
     stream: str

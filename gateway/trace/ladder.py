@@ -26,7 +26,7 @@ from gateway.trace.facts import (
     Silent,
 )
 from gateway.trace.reading import Read
-from gateway.trace.story import Story
+from gateway.trace.story import Story, lost_on_leg
 from gateway.words import Saying, Words, printable
 
 NARROW: Final = 76
@@ -143,14 +143,42 @@ def _last_of_each(media: Iterable[MediaFact]) -> list[MediaFact]:
     kept: dict[object, MediaFact] = {}
     for fact in media:
         counts = isinstance(fact, Counted | Sent)
-        key: object = (type(fact), fact.stream, getattr(fact, "viewer", "")) if counts else fact.number
+        viewer = getattr(fact, "viewer", "")
+        key: object = (type(fact), fact.leg, fact.stream, viewer) if counts else (fact.side, fact.number)
         before = kept.get(key)
         if not (isinstance(before, Counted | Sent) and before.over):
             kept[key] = fact
     return list(kept.values())
 
 
+def _of_leg(fact: MediaFact, story: Story, words: Words) -> Iterator[Row]:
+    """Between the hosts: in the column of the lock, away from who sends and towards who takes."""
+    say = words.say
+    onward = _way(fact.side, outwards=not isinstance(fact, Sent))
+    match fact:
+        case Began():
+            yield Row(fact.at, None, onward, say("trace.leg_first"), 6)
+        case Silent():
+            text = say("trace.no_media") if fact.kind == "no-media" else say("trace.media_lost")
+            yield Row(fact.at, None, onward, text, 6, refused=True)
+        case Counted():
+            if fact.refused:
+                kinds = ", ".join(f"{kind} {count}" for kind, count in fact.refused.items())
+                yield Row(fact.at, None, onward, say("trace.rtp_refused", kinds=kinds), 7, refused=True)
+            if fact.last is not None:
+                text = say("trace.leg_last", packets=fact.admitted, lost=lost_on_leg(story.media) or 0)
+                yield Row(fact.last, None, onward, text, 8)
+        case Sent():
+            if fact.packets:
+                yield Row(
+                    _last_moment(story, fact), None, onward, say("trace.leg_left", packets=fact.packets), 7
+                )
+
+
 def _of_media(fact: MediaFact, story: Story, words: Words) -> Iterator[Row]:
+    if fact.leg:
+        yield from _of_leg(fact, story, words)
+        return
     say = words.say
     into = _way(fact.side, outwards=False)
     match fact:
@@ -178,13 +206,13 @@ def _of_media(fact: MediaFact, story: Story, words: Words) -> Iterator[Row]:
         case Sent():
             if fact.packets or fact.unsent:
                 text = say("trace.rtp_left", packets=fact.packets, unsent=fact.unsent)
-                side = _leg(story, fact)
+                side = _viewer_side(story, fact)
                 yield Row(_last_moment(story, fact), side, _way(side, outwards=True), text, 8)
         case _:
             assert_never(fact)
 
 
-def _leg(story: Story, sent: Sent) -> SideName:
+def _viewer_side(story: Story, sent: Sent) -> SideName:
     """The side of a viewer, whoever counted for it."""
     ports = (fact for fact in story.media if isinstance(fact, PortOpened) and fact.viewer == sent.viewer)
     return next((fact.side for fact in ports), sent.side)

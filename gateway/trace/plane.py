@@ -1,11 +1,15 @@
-"""The relay as one side uses it, with every command and event noted in that side's book."""
+"""The relay as one side uses it, with every command and event noted in that side's book.
+
+`TracedTrunk` is the same relay as the leg between two hosts uses it.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
 from gateway.trace.book import Book
 from gateway.trace.facts import Aimed, Awaited, Began, Broken, Counted, MediaFact, PortOpened, Sent, Silent
 from media import stats
+from media.link import VIEWER
 from media.relay import (
     AddViewer,
     AimViewer,
@@ -15,10 +19,14 @@ from media.relay import (
     Event,
     Expect,
     Failed,
+    Join,
     OnEvent,
     Open,
+    OpenFromTrunk,
     Started,
     Starved,
+    TrunkPlane,
+    ViewOverTrunk,
 )
 
 STALE_SECONDS: Final = 0.1
@@ -26,7 +34,9 @@ STALE_SECONDS: Final = 0.1
 
 
 class TracedPlane:
-    """A `DataPlane` over another one."""
+    """A `DataPlane` over another one. `LEG`: are its streams those of the leg to another host?"""
+
+    LEG: ClassVar[bool] = False
 
     def __init__(self, plane: DataPlane, book: Book, clock: Callable[[], float]) -> None:
         self._plane = plane
@@ -63,6 +73,7 @@ class TracedPlane:
                         sources=command.source,
                         ssrc=command.ssrc,
                         payload_type=command.payload_type,
+                        leg=self.LEG,
                     )
                 )
             case AimViewer():
@@ -105,11 +116,13 @@ class TracedPlane:
     def _heard(self, event: Event) -> None:
         match event:
             case Started(stream=stream, ssrc=ssrc, source=(host, port), at=at):
-                self._note(Began(at=self._book.at(at), stream=stream, ssrc=ssrc, host=host, port=port))
+                self._note(
+                    Began(at=self._book.at(at), stream=stream, ssrc=ssrc, host=host, port=port, leg=self.LEG)
+                )
             case Starved(stream=stream, kind=kind):
-                self._note(Silent(stream=stream, kind=kind))
+                self._note(Silent(stream=stream, kind=kind, leg=self.LEG))
             case Failed(stream=stream, reason=reason, viewer=viewer):
-                self._note(Broken(stream=stream, reason=reason, viewer=viewer or ""))
+                self._note(Broken(stream=stream, reason=reason, viewer=viewer or "", leg=self.LEG))
 
     def _close(self, stream: str) -> None:
         """The stream takes its viewers along, those of the other side too."""
@@ -139,6 +152,7 @@ class TracedPlane:
         return Counted(
             stream=stream,
             over=over,
+            leg=self.LEG,
             received=found.received,
             admitted=found.admitted,
             bytes=found.bytes,
@@ -153,12 +167,41 @@ class TracedPlane:
         self._book.media(fact)
 
 
+class TracedTrunk(TracedPlane):
+    """A `TrunkPlane` over another one, for the leg alone: what it opens and shows is between the hosts."""
+
+    LEG = True
+
+    def __init__(self, plane: TrunkPlane, book: Book, clock: Callable[[], float]) -> None:
+        super().__init__(plane, book, clock)
+        self.book: Final = book
+        self._trunk = plane
+
+    async def join(self, command: Join) -> int:
+        return await self._trunk.join(command)
+
+    async def open_from_trunk(self, command: OpenFromTrunk) -> None:
+        await self._trunk.open_from_trunk(command)
+        self._streams.add(command.stream)
+
+    def view_over_trunk(self, command: ViewOverTrunk) -> None:
+        self._viewers.add((command.stream, command.viewer))
+        self._trunk.view_over_trunk(command)
+
+    def offer(self) -> bytes:
+        return self._trunk.offer()
+
+    def accept(self, offer: bytes) -> None:
+        self._trunk.accept(offer)
+
+
 def _sent(stream: str, viewer: str, counters: stats.Counters, *, over: bool) -> Sent:
     found = counters.streams.get(stream, stats.StreamCounters()).viewers.get(viewer, stats.ViewerCounters())
     return Sent(
         stream=stream,
         viewer=viewer,
         over=over,
+        leg=viewer == VIEWER,
         packets=found.sent,
         bytes=found.bytes,
         unsent=found.unsent,

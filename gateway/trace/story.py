@@ -131,7 +131,7 @@ class _Joiner:
         story.media = [
             fact
             for fact in self._media
-            if fact.stream == stream and getattr(fact, "viewer", "") in {"", viewer}
+            if fact.stream == stream and (fact.leg or getattr(fact, "viewer", "") in {"", viewer})
         ]
         return story
 
@@ -281,6 +281,18 @@ def chosen(told: Sequence[Story], traced: Traced, what: str) -> Story | None:
 
 
 def totals(media: Iterable[MediaFact]) -> Counted | None:
-    """The newest count of what came."""
+    """The newest count of what came from the source; of the other host's half, what came of it to us."""
     counts = [fact for fact in media if isinstance(fact, Counted)]
-    return max(counts, key=lambda fact: (fact.over, fact.at), default=None)
+    return max(counts, key=lambda fact: (not fact.leg, fact.over, fact.at), default=None)
+
+
+def lost_on_leg(media: Iterable[MediaFact]) -> int | None:
+    """How many packets were lost between the hosts, None where nothing is known of the leg.
+
+    A gap that was there before the leg stays one behind it: what the source's own host has missed counts
+    as lost there, if that host was asked.
+    """
+    counts = [fact for fact in media if isinstance(fact, Counted)]
+    before = max((fact.lost for fact in counts if not fact.leg), default=0)
+    behind = [fact.lost for fact in counts if fact.leg]
+    return max(0, max(behind) - before) if behind else None
