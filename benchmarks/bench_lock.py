@@ -25,7 +25,7 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
-from gateway.chamber.policy import CompiledRules
+from gateway.chamber.policy import NOWHERE, CompiledRules
 from gateway.chamber.rules import Rule
 
 LOWER: Final = PlatformId("44010600002000000001")
@@ -95,7 +95,7 @@ CASES: Final = (
 
 def door(side: Side, audit: Audit, end: LinkEnd, loop: asyncio.AbstractEventLoop) -> Gate:
     rules = CompiledRules(RULES)
-    return Gate(side=side, rules=rules, audit=audit, link=end, branch=lambda _: "", clock=loop.time)
+    return Gate(side=side, rules=rules, audit=audit, link=end, places=lambda _: NOWHERE, clock=loop.time)
 
 
 async def measure(case: Case, folder: Path) -> list[Result]:

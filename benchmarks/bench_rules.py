@@ -23,7 +23,7 @@ from cascade.model.index import Index, Rows
 from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
-from gateway.chamber.policy import CompiledRules, judge
+from gateway.chamber.policy import NOWHERE, CompiledRules, Place, judge
 from gateway.config import Config, load
 from gateway.keeper import Keeper, Kept
 
@@ -62,14 +62,19 @@ host = "127.0.2.2"
 
 
 def document(first: int) -> str:
-    """A rule for each of many branches, cameras and prefixes; `first` decides which are refused."""
-    kinds = ("branch:44010600002160{:06d}", "id:4401060000132{:07d}", "prefix:44010600009{:06d}")
+    """A rule for each of many branches, cameras, prefixes and owners; `first` decides which are refused."""
+    kinds = (
+        "branch:44010600002160{:06d}",
+        "id:4401060000132{:07d}",
+        "prefix:44010600009{:06d}",
+        "owner:中队{:06d}",
+    )
     rules = [
         _rule(
             f"r{number}",
             "inward" if number % 2 else "outward",
             "catalog.rows" if number % 2 else "media.live",
-            kinds[number % 3].format(number),
+            kinds[number % 4].format(number),
             "deny" if (number + first) % 10 == 0 else "allow",
         )
         for number in range(RULES - 2)
@@ -92,7 +97,13 @@ def filled() -> Index:
         own = range(place * EACH, (place + 1) * EACH)
         rows = [{"id": _branch(number)} for number in own[: BRANCHES // len(LOWERS)]]
         rows += [
-            {"id": _camera(number), "name": f"路口{number:07d}", "status": "ON", "parent_id": _branch(number)}
+            {
+                "id": _camera(number),
+                "name": f"路口{number:07d}",
+                "status": "ON",
+                "parent_id": _branch(number),
+                "owner": _owner(number),
+            }
             for number in own[len(rows) :]
         ]
         index.apply(lower, Rows.build(rows), complete=False)
@@ -101,6 +112,10 @@ def filled() -> Index:
 
 def _branch(number: int) -> str:
     return f"44010600002160{number % BRANCHES:06d}"
+
+
+def _owner(number: int) -> str:
+    return f"中队{number % BRANCHES:06d}"
 
 
 def _camera(number: int) -> str:
@@ -134,12 +149,11 @@ class Stage:
         self.herald = Herald(self.outer, loop, origin=OURS, correlation=count(1).__next__)
 
     def _gate(self, side: Side, rules: CompiledRules, end: LinkEnd, index: Index) -> Gate:
-        def branch(channel: ChannelId) -> str:
-            row = index.find(channel.peer, channel.name)
-            return "" if row is None else row.get("branch", "")
+        def places(channel: ChannelId) -> Place:
+            return index.place(channel.peer, channel.name) or NOWHERE
 
         clock = asyncio.get_running_loop().time
-        return Gate(side=side, rules=rules, audit=Nowhere(), link=end, branch=branch, clock=clock)
+        return Gate(side=side, rules=rules, audit=Nowhere(), link=end, places=places, clock=clock)
 
     def _taken(self, crossing: Crossing) -> None:
         match crossing:
@@ -236,15 +250,15 @@ async def _tick(stills: list[float]) -> None:
 
 
 def _decision(rules: CompiledRules, door: Gate) -> float:
-    """CPU seconds of judging one StreamOpen, the look for its branch among all channels included."""
+    """CPU seconds of judging one StreamOpen, the look for its place among all channels included."""
     crossings = [
         StreamOpen(correlation=number, origin=UPPER, channel=_channel(number * 7))
         for number in range(DECISIONS)
     ]
-    branch = door._branch
+    places = door._places
     used = time.process_time()
     for crossing in crossings:
-        judge(rules.at(1e9), crossing, "outward", branch)
+        judge(rules.at(1e9), crossing, "outward", places)
     return (time.process_time() - used) / DECISIONS
 
 

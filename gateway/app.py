@@ -35,6 +35,7 @@ from gateway.chamber.link.hosts import HostsEnd
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.link.plug import Plug, TcpPlug
 from gateway.chamber.link.standing import LinkView
+from gateway.chamber.policy import NOWHERE, Place
 from gateway.config import Config, Secrets, SideConfig, load_secrets
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.place import NAME
@@ -170,12 +171,9 @@ async def open_side(
         below = Index()  # what our lowers have
         shared = Index(told=True)  # what the other side lets us show, and where it says that stands
 
-        def branch(channel: ChannelId) -> str:
-            for index in (below, shared):
-                row = index.find(channel.peer, channel.name)
-                if row is not None:
-                    return row.get("branch", "")
-            return ""
+        def places(channel: ChannelId) -> Place:
+            key = channel.peer, channel.name
+            return below.place(*key) or shared.place(*key) or NOWHERE
 
         trunk = around.trunk
         book = trunk.book if trunk is not None else _book(name, around)
@@ -185,7 +183,7 @@ async def open_side(
             rules=config.rules(),
             audit=Recording(audit, book),
             link=link,
-            branch=branch,
+            places=places,
             clock=around.loop.time,
             later=around.loop.call_later,
             wall=around.wall,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ACTIONS: Final = frozenset({CATALOG_ROWS, "media.live", *(command.action for command in payloads())})
 """What rules can be about."""
 
+MAX_OWNER: Final = 256
+"""Characters of an Owner that a selector can name."""
+
 Finding = tuple[str, Saying]
 """Key, and what is wrong with it."""
 
@@ -271,6 +274,8 @@ def _check_selector(key: str, selector: str) -> Iterator[Finding]:
             well = 1 <= len(value) <= 64 and value.isascii() and value.isdigit()
         case "class":
             well = len(value) == 3 and value.isascii() and value.isdigit()
+        case "owner":
+            well = 1 <= len(value) <= MAX_OWNER and value.isprintable() and value == value.strip()
         case "id" | "branch":
             try:
                 well = PeerName(value) == value

@@ -64,7 +64,7 @@ class Rows:
     def select(self, selector: Selector) -> tuple[Rows, dict[str, int]]:
         """The admitted rows in their order, and how many rows each rule refused.
 
-        Judges by the fields "id" and "branch"; admitted and refused are together all rows.
+        Judges by the fields "id", "branch" and "owner"; admitted and refused are together all rows.
         """
 
 @final
@@ -91,14 +91,15 @@ class Selector:
         """Rules as (rule id, whether it allows, selectors of which any may fit).
 
         Selectors: "*"; "id:<id>"; "prefix:<digits>" of the id; "class:<three digits>", those that say in an
-        id of 20 digits what it is of; "branch:<id>", that id or whatever has it among its ancestors.
+        id of 20 digits what it is of; "branch:<id>", that id or whatever has it among its ancestors;
+        "owner:<text>", the whole field.
 
         Raises:
             ValueError: a selector is none of these.
         """
 
-    def judge(self, id: str, branch: str) -> tuple[bool, str]:
-        """Whether a row with this id and branch passes, and the id of the rule that says so."""
+    def judge(self, id: str, branch: str, owner: str = "") -> tuple[bool, str]:
+        """Whether a row with this id, branch and owner passes, and the id of the rule that says so."""
 
 @final
 class Delta:
@@ -133,9 +134,9 @@ class Delta:
         """The removed rows as they were."""
 
     def former(self) -> Rows:
-        """Id and former branch of each changed row whose branch is another now.
+        """Id, former branch and former owner of each changed row that has another of these now.
 
-        A rule that knew it by its branch may decide otherwise from now on.
+        A rule that knew it by them may decide otherwise from now on.
         """
 
 @final
@@ -178,6 +179,9 @@ class Index:
 
     def find(self, peer: str, id: str) -> dict[str, str] | None:
         """The fields of one row that are not empty, None when there is no such row."""
+
+    def place(self, peer: str, id: str) -> tuple[str, str] | None:
+        """Branch and owner of one row, None when there is no such row."""
 
     def rows(self, peer: str) -> Rows:
         """All rows of a peer, with the status that the peer gave."""

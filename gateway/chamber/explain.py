@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gateway.chamber.policy import DEFAULT, Question
+from gateway.chamber.policy import DEFAULT, NOWHERE, Place, Question
 from gateway.chamber.rules import ANY, Rule, class_of, matches
 
 Miss = Literal["direction", "peer", "action", "channels", "when"]
@@ -41,23 +41,23 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(
-    rules: Iterable[Rule], question: Question, name: str = "", branch: str = "", *, wall: float
+    rules: Iterable[Rule], question: Question, name: str = "", place: Place = NOWHERE, *, wall: float
 ) -> Explanation:
     """Which rule decides about `name`, "" where nothing is named, and why each one above it does not.
 
-    `branch` holds the ancestors of what is named, nearest first, joined by "/"; `wall` is the time at which
-    it is asked, in seconds since 1970. What a quota would say is not asked: it depends on what is under way.
+    `place` is where what is named stands and whose it is; `wall` the time at which it is asked, in seconds
+    since 1970. What a quota would say is not asked: it depends on what is under way.
     """
     above: list[Step] = []
     for number, rule in enumerate(rules, start=1):
-        miss = missed(rule, question, name, branch, wall)
+        miss = missed(rule, question, name, place, wall)
         if miss is None:
             return Explanation(rule, number, tuple(above))
         above.append(Step(number, rule, miss))
     return Explanation(None, 0, tuple(above))
 
 
-def missed(rule: Rule, question: Question, name: str, branch: str, wall: float) -> Miss | None:
+def missed(rule: Rule, question: Question, name: str, place: Place, wall: float) -> Miss | None:
     """The first part of `rule` that does not fit, None where all of it does."""
     if rule.direction != question.direction:
         return "direction"
@@ -65,17 +65,17 @@ def missed(rule: Rule, question: Question, name: str, branch: str, wall: float) 
         return "peer"
     if not matches(rule.action, question.action):
         return "action"
-    if not fits(rule.channels, name, branch):
+    if not fits(rule.channels, name, place):
         return "channels"
     return None if rule.when.holds(wall // 60 * 60) else "when"
 
 
-def fits(selectors: Sequence[str], name: str, branch: str) -> bool:
-    """Does any of these select what is called `name` and stands below `branch`?"""
-    return any(_fits(selector, name, branch) for selector in selectors)
+def fits(selectors: Sequence[str], name: str, place: Place) -> bool:
+    """Does any of these select what is called `name` and has this place?"""
+    return any(_fits(selector, name, *place) for selector in selectors)
 
 
-def _fits(selector: str, name: str, branch: str) -> bool:
+def _fits(selector: str, name: str, branch: str, owner: str) -> bool:
     if selector == ANY:
         return True
     kind, _, value = selector.partition(":")
@@ -88,5 +88,7 @@ def _fits(selector: str, name: str, branch: str) -> bool:
             return class_of(name) == value
         case "branch":
             return value in {name, *branch.split("/")}
+        case "owner":
+            return owner == value
         case _:
             raise AssertionError(selector)  # the configuration is checked for that

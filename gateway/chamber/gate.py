@@ -32,7 +32,7 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
 from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
-from gateway.chamber.policy import Branch, CompiledRules, Question, judge, judge_head, veiled
+from gateway.chamber.policy import CompiledRules, Places, Question, judge, judge_head, veiled
 from gateway.chamber.under_way import Questions, Stream, UnderWay
 from gateway.words import saying
 from gateway.words.sentences import recognised
@@ -88,7 +88,7 @@ class Gate:
         rules: CompiledRules,
         audit: Recorder,
         link: LinkEnd,
-        branch: Branch,
+        places: Places,
         clock: Callable[[], float],
         observers: Sequence[Observer] = (),
         later: Callable[[float, Callable[[], None]], object] | None = None,
@@ -101,7 +101,7 @@ class Gate:
         self._rules = rules
         self._audit = audit
         self._link = link
-        self._branch = branch
+        self._places = places
         self._observers = list(observers)
         self._wall = wall
         self._questions: Final = Questions(clock)
@@ -154,7 +154,7 @@ class Gate:
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
         """Judge a request by its head; a refusal is recorded and counted like that of a crossing."""
         rules = self._rules.at(self._wall())
-        refusal = judge_head(rules, action, target, origin, self._sends, self._branch, self._under_way)
+        refusal = judge_head(rules, action, target, origin, self._sends, self._places, self._under_way)
         if refusal is None and not self._recording:
             self._try_to_record()  # a yes leaves no record by which it would show
         if refusal is None and self.shut:
@@ -288,7 +288,7 @@ class Gate:
         ended = 0
         for stream in self._under_way.streams:
             question = Question(stream.asked.direction, stream.action, stream.asked.asker)
-            allowed, rule = rules.judge(question, stream.channel.name, self._branch(stream.channel))
+            allowed, rule = rules.judge(question, stream.channel.name, self._places(stream.channel))
             if not allowed:
                 ended += 1
                 self._revoke(stream, rule)
@@ -381,9 +381,9 @@ class Gate:
     def _judged(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
         asked = self._questions.asked(crossing, direction)
         rules = self._rules.at(self._wall())
-        verdict = judge(rules, crossing, direction, self._branch, asked, self._under_way)
+        verdict = judge(rules, crossing, direction, self._places, asked, self._under_way)
         if door == "send" and isinstance(verdict.passes, CatalogBatch):
-            told = veiled(rules, verdict.passes, direction, self._branch)
+            told = veiled(rules, verdict.passes, direction, self._places)
             verdict = replace(verdict, passes=told)
         if door == "send" and verdict.passes is not None and not self._recording_beyond:
             return _SHUT_BEYOND if _asks_something(crossing) else verdict

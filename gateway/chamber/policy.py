@@ -47,8 +47,11 @@ RESERVED: Final = frozenset(
 MAX_SELECTORS: Final = 4096
 CATALOG_ROWS: Final = "catalog.rows"
 
-Branch = Callable[[ChannelId], str]
-"""The ancestors of a channel as the side's index knows them, nearest first, joined by "/"."""
+Place = tuple[str, str]
+"""Branch and owner of a channel: its ancestors, nearest first, joined by "/"; GB/T 28181 Catalog `Owner`."""
+NOWHERE: Final[Place] = ("", "")
+Places = Callable[[ChannelId], Place]
+"""Where a channel stands and whose it is, as the side's index knows it; `NOWHERE` where it does not."""
 
 
 class Question(NamedTuple):
@@ -122,9 +125,9 @@ class CompiledRules:
                 self._selectors.popitem(last=False)
         return found
 
-    def judge(self, question: Question, name: str, branch: str) -> tuple[bool, str]:
+    def judge(self, question: Question, name: str, place: Place = NOWHERE) -> tuple[bool, str]:
         """Whether this name may, and the rule that says so."""
-        return self.selector(*question).judge(name, branch)
+        return self.selector(*question).judge(name, *place)
 
     def reason(self, rule: str) -> str:
         found = self._by_id.get(rule)
@@ -150,7 +153,7 @@ def judge(
     rules: CompiledRules,
     crossing: Crossing,
     direction: Direction,
-    branch: Branch,
+    places: Places,
     asked: Asked | None = None,
     used: Used | None = None,
 ) -> Verdict:
@@ -178,23 +181,23 @@ def judge(
             return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
         case Ask(payload=payload) | Notice(payload=payload):
             question = Question(direction, payload.action, crossing.origin)
-            verdict = _judge_each(rules, crossing, question, tuple(subjects(payload)), branch)
+            verdict = _judge_each(rules, crossing, question, tuple(subjects(payload)), places)
             if isinstance(crossing, Notice) and not isinstance(payload, Control):
                 return verdict
             return _within(rules, verdict, used, _spent_command)
         case Answer(payload=payload):
-            return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), branch)
+            return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), places)
         case StreamOffered(channel=channel, action=action):
-            return _judge_answer(rules, crossing, asked, action, (channel,), branch)
+            return _judge_answer(rules, crossing, asked, action, (channel,), places)
         case StreamOpen(channel=channel, action=action) if crossing.invitation:
-            verdict = _judge_answer(rules, crossing, asked, action, (channel,), branch)
+            verdict = _judge_answer(rules, crossing, asked, action, (channel,), places)
             return _within(rules, verdict, used, _spent_stream)
         case (
             StreamOpen(channel=channel, action=action)
             | StreamControl(channel=channel, action=action)
         ):  # fmt: skip
             question = Question(direction, action, crossing.origin)
-            verdict = _judge_each(rules, crossing, question, (channel,), branch)
+            verdict = _judge_each(rules, crossing, question, (channel,), places)
             return _within(rules, verdict, used, _spent_stream)
         case NoAnswer() | StreamEnded():
             return Verdict(crossing, ALWAYS)  # an end is never held back
@@ -202,7 +205,7 @@ def judge(
             assert_never(crossing)
 
 
-def veiled(rules: CompiledRules, batch: CatalogBatch, direction: Direction, branch: Branch) -> CatalogBatch:
+def veiled(rules: CompiledRules, batch: CatalogBatch, direction: Direction, places: Places) -> CatalogBatch:
     """What of these admitted rows the sending door lets out: none names what may not cross itself.
 
     The peer itself is named: every crossing of its says who it is.
@@ -211,16 +214,16 @@ def veiled(rules: CompiledRules, batch: CatalogBatch, direction: Direction, bran
     veils = {
         name: rules.veils.of(name)
         for name in batch.rows.named_above()
-        if name != batch.origin and not may.judge(name, _branch_of(name, batch.origin, branch))[0]
+        if name != batch.origin and not may.judge(name, *_place_of(name, batch.origin, places))[0]
     }
     return replace(batch, rows=batch.rows.veil(veils)) if veils else batch
 
 
-def _branch_of(name: str, peer: PlatformId, branch: Branch) -> str:
+def _place_of(name: str, peer: PlatformId, places: Places) -> Place:
     try:
-        return branch(ChannelId(peer, PeerName(name)))
+        return places(ChannelId(peer, PeerName(name)))
     except ValueError:  # what a peer wrote may be no name at all, and then has no row
-        return ""
+        return NOWHERE
 
 
 def judge_head(
@@ -229,7 +232,7 @@ def judge_head(
     target: ChannelId,
     origin: PlatformId,
     direction: Direction,
-    branch: Branch,
+    places: Places,
     used: Used | None = None,
 ) -> Verdict | None:
     """The refusal of a request of which only the head was read; None if the whole may be sent on.
@@ -237,7 +240,7 @@ def judge_head(
     The rules look at nothing else of a command about one channel, so both judgements agree.
     """
     question = Question(direction, action, origin)
-    allowed, rule = rules.judge(question, *_judged(target, branch))
+    allowed, rule = rules.judge(question, *_judged(target, places))
     if not allowed:
         return _refused(rules, question, rule, str(target))
     return _spent_command(rules.quotas.get(rule), rule, used)
@@ -271,11 +274,11 @@ def _judge_answer(
     asked: Asked | None,
     action: str,
     names: Sequence[ChannelId | PlatformId],
-    branch: Branch,
+    places: Places,
 ) -> Verdict:
     if asked is None:
         return Verdict(None, UNASKED, saying("refusal.unasked", action=action, peer=crossing.origin))
-    return _judge_each(rules, crossing, Question(asked.direction, action, asked.asker), names, branch)
+    return _judge_each(rules, crossing, Question(asked.direction, action, asked.asker), names, places)
 
 
 def _judge_each(
@@ -283,11 +286,11 @@ def _judge_each(
     crossing: Crossing,
     question: Question,
     names: Sequence[ChannelId | PlatformId],
-    branch: Branch,
+    places: Places,
 ) -> Verdict:
     """The first name that may not pass refuses the whole; what names nothing needs a rule for `*`."""
     if not names:
-        allowed, rule = rules.judge(question, "", "")
+        allowed, rule = rules.judge(question, "")
         return (
             Verdict(crossing, rule)
             if allowed
@@ -298,18 +301,18 @@ def _judge_each(
         asked = question
         if isinstance(name, PlatformId) and isinstance(crossing, Notice):
             asked = Question(question.direction, question.action, name)
-        allowed, rule = rules.judge(asked, *_judged(name, branch))
+        allowed, rule = rules.judge(asked, *_judged(name, places))
         if not allowed:
             return _refused(rules, asked, rule, str(name))
     return Verdict(crossing, rule)
 
 
-def _judged(name: ChannelId | PlatformId, branch: Branch) -> tuple[str, str]:
+def _judged(name: ChannelId | PlatformId, places: Places) -> tuple[str, Place]:
     match name:
         case ChannelId():
-            return name.name, branch(name)
+            return name.name, places(name)
         case PlatformId():
-            return name, ""
+            return name, NOWHERE
         case _:
             assert_never(name)
 
@@ -327,6 +330,7 @@ def _refused(rules: CompiledRules, question: Question, rule: str, what: str | Sa
 
 
 def _places(rows: Rows) -> Rows:
-    """Which rows, and where they stood: all that is said of what is gone."""
+    """Which rows, where they stood and whose they were: all that is said of what is gone."""
     found = [rows.get(number) for number in range(len(rows))]
-    return Rows.build([{"id": row["id"], "branch": row.get("branch", "")} for row in found])
+    known = ("id", "branch", "owner")
+    return Rows.build([{field: row[field] for field in known if field in row} for row in found])

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeGuard, get_args
 
 from cascade.crossing import Direction
 from cascade.model.ids import ChannelId, PeerName, PlatformId
-from gateway.chamber.policy import ALWAYS, Branch, CompiledRules, Question
+from gateway.chamber.policy import ALWAYS, NOWHERE, CompiledRules, Place, Places, Question
 
 DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 
@@ -50,7 +50,7 @@ class Replay:
 
 
 def replay(
-    records: Iterable[Mapping[str, Any] | None], rules: CompiledRules, branch: Branch, peers: Collection[str]
+    records: Iterable[Mapping[str, Any] | None], rules: CompiledRules, places: Places, peers: Collection[str]
 ) -> Replay:
     """Judge the records of one audit file; None stands for a line that could not be read.
 
@@ -62,12 +62,12 @@ def replay(
         if record is None:
             found.untold["unreadable"] += 1
         elif record.get("door") == "send":
-            _judge(record, found, rules, _named(branch, peers))
+            _judge(record, found, rules, _named(places, peers))
     return found
 
 
-Named = Callable[[str], tuple[str, str, bool]]
-"""Name, branch, and whether it is a peer, of what a record names."""
+Named = Callable[[str], tuple[str, Place, bool]]
+"""Name, place, and whether it is a peer, of what a record names."""
 
 
 def _judge(record: Mapping[str, Any], found: Replay, rules: CompiledRules, named: Named) -> None:
@@ -115,23 +115,23 @@ def _decide(
 ) -> tuple[bool, str, str]:
     """As `policy.judge` decides about what is no list: the first name that may not pass refuses it all."""
     if not subjects:
-        return (*rules.judge(question, "", ""), "")
+        return (*rules.judge(question, ""), "")
     rule = ""
     for text in subjects:
-        name, branch, is_peer = named(text)
+        name, place, is_peer = named(text)
         asked = question._replace(peer=name) if is_peer and kind == "Notice" else question
-        allowed, rule = rules.judge(asked, name, branch)
+        allowed, rule = rules.judge(asked, name, place)
         if not allowed:
             return False, rule, text
     return True, rule, subjects[0]
 
 
-def _named(branch: Branch, peers: Collection[str]) -> Named:
+def _named(places: Places, peers: Collection[str]) -> Named:
     longest_first = sorted(peers, key=len, reverse=True)
 
-    def named(text: str) -> tuple[str, str, bool]:
+    def named(text: str) -> tuple[str, Place, bool]:
         key = channel_of(text, longest_first)
-        return (text, "", True) if key is None else (key.name, branch(key), False)
+        return (text, NOWHERE, True) if key is None else (key.name, places(key), False)
 
     return named
 

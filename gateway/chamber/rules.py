@@ -89,7 +89,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """May what fits this rule pass?"""
     channels: Annotated[tuple[str, ...], Meta(min_length=1)]
     """Names it is about: `*`, `id:` one name, `prefix:` digits, `class:` the three digits of an id that say
-    what it is of (132 is a camera), `branch:` a name and all below it."""
+    what it is of (132 is a camera), `branch:` a name and all below it, `owner:` the whole text that its
+    catalog has as Owner (GB/T 28181 annex A)."""
     peer: str = ANY
     """The peer that asks or reports, by its id; `*` is every peer."""
     reason: str = ""

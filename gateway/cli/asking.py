@@ -10,6 +10,7 @@ import typer
 from cascade.crossing import Direction
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index, Rows
+from gateway.chamber.policy import NOWHERE, Place
 from gateway.chamber.replay import channel_of
 from gateway.chamber.tickets import Ticket
 from gateway.config import Config
@@ -85,9 +86,8 @@ class Catalogs:
             if idle and selector in idle
         ]
 
-    def branch(self, channel: ChannelId) -> str:
-        row = self.of(channel.peer).find(channel.peer, channel.name)
-        return "" if row is None else row.get("branch", "")
+    def place(self, channel: ChannelId) -> Place:
+        return self.of(channel.peer).place(channel.peer, channel.name) or NOWHERE
 
     def _unreadable(self, side: str, error: sqlite3.Error) -> typer.Exit:
         folder = str(self._state / side)

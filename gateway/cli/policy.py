@@ -17,7 +17,7 @@ from cascade.model.ids import ChannelId, PlatformId
 from certs.identities import SideName
 from gateway.chamber import chain
 from gateway.chamber.explain import Explanation, Step, explain
-from gateway.chamber.policy import CompiledRules, Question
+from gateway.chamber.policy import NOWHERE, CompiledRules, Place, Question
 from gateway.chamber.replay import Change, Replay, Untold, channel_of, replay
 from gateway.cli import ticket
 from gateway.cli.asking import SIDES, Catalogs, asked_well, give_up, key_of, peers_of, tickets_of
@@ -26,7 +26,7 @@ from gateway.cli.scaffold import Frame
 from gateway.config import Config, examine
 from gateway.config_diff import RowChanges, RuleChanges, at_next_start, changed_rows, changed_rules
 from gateway.local.client import Unanswered, connected
-from gateway.words import Saying, Words, saying
+from gateway.words import Saying, Words, printable, saying
 from gateway.words.system import reason
 
 MAX_STEPS: Final = 40
@@ -98,18 +98,19 @@ def explained(peer: str, action: str, channel: str, config: Config, words: Words
     """Say which rule decides and why. Exits 1 where that is a refusal, 2 where nothing can be said."""
     direction = asked_well(peer, action, config, words)
     catalogs = Catalogs(config, words)
-    name, branch = channel, ""
+    name, place = channel, NOWHERE
     if action == Presence.action:  # it is about peers, and each speaks for itself
         name = channel = channel or peer
     elif channel:
         key = key_of(channel, config, catalogs, words)
-        name, branch, channel = key.name, catalogs.branch(key), str(key)
+        name, place, channel = key.name, catalogs.place(key), str(key)
     tickets = tickets_of(config, words)
     listed = [*(ticket.rule() for ticket in tickets), *config.rule]
-    found = explain(listed, Question(direction, action, peer), name, branch, wall=time.time())
+    found = explain(listed, Question(direction, action, peer), name, place, wall=time.time())
     typer.echo(_asked(peer, direction, action, channel, words))
     if channel and action != Presence.action:
-        typer.echo(_place(key, branch, catalogs, words))
+        for line in _standing(key, place, catalogs, words):
+            typer.echo(line)
     for line in _explanation(found, len(listed), words):
         typer.echo(line)
     raise typer.Exit(0 if found.allowed else 1)
@@ -121,12 +122,16 @@ def _asked(peer: str, direction: Direction, action: str, channel: str, words: Wo
     return words.say("policy.asked", peer=peer, direction=direction, action=action, channel=channel)
 
 
-def _place(key: ChannelId, branch: str, catalogs: Catalogs, words: Words) -> str:
+def _standing(key: ChannelId, place: Place, catalogs: Catalogs, words: Words) -> Iterator[str]:
+    branch, owner = place
     if branch:
-        return words.say("policy.below", branch=branch)
-    if catalogs.of(key.peer).find(key.peer, key.name) is not None:
-        return words.say("policy.below_none")
-    return words.say("policy.no_row")
+        yield words.say("policy.below", branch=branch)
+    elif catalogs.of(key.peer).place(key.peer, key.name) is not None:
+        yield words.say("policy.below_none")
+    else:
+        yield words.say("policy.no_row")
+    if owner:
+        yield words.say("policy.owner", owner=printable(owner))
 
 
 def _explanation(found: Explanation, count: int, words: Words) -> Iterator[str]:
@@ -196,7 +201,7 @@ def tried(file: Path, audits: list[Path], place: Path, words: Words, side: SideN
     for path in given:
         try:
             with path.open("rb") as records:
-                found = replay(map(_record, chain.lines(records)), rules, catalogs.branch, peers_of(config))
+                found = replay(map(_record, chain.lines(records)), rules, catalogs.place, peers_of(config))
         except OSError as error:
             give_up(words.say("audit.unreadable", file=str(path), reason=reason(error)))
         for line in _replayed(path, found, words):
@@ -319,7 +324,7 @@ def _stream_line(config: Config, other: Config, catalogs: Catalogs, words: Words
     for stream in flowing:
         key = channel_of(stream.channel, peers)
         question = Question(stream.direction, stream.action, stream.peer)
-        if key is not None and not rules.judge(question, key.name, catalogs.branch(key))[0]:
+        if key is not None and not rules.judge(question, key.name, catalogs.place(key))[0]:
             ending.append(stream)
     if not ending:
         return words.say("policy.streams_stay", count=len(flowing))

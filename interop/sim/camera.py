@@ -67,6 +67,7 @@ class CameraSpec:
     number: int
     parent: str = ""  # id of an organisation or device; "" = the platform itself
     video: Path | None = None  # H.264 in any container; None = the test picture
+    owner: str = "Owner"  # what its item says under Owner
 
 
 def open_source(camera: CameraSpec) -> FrameSource:

@@ -10,7 +10,7 @@ from interop.sim.xml import Fields
 
 GROUP: Final = "215"
 ORGANISATION: Final = "216"
-_MAKER: Final = (("Manufacturer", "Lockgate"), ("Model", "Simulator"), ("Owner", "Owner"))
+_MAKER: Final = (("Manufacturer", "Lockgate"), ("Model", "Simulator"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,7 @@ def camera_item(camera: CameraSpec, owner: str, group: str) -> Fields:
         ("DeviceID", camera.id),
         ("Name", camera.name),
         *_MAKER,
+        ("Owner", camera.owner),
         ("CivilCode", camera.parent if in_area else owner[:6]),
         ("Address", camera.name),
         ("Parental", "0"),
@@ -157,6 +158,7 @@ def speaker_item(speaker: Speaker, owner: str, group: str) -> Fields:
         ("DeviceID", speaker.id),
         ("Name", speaker.name),
         *_MAKER,
+        ("Owner", "Owner"),
         ("CivilCode", owner[:6]),
         ("Address", speaker.name),
         ("Parental", "0"),

@@ -14,16 +14,18 @@ TEXT = strategies.text(strategies.characters(codec="utf-8"), max_size=8)
 FIELD = strategies.sampled_from([field for field in FIELDS if field not in {"id", "branch"}])
 BRANCH = strategies.lists(IDS, max_size=3).map("/".join)
 ROW = strategies.builds(
-    lambda fields, id, branch: {**fields, "id": id, "branch": branch},
+    lambda fields, id, branch, owner: {**fields, "id": id, "branch": branch, "owner": owner},
     strategies.dictionaries(FIELD, TEXT, max_size=6),
     IDS,
     BRANCH,
+    IDS | TEXT,
 )
 BATCH = strategies.lists(ROW, max_size=30)
 SELECTOR = (
     strategies.just("*")
     | IDS.map("id:".__add__)
     | IDS.map("branch:".__add__)
+    | IDS.map("owner:".__add__)
     | strategies.sampled_from(["prefix:44", "prefix:1"])
 )
 RULES = strategies.lists(
@@ -144,7 +146,7 @@ def test_admitted_and_refused_are_together_all_rows(
 ) -> None:
     rows, selector = Rows.build(batch), Selector(rules)
     admitted, refused = rows.select(selector)
-    verdicts = [selector.judge(row["id"], row["branch"]) for row in batch]
+    verdicts = [selector.judge(row["id"], row["branch"], row.get("owner", "")) for row in batch]
     assert all_of(admitted) == [
         present(row) for row, (allowed, _) in zip(batch, verdicts, strict=True) if allowed
     ]
@@ -152,29 +154,30 @@ def test_admitted_and_refused_are_together_all_rows(
     assert len(admitted) + sum(refused.values()) == len(rows)
 
 
-def fits(selector: str, id: str, branch: str) -> bool:
+def fits(selector: str, id: str, branch: str, owner: str) -> bool:
     form, _, value = selector.partition(":")
     return {
         "*": True,
         "id": id == value,
         "prefix": id.startswith(value),
         "branch": value in [id, *branch.split("/")],
+        "owner": owner == value,
     }[form]
 
 
-@given(IDS, BRANCH, RULES)
+@given(IDS, BRANCH, IDS | strategies.just(""), RULES)
 def test_the_first_rule_that_fits_decides(
-    id: str, branch: str, rules: list[tuple[str, bool, list[str]]]
+    id: str, branch: str, owner: str, rules: list[tuple[str, bool, list[str]]]
 ) -> None:
     expected = next(
         (
             (allow, rule)
             for rule, allow, selectors in rules
-            if any(fits(selector, id, branch) for selector in selectors)
+            if any(fits(selector, id, branch, owner) for selector in selectors)
         ),
         (False, "default"),
     )
-    assert Selector(rules).judge(id, branch) == expected
+    assert Selector(rules).judge(id, branch, owner) == expected
 
 
 def test_without_rules_nothing_passes() -> None:
@@ -183,7 +186,7 @@ def test_without_rules_nothing_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "all", "id:", "prefix:", "prefix:4x", "branch:", "branch:1/2", "area:44"]
+    "text", ["", "all", "id:", "prefix:", "prefix:4x", "branch:", "branch:1/2", "owner:", "area:44"]
 )
 def test_what_is_no_selector_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a selector"):

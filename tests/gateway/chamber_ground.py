@@ -27,6 +27,7 @@ from cascade.model.commands.presence import PeerState, Presence
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows
 from gateway.chamber.audit import AuditUnavailable
+from gateway.chamber.policy import NOWHERE, Place
 from gateway.chamber.rules import Rule
 from gateway.words import saying
 
@@ -42,15 +43,22 @@ def channel(number: int) -> ChannelId:
 
 
 ROAD_CAMERA, SCHOOL_CAMERA, NEITHER = channel(1), channel(2), channel(3)
-BRANCHES = {ROAD_CAMERA: ROADS, SCHOOL_CAMERA: SCHOOLS}
+POLICE, COUNCIL = "交警支队", "Education council"
+PLACES: dict[ChannelId, Place] = {ROAD_CAMERA: (ROADS, POLICE), SCHOOL_CAMERA: (SCHOOLS, COUNCIL)}
 
 
-def branch(key: ChannelId) -> str:
-    return BRANCHES.get(key, "")
+def places(key: ChannelId) -> Place:
+    return PLACES.get(key, NOWHERE)
 
 
 def rows(*keys: ChannelId) -> Rows:
-    return Rows.build([{"id": key.name, "name": "camera", "branch": branch(key)} for key in keys])
+    return Rows.build(
+        [
+            {"id": key.name, "name": "camera", "branch": branch, "owner": owner}
+            for key in keys
+            for branch, owner in [places(key)]
+        ]
+    )
 
 
 def rule(id: str, **fields: Any) -> Rule:

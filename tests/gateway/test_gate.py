@@ -25,8 +25,8 @@ from tests.gateway.chamber_ground import (
     answer,
     ask,
     batch,
-    branch,
     offered,
+    places,
     presence,
     rows,
     rule,
@@ -62,7 +62,7 @@ class Lock:
             rules=CompiledRules(rules),
             audit=self.audits[at],
             link=self.ends[at],
-            branch=branch,
+            places=places,
             clock=self.loop.time,
         )
 

@@ -17,7 +17,7 @@ from tests.gateway.chamber_ground import (
     SCHOOL_CAMERA,
     SCHOOLS,
     UPPER,
-    branch,
+    places,
     ptz,
     rule,
 )
@@ -42,8 +42,8 @@ RULES = st.lists(
 @given(RULES, st.sampled_from([ROAD_CAMERA, SCHOOL_CAMERA, NEITHER]))
 def test_the_head_of_a_control_is_judged_like_the_whole(rules: list[Rule], target: ChannelId) -> None:
     compiled = CompiledRules(rules)
-    whole = judge(compiled, ptz(target), "outward", branch)
-    head = judge_head(compiled, "control.ptz", target, UPPER, "outward", branch)
+    whole = judge(compiled, ptz(target), "outward", places)
+    head = judge_head(compiled, "control.ptz", target, UPPER, "outward", places)
     assert (head is None) == (whole.passes is not None)
     if head is not None:
         assert (head.rule, head.reason) == (whole.rule, whole.reason)

@@ -24,9 +24,9 @@ from tests.gateway.chamber_ground import (
     UPPER,
     answer,
     batch,
-    branch,
     channel,
     offered,
+    places,
     presence,
     rows,
     rule,
@@ -49,7 +49,7 @@ SHARE = rule("share", direction="inward", action="catalog.rows")
 
 
 def decide(rules: list[Rule], crossing: Crossing, direction: Direction = "outward", **given: Any) -> Verdict:
-    return judge(CompiledRules(rules), crossing, direction, branch, **given)
+    return judge(CompiledRules(rules), crossing, direction, places, **given)
 
 
 @settings(deadline=None)
@@ -162,12 +162,12 @@ def test_a_list_without_an_allowed_row_does_not_pass() -> None:
     assert verdict.refused == {"default": 2}
 
 
-def test_a_withdrawal_is_judged_like_a_row_and_says_only_which_and_where() -> None:
+def test_a_withdrawal_is_judged_like_a_row_and_says_only_what_rules_know_it_by() -> None:
     verdict = decide([NO_SCHOOLS_ROWS, SHARE], batch(rows(ROAD_CAMERA, SCHOOL_CAMERA), "gone"), "inward")
     assert isinstance(verdict.passes, CatalogBatch)
     assert verdict.passes.change == "gone"
     assert verdict.passes.rows.ids() == [ROAD_CAMERA.name]
-    assert {*verdict.passes.rows.get(0)} <= {"id", "branch"}
+    assert {*verdict.passes.rows.get(0)} == {"id", "branch", "owner"}
     assert verdict.refused == {"no-schools-rows": 1}
 
 

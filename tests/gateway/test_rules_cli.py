@@ -15,7 +15,7 @@ from cascade.crossing import StreamOpen
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
 from gateway.chamber.audit import Audit, describe
-from gateway.chamber.policy import Asked, CompiledRules, judge
+from gateway.chamber.policy import NOWHERE, Asked, CompiledRules, Place, judge
 from gateway.chamber.under_way import Stream
 from gateway.config import load
 from gateway.keeper import Keeper, Kept
@@ -49,15 +49,14 @@ def site() -> Iterator[Path]:
         places = Index()
         places.apply(LOWER, Rows.build(ROWS), complete=True)
 
-        def branch(channel: ChannelId) -> str:
-            row = places.find(channel.peer, channel.name)
-            return "" if row is None else row.get("branch", "")
+        def place(channel: ChannelId) -> Place:
+            return places.place(channel.peer, channel.name) or NOWHERE
 
         (folder / "state" / "inner").mkdir(parents=True)
         audit = Audit(folder / "state" / "inner" / "audit.jsonl")
         for number, camera in enumerate((SHARED_CAMERA, KEPT_CAMERA, SHARED_CAMERA)):
             asked = StreamOpen(correlation=number, origin=UPPER, channel=ChannelId(LOWER, PeerName(camera)))
-            verdict = judge(rules, asked, "outward", branch)
+            verdict = judge(rules, asked, "outward", place)
             audit.record(describe(asked, verdict, side="inner", door="send", direction="outward"))
         audit.close()
         yield folder

@@ -47,7 +47,9 @@ def about(rule: Rule) -> set[tuple[str, str, str, str, str]]:
         for peer in PEERS
         for action in ACTIONS
         for name, branch in NAMES
-        if rule.peer in {ANY, peer} and matches(rule.action, action) and fits(rule.channels, name, branch)
+        if rule.peer in {ANY, peer}
+        and matches(rule.action, action)
+        and fits(rule.channels, name, (branch, ""))
     }
 
 
@@ -63,7 +65,7 @@ def test_what_is_found_never_decides(rules: list[Rule]) -> None:
             compiled = CompiledRules(named).at(wall)
             for direction, peer, action, name, branch in about(found.rule):
                 question = Question(direction, action, peer)  # type: ignore[arg-type]
-                assert compiled.judge(question, name, branch)[1] != found.rule.id
+                assert compiled.judge(question, name, (branch, ""))[1] != found.rule.id
 
 
 @settings(deadline=None)

@@ -14,14 +14,16 @@ from gateway.chamber.audit import describe
 from gateway.chamber.explain import explain
 from gateway.chamber.gate import SENDS, Gate, Side
 from gateway.chamber.link.memory import memory_link
-from gateway.chamber.policy import Asked, CompiledRules, Question, judge
+from gateway.chamber.policy import Asked, CompiledRules, Place, Question, judge
 from gateway.chamber.replay import Change, Replay, replay
 from gateway.chamber.rules import Rule, When
 from tests.clock import run
 from tests.gateway.chamber_ground import (
+    COUNCIL,
     CROSSINGS,
     LOWER,
     OTHER_UPPER,
+    POLICE,
     ROAD_CAMERA,
     ROADS,
     SCHOOL_CAMERA,
@@ -31,8 +33,8 @@ from tests.gateway.chamber_ground import (
     answer,
     ask,
     batch,
-    branch,
     offered,
+    places,
     presence,
     ptz,
     rows,
@@ -41,11 +43,15 @@ from tests.gateway.chamber_ground import (
 )
 
 NAMES = st.sampled_from([ROAD_CAMERA.name, SCHOOL_CAMERA.name, ROADS, LOWER, "4401", "", "a"])
-PLACES = st.sampled_from(["", ROADS, SCHOOLS, f"{SCHOOLS}/4401", f"4401/{ROADS}"])
+PLACES = st.tuples(
+    st.sampled_from(["", ROADS, SCHOOLS, f"{SCHOOLS}/4401", f"4401/{ROADS}"]),
+    st.sampled_from(["", POLICE, COUNCIL, "4401"]),
+)
 SELECTORS = st.sampled_from(
     [
         *("*", "prefix:4401", "prefix:440", f"id:{ROAD_CAMERA.name}"),
         *(f"branch:{ROADS}", f"branch:{SCHOOLS}", "class:132", "class:215"),
+        *(f"owner:{POLICE}", f"owner:{COUNCIL}", "owner:4401"),
     ]
 ) | st.text("014", min_size=1, max_size=4).map("prefix:".__add__)
 ACTIONS = st.sampled_from(["query.device-info", "media.live", "catalog.rows", "notice.presence", "x"])
@@ -71,7 +77,7 @@ PEERS = st.sampled_from([UPPER, OTHER_UPPER, LOWER])
 @settings(deadline=None)
 @given(RULES, st.builds(Question, DIRECTIONS, ACTIONS, PEERS), NAMES, PLACES, WALLS)
 def test_the_explanation_names_the_rule_that_decides(
-    rules: list[Rule], question: Question, name: str, place: str, wall: float
+    rules: list[Rule], question: Question, name: str, place: Place, wall: float
 ) -> None:
     found = explain(rules, question, name, place, wall=wall)
     assert (found.allowed, found.by) == CompiledRules(rules).at(wall).judge(question, name, place)
@@ -90,14 +96,14 @@ def test_the_explanation_names_the_rule_that_decides(
 )
 def test_a_rule_above_says_what_it_is_about_instead(changed: dict[str, Any], miss: str) -> None:
     above, below = rule("above", **changed), rule("below")
-    found = explain([above, below], QUESTION, ROAD_CAMERA.name, ROADS, wall=0)
+    found = explain([above, below], QUESTION, ROAD_CAMERA.name, (ROADS, ""), wall=0)
     assert (found.by, found.number, [step.miss for step in found.above]) == ("below", 2, [miss])
 
 
 def recorded(
     rules: CompiledRules, crossing: Crossing, direction: Direction, asked: Asked | None = None
 ) -> tuple[dict[str, Any], Verdict]:
-    verdict = judge(rules, crossing, direction, branch, asked)
+    verdict = judge(rules, crossing, direction, places, asked)
     return describe(crossing, verdict, side="outer", door="send", direction=direction), verdict
 
 
@@ -105,7 +111,7 @@ def judged_again(entries: list[Any], rules: CompiledRules) -> Replay:
     peers = {LOWER, UPPER, OTHER_UPPER} | {
         PlatformId(each["origin"]) for each in entries if each and "origin" in each
     }
-    return replay(entries, rules, branch, peers)
+    return replay(entries, rules, places, peers)
 
 
 @settings(deadline=None)
@@ -130,7 +136,7 @@ def test_other_rules_would_have_done_what_they_do(
 ) -> None:
     entry, was = recorded(CompiledRules(before), crossing, direction)
     found = judged_again([entry], CompiledRules(after))
-    now = judge(CompiledRules(after), crossing, direction, branch)
+    now = judge(CompiledRules(after), crossing, direction, places)
     if not found.judged:
         assert not isinstance(crossing, Ask | Notice | StreamControl) or entry["rule"] == "unasked"
         return
@@ -190,7 +196,7 @@ def test_what_a_gate_wrote_is_judged_as_it_was() -> None:
         audits = {"outer": Recorded(), "inner": Recorded()}
         sides: tuple[Side, Side] = ("outer", "inner")
         outer, inner = (
-            Gate(side=side, rules=rules, audit=audits[side], link=end, branch=branch, clock=loop.time)
+            Gate(side=side, rules=rules, audit=audits[side], link=end, places=places, clock=loop.time)
             for side, end in zip(sides, ends, strict=True)
         )
         assert (SENDS["inner"], SENDS["outer"]) == ("outward", "inward")

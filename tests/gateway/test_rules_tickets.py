@@ -28,7 +28,7 @@ from tests.gateway.chamber_ground import (
     ROAD_CAMERA,
     SCHOOL_CAMERA,
     UPPER,
-    branch,
+    places,
     ptz,
     rule,
     stream_open,
@@ -62,14 +62,14 @@ def test_a_ticket_stands_above_the_rules_until_its_time_is_over() -> None:
     rules = CompiledRules([closed], tickets=[ticket()])
 
     def decides(wall: float, crossing: Crossing = SCHOOL) -> str:
-        return judge(rules.at(wall), crossing, "outward", branch).rule
+        return judge(rules.at(wall), crossing, "outward", places).rule
 
     assert [decides(NOW), decides(NOW + 7199), decides(NOW + 7200)] == ["ticket-1", "ticket-1", "closed"]
     assert decides(NOW, stream_open(ROAD_CAMERA)) == "closed"
     assert decides(NOW, ptz(SCHOOL_CAMERA)) == "closed"
     assert decides(NOW, replace(stream_open(SCHOOL_CAMERA), origin=OTHER_UPPER)) == "closed"
     assert rules.fingerprint == plain.fingerprint  # no row becomes unreadable by a ticket
-    assert judge(rules.at(NOW), stream_open(SCHOOL_CAMERA), "outward", branch).passes is not None
+    assert judge(rules.at(NOW), stream_open(SCHOOL_CAMERA), "outward", places).passes is not None
 
 
 @given(st.floats(1e9, 4e9), st.floats(0.02, 168))

@@ -26,7 +26,7 @@ from tests.gateway.chamber_ground import (
     Recorded,
     answer,
     ask,
-    branch,
+    places,
     presence,
     ptz,
     rule,
@@ -88,7 +88,7 @@ def test_outside_its_time_a_rule_is_as_if_it_were_not_there() -> None:
     rules = CompiledRules([closed, rule("live")])
 
     def decides(wall: float) -> str:
-        return judge(rules.at(wall), stream_open(), "outward", branch).rule
+        return judge(rules.at(wall), stream_open(), "outward", places).rule
 
     assert [decides(MONDAY + hour * HOUR) for hour in (7, 9, 19, 33)] == ["closed", "live", "closed", "live"]
     assert rules.at(MONDAY + 9 * HOUR) is rules.at(MONDAY + 10 * HOUR)
@@ -119,7 +119,7 @@ class Lock:
             rules=rules,
             audit=self.audits["outer"],
             link=ends[0],
-            branch=branch,
+            places=places,
             clock=loop.time,
             wall=lambda: MONDAY,
         )
@@ -128,7 +128,7 @@ class Lock:
             rules=rules,
             audit=self.audits["inner"],
             link=ends[1],
-            branch=branch,
+            places=places,
             clock=loop.time,
             wall=lambda: MONDAY,
         )

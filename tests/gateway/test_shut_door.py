@@ -26,8 +26,8 @@ from tests.gateway.chamber_ground import (
     Recorded,
     ask,
     batch,
-    branch,
     offered,
+    places,
     ptz,
     rows,
     rule,
@@ -66,7 +66,7 @@ class Lock:
             rules=CompiledRules(RULES),
             audit=self.audits[side],
             link=end,
-            branch=branch,
+            places=places,
             clock=loop.time,
             later=loop.call_later,
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cascade.crossing import CatalogBatch, Direction
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
-from gateway.chamber.policy import CATALOG_ROWS, CompiledRules, judge, veiled
+from gateway.chamber.policy import CATALOG_ROWS, NOWHERE, CompiledRules, Place, judge, veiled
 from gateway.chamber.rules import Rule
 from gateway.chamber.veil import FOREIGN, SIGN
 from interop.demo.cast import KEPT_BRANCH
@@ -20,8 +20,8 @@ from tests.gateway.world import INNER_ID, LOWER_ID, Link, World, text, world
 PLACES = ("branch", "parent_id", "business_group_id")
 
 
-def of(index: Index) -> Callable[[ChannelId], str]:
-    return lambda channel: (index.find(channel.peer, channel.name) or {}).get("branch", "")
+def of(index: Index) -> Callable[[ChannelId], Place]:
+    return lambda channel: index.place(channel.peer, channel.name) or NOWHERE
 
 
 def crossed(rules: list[Rule], near: Index) -> Rows:
@@ -101,11 +101,11 @@ def test_what_a_peer_writes_is_no_veil_and_no_name_that_breaks_a_door() -> None:
 def test_rows_veiled_under_another_list_are_refused_and_the_others_pass() -> None:
     before, after = [ONLY_CAMERA, KEPT], [ONLY_CAMERA]
     rows = crossed(before, tree())
-    verdict = judge(CompiledRules(after), batch(rows), "inward", lambda _: "")
+    verdict = judge(CompiledRules(after), batch(rows), "inward", lambda _: NOWHERE)
     assert isinstance(verdict.passes, CatalogBatch)
     assert verdict.passes.rows.ids() == ["top"]
     assert verdict.refused == {FOREIGN: 1}
-    same = judge(CompiledRules(before), batch(rows), "inward", lambda _: "")
+    same = judge(CompiledRules(before), batch(rows), "inward", lambda _: NOWHERE)
     assert isinstance(same.passes, CatalogBatch)
     assert same.passes.rows == rows
 
@@ -118,6 +118,7 @@ ROWS = st.lists(
             "parent_id": st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join),
             "business_group_id": st.sampled_from(NAMES),
             "civil_code": st.sampled_from(["4401", "440106", "44010600"]),
+            "owner": st.sampled_from(["police", "council"]),
         },
     ),
     max_size=10,
@@ -126,6 +127,7 @@ SELECTORS = st.one_of(
     st.just("*"),
     st.sampled_from(NAMES).map("id:{}".format),
     st.sampled_from([*NAMES, "44", "4401"]).map("branch:{}".format),
+    st.sampled_from(["owner:police", "owner:council"]),
 )
 WAYS: list[tuple[Direction, str]] = [("inward", CATALOG_ROWS), ("outward", "media.live")]
 RULES = st.lists(
@@ -163,14 +165,14 @@ def test_both_doors_decide_alike_and_the_far_side_hears_of_nothing_that_is_kept(
         row = far.find(LOWER, id)
         assert row is not None
         for direction, action in WAYS:
-            here = compiled.selector(direction, action, LOWER).judge(id, of(near)(channel))
-            there = elsewhere.selector(direction, action, LOWER).judge(id, of(far)(channel))
+            here = compiled.selector(direction, action, LOWER).judge(id, *of(near)(channel))
+            there = elsewhere.selector(direction, action, LOWER).judge(id, *of(far)(channel))
             assert here == there
         named = {name for place in PLACES for name in row.get(place, "").split("/") if name}
         for name in named - {LOWER}:
             own_area = row.get("civil_code", "").startswith(name) and len(name) > 1
             above = of(near)(ChannelId(LOWER, PeerName(name)))
-            assert name.startswith(SIGN) or own_area or may.judge(name, above)[0]
+            assert name.startswith(SIGN) or own_area or may.judge(name, *above)[0]
 
 
 # The whole way

@@ -61,6 +61,8 @@ def idle(folder: Path, peers: Sequence[str], selectors: Iterable[str]) -> set[st
             return None
         branches = connection.execute(f"SELECT DISTINCT branch FROM row WHERE {here}", (*peers,))
         within = {name for (branch,) in branches for name in branch.split("/")}
+        owned = connection.execute(f"SELECT DISTINCT owner FROM row WHERE {here}", (*peers,))
+        owners = {owner for (owner,) in owned}
         digits = f"SELECT DISTINCT substr(id, 11, 3) FROM row WHERE {here} AND length(id) = 20"
         classes = {found for (found,) in connection.execute(digits, (*peers,))}
 
@@ -80,6 +82,8 @@ def idle(folder: Path, peers: Sequence[str], selectors: Iterable[str]) -> set[st
                     return value in within or known(value, value)
                 case "class":
                     return value in classes
+                case "owner":
+                    return value in owners
                 case _:
                     return True
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::family::Family;
-use crate::fields::{BRANCH, FIELD_COUNT, ID, STATUS};
+use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER, STATUS};
 use crate::peer::Peer;
 use crate::provenance::came_through;
 use crate::rows::Rows;
@@ -28,8 +28,8 @@ pub struct Delta {
     pub present: Rows,
     /// The removed rows as they were.
     pub gone: Rows,
-    /// Id and former branch of each changed row whose branch is another now: a rule that knew it
-    /// by its branch may decide otherwise from now on.
+    /// Id, former branch and former owner of each changed row that has another of these now: a rule
+    /// that knew it by them may decide otherwise from now on.
     pub former: Rows,
 }
 
@@ -83,6 +83,13 @@ impl Index {
             row[STATUS] = OFF;
         }
         Some(row)
+    }
+
+    /// The branch and the owner of one row: what rules know it by besides its id.
+    pub fn place(&self, peer: &str, id: &str) -> Option<(&str, &str)> {
+        let family = &self.peers.get(peer)?.family;
+        let (rows, row) = family.place(family.find(id)?);
+        Some((rows.get(row, BRANCH), rows.get(row, OWNER)))
     }
 
     /// All rows of a peer, with the status that the peer gave.

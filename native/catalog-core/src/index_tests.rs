@@ -305,6 +305,21 @@ fn rows_that_stand_elsewhere_now_tell_where_they_stood() {
 }
 
 #[test]
+fn rows_of_another_owner_now_tell_whose_they_were() {
+    let mut index = Index::new();
+    index.apply(PEER, &rows(&["a owner=police", "b owner=police"]), true);
+    let delta = index.apply(
+        PEER,
+        &rows(&["a owner=school", "b owner=police name=x"]),
+        false,
+    );
+    assert_eq!(ids(&delta.former), ["a"]);
+    assert_eq!(delta.former.get(0, fields::OWNER), "police");
+    assert_eq!(index.place(PEER, "a"), Some(("", "school")));
+    assert_eq!(index.place(PEER, "c"), None);
+}
+
+#[test]
 fn what_is_not_told_anew_is_gone_and_what_is_stays_whatever_happens_meanwhile() {
     let mut index = Index::told();
     index.apply(PEER, &rows(&["1 name=a", "2", "3", "4"]), false);

@@ -6,7 +6,9 @@ use crate::ancestry::{self, Ancestry};
 use crate::builder::RowsBuilder;
 use crate::column;
 use crate::family::{Family, Slot};
-use crate::fields::{BRANCH, BUSINESS_GROUP_ID, CIVIL_CODE, FIELD_COUNT, ID, PARENT_ID, STATUS};
+use crate::fields::{
+    BRANCH, BUSINESS_GROUP_ID, CIVIL_CODE, FIELD_COUNT, ID, OWNER, PARENT_ID, STATUS,
+};
 use crate::ids;
 use crate::index::Delta;
 use crate::rows::Rows;
@@ -49,8 +51,8 @@ struct Pending {
     slot: Slot,
     /// The status it had; it keeps it where the batch says none (Q29).
     status: Box<str>,
-    /// The branch it had, None for a new row.
-    branch: Option<Box<str>>,
+    /// The branch and the owner that it had, None for a new row.
+    before: Option<[Box<str>; 2]>,
 }
 
 impl Peer {
@@ -152,7 +154,7 @@ impl Peer {
         change.pending.push(Pending {
             slot,
             status: "".into(),
-            branch: None,
+            before: None,
         });
         self.mention(slot);
     }
@@ -174,7 +176,7 @@ impl Peer {
         change.pending.push(Pending {
             slot,
             status: known.get(place, STATUS).into(),
-            branch: Some(known.get(place, BRANCH).into()),
+            before: Some([BRANCH, OWNER].map(|field| known.get(place, field).into())),
         });
         change.touched.push(self.family.chunk_of(slot));
         self.family.stand(slot, held, row);
@@ -223,12 +225,10 @@ impl Peer {
         for pending in &change.pending {
             let branch = self.branch(pending.slot);
             let mut row = self.family.row(pending.slot);
-            if let Some(before) = pending
-                .branch
-                .as_deref()
-                .filter(|before| **before != *branch)
+            if let Some([stood, owner]) = &pending.before
+                && (**stood != *branch || **owner != *row[OWNER])
             {
-                former.push(&named(row[ID], before));
+                former.push(&named(row[ID], stood, owner));
             }
             row[BRANCH] = &branch;
             if row[STATUS].is_empty() {
@@ -247,7 +247,7 @@ impl Peer {
             if row[BRANCH] == branch {
                 continue;
             }
-            former.push(&named(row[ID], row[BRANCH]));
+            former.push(&named(row[ID], row[BRANCH], row[OWNER]));
             row[BRANCH] = &branch;
             builder.push(&row);
             slots.push(slot);
@@ -323,11 +323,12 @@ impl Peer {
     }
 }
 
-/// A row that says no more than who it is and where it stands.
-fn named<'a>(id: &'a str, branch: &'a str) -> [&'a str; FIELD_COUNT] {
+/// A row that says no more than what rules know it by.
+fn named<'a>(id: &'a str, branch: &'a str, owner: &'a str) -> [&'a str; FIELD_COUNT] {
     let mut row = [""; FIELD_COUNT];
     row[ID] = id;
     row[BRANCH] = branch;
+    row[OWNER] = owner;
     row
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 
-use crate::fields::BRANCH;
+use crate::fields::{BRANCH, OWNER};
 use crate::rows::Rows;
 
 /// Refuses what no rule is about.
@@ -26,7 +26,7 @@ impl fmt::Display for BadSelector {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             to,
-            "not a selector: {:?} (\"*\", \"id:…\", \"prefix:…\" with digits, \"class:…\" with three, or \"branch:…\")",
+            "not a selector: {:?} (\"*\", \"id:…\", \"prefix:…\" with digits, \"class:…\" with three, \"branch:…\", or \"owner:…\")",
             self.0
         )
     }
@@ -58,6 +58,8 @@ pub struct Selector {
     branches: HashMap<Box<str>, usize>,
     /// By the digits that say it.
     classes: HashMap<Box<str>, usize>,
+    /// By the whole text of the field.
+    owners: HashMap<Box<str>, usize>,
     prefixes: Prefixes,
     /// The first rule for everything.
     all: Option<usize>,
@@ -84,6 +86,9 @@ impl Selector {
                     Some(("class", digits)) if is_digits(digits) && digits.len() == CLASS.len() => {
                         made.classes.entry(digits.into()).or_insert(number);
                     }
+                    Some(("owner", owner)) if !owner.is_empty() => {
+                        made.owners.entry(owner.into()).or_insert(number);
+                    }
                     Some(("prefix", digits)) if is_digits(digits) => {
                         prefixes.entry(digits.into()).or_insert(number);
                     }
@@ -96,13 +101,13 @@ impl Selector {
         Ok(made)
     }
 
-    /// Whether a row with this id and branch passes, and the rule that says so.
-    pub fn judge(&self, id: &str, branch: &str) -> (bool, &str) {
-        self.verdict(self.first(id, branch))
+    /// Whether a row with this id, branch and owner passes, and the rule that says so.
+    pub fn judge(&self, id: &str, branch: &str, owner: &str) -> (bool, &str) {
+        self.verdict(self.first(id, branch, owner))
     }
 
     /// The first rule that fits.
-    fn first(&self, id: &str, branch: &str) -> Option<usize> {
+    fn first(&self, id: &str, branch: &str, owner: &str) -> Option<usize> {
         let within = |id| self.branches.get(id);
         let mut found = [self.all, self.ids.get(id).copied(), self.prefixes.first(id)]
             .into_iter()
@@ -111,6 +116,15 @@ impl Selector {
         if !self.classes.is_empty() {
             let rule = class_of(id).and_then(|class| self.classes.get(class));
             found = rule.copied().into_iter().chain(found).min();
+        }
+        if !self.owners.is_empty() {
+            found = self
+                .owners
+                .get(owner)
+                .copied()
+                .into_iter()
+                .chain(found)
+                .min();
         }
         if !self.branches.is_empty() {
             let named = branch.split('/').filter_map(within).chain(within(id));
@@ -192,7 +206,7 @@ impl Rows {
         let mut admitted = Vec::with_capacity(self.len());
         let mut refused: BTreeMap<Option<usize>, usize> = BTreeMap::new();
         for row in 0..self.len() {
-            let rule = selector.first(self.id(row), self.get(row, BRANCH));
+            let rule = selector.first(self.id(row), self.get(row, BRANCH), self.get(row, OWNER));
             if selector.verdict(rule).0 {
                 admitted.push(row);
             } else {

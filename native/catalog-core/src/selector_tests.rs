@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::builder::RowsBuilder;
-use crate::fields::{BRANCH, FIELD_COUNT, ID};
+use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER};
 use crate::rows::Rows;
 use crate::selector::{RuleText, Selector};
 use crate::testing::Noise;
@@ -33,10 +33,10 @@ fn the_first_fitting_rule_decides_and_nothing_is_refused() {
         ("4403", "44", (false, "default")),
         ("5", "1184401", (false, "default")),
     ] {
-        assert_eq!(selector.judge(id, branch), verdict, "{id} in {branch}");
+        assert_eq!(selector.judge(id, branch, ""), verdict, "{id} in {branch}");
     }
     assert_eq!(
-        Selector::new([]).unwrap().judge("1", "2"),
+        Selector::new([]).unwrap().judge("1", "2", ""),
         (false, "default")
     );
 }
@@ -44,7 +44,7 @@ fn the_first_fitting_rule_decides_and_nothing_is_refused() {
 #[test]
 fn a_star_fits_everything() {
     let selector = Selector::new([rule("all", true, &["*"])]).unwrap();
-    assert_eq!(selector.judge("", ""), (true, "all"));
+    assert_eq!(selector.judge("", "", ""), (true, "all"));
 }
 
 #[test]
@@ -65,7 +65,29 @@ fn a_class_is_said_by_three_digits_of_an_id_of_twenty() {
         ("440106000013200000021", (false, "late")),
         ("摄摄摄132摄摄", (false, "default")),
     ] {
-        assert_eq!(selector.judge(id, ""), verdict, "{id}");
+        assert_eq!(selector.judge(id, "", ""), verdict, "{id}");
+    }
+}
+
+#[test]
+fn an_owner_is_the_whole_text_of_its_field() {
+    let selector = Selector::new([
+        rule("not-this", false, &["id:1"]),
+        rule("ours", true, &["owner:交警支队"]),
+        rule("rest", false, &["branch:44"]),
+    ])
+    .unwrap();
+    for (id, branch, owner, verdict) in [
+        ("1", "", "交警支队", (false, "not-this")),
+        ("2", "44", "交警支队", (true, "ours")),
+        ("2", "44", "交警", (false, "rest")),
+        ("交警支队", "", "", (false, "default")),
+    ] {
+        assert_eq!(
+            selector.judge(id, branch, owner),
+            verdict,
+            "{id} of {owner}"
+        );
     }
 }
 
@@ -84,6 +106,7 @@ fn what_is_no_selector_is_named() {
         "class:13",
         "class:1320",
         "class:13x",
+        "owner:",
         "4401",
     ] {
         assert_eq!(
@@ -118,12 +141,18 @@ fn rows_are_parted_and_counted() {
 }
 
 /// The rule list read from its top, as it is written: what every shortcut must agree with.
-fn read_from_the_top<'a>(rules: &'a [RuleText], id: &str, branch: &str) -> (bool, &'a str) {
+fn read_from_the_top<'a>(
+    rules: &'a [RuleText],
+    id: &str,
+    branch: &str,
+    owner: &str,
+) -> (bool, &'a str) {
     let within = |name: &str| name == id || branch.split('/').any(|above| above == name);
     let fits = |selector: &String| match selector.split_once(':') {
         None => true,
         Some(("id", name)) => id == name,
         Some(("prefix", digits)) => id.starts_with(digits),
+        Some(("owner", text)) => owner == text,
         Some(("class", digits)) => {
             id.len() == 20 && id.bytes().all(|byte| byte.is_ascii_digit()) && &id[10..13] == digits
         }
@@ -146,6 +175,7 @@ fn some_rules(noise: &mut Noise) -> Vec<RuleText> {
         1..=6 => format!("id:{}", name(noise)),
         7..=11 => format!("prefix:{}", name(noise)),
         12..=13 => format!("class:{:0<3.3}", name(noise)),
+        14 => format!("owner:{}", name(noise)),
         _ => format!("branch:{}", name(noise)),
     };
     (0..noise.below(12))
@@ -167,7 +197,11 @@ fn some_rows(noise: &mut Noise) -> Rows {
         };
         let branch = above.join("/");
         let mut row = [""; FIELD_COUNT];
-        (row[ID], row[BRANCH]) = (&id, &branch);
+        let owner = match noise.below(2) {
+            0 => name(noise),
+            _ => String::new(),
+        };
+        (row[ID], row[BRANCH], row[OWNER]) = (&id, &branch, &owner);
         builder.push(&row);
     }
     builder.finish()
@@ -183,11 +217,12 @@ fn every_decision_is_that_of_the_list_read_from_its_top() {
         let mut admitted = Vec::new();
         for row in 0..rows.len() {
             let (id, branch) = (rows.id(row), rows.get(row, BRANCH));
-            let expected = read_from_the_top(&rules, id, branch);
-            let found = selector.judge(id, branch);
+            let owner = rows.get(row, OWNER);
+            let expected = read_from_the_top(&rules, id, branch, owner);
+            let found = selector.judge(id, branch, owner);
             assert_eq!(
                 found, expected,
-                "seed {seed}: {id} in {branch} by {rules:?}"
+                "seed {seed}: {id} of {owner:?} in {branch} by {rules:?}"
             );
             if expected.0 {
                 admitted.push(row);

@@ -248,7 +248,7 @@ mod tests {
             let mut hidden = HashMap::new();
             for above in admitted.named_above() {
                 let branch = index.find(PEER, &above).map_or("", |row| row[BRANCH]);
-                if !share.judge(&above, branch).0 {
+                if !share.judge(&above, branch, "").0 {
                     hidden.insert(above.clone(), format!("~{above}"));
                 }
             }
@@ -261,8 +261,8 @@ mod tests {
                 for rules in [&shares, &others] {
                     let near = Selector::new(rules.clone()).unwrap();
                     assert_eq!(
-                        with_veils(rules).judge(id, told[BRANCH]),
-                        near.judge(id, admitted.get(row, BRANCH)),
+                        with_veils(rules).judge(id, told[BRANCH], ""),
+                        near.judge(id, admitted.get(row, BRANCH), ""),
                         "seed {seed}: {id} by {rules:?}"
                     );
                 }

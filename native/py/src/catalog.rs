@@ -193,8 +193,9 @@ impl PySelector {
             .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    fn judge(&self, id: &str, branch: &str) -> (bool, &str) {
-        self.0.judge(id, branch)
+    #[pyo3(signature = (id, branch, owner=""))]
+    fn judge(&self, id: &str, branch: &str, owner: &str) -> (bool, &str) {
+        self.0.judge(id, branch, owner)
     }
 }
 
@@ -322,6 +323,14 @@ impl PyIndex {
         found
             .map(|row| dict(py, &row.each_ref().map(String::as_str)))
             .transpose()
+    }
+
+    fn place(&self, py: Python<'_>, peer: &str, id: &str) -> Option<(String, String)> {
+        py.detach(|| {
+            let index = held(&self.0);
+            let (branch, owner) = index.place(peer, id)?;
+            Some((branch.to_owned(), owner.to_owned()))
+        })
     }
 
     fn rows(&self, py: Python<'_>, peer: &str) -> PyRows {
