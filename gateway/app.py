@@ -122,6 +122,8 @@ class Open:
 
     def linked(self, up: bool) -> None:
         """Told by a link that may lose its other end (`HostsEnd.on_linked`)."""
+        if not up:
+            self.seat.book.parted()
         self.gate.linked(up)
         self.side.linked(up)
 

@@ -110,7 +110,7 @@ class Controls:
                 self._loop.call_soon(self._pass_turn, control, upper.id, granted)
                 return 200
             case Held(hold=hold, seconds=seconds, lost=lost):
-                self._note("ptz-held", channel, upper.id, level, hold)
+                self._note("ptz-held", channel, upper.id, level, hold, seconds=str(seconds))
                 self._counts["ptz_held"] += 1
                 return Wait(FAILURE_STATUS["busy"], "held by another", _LOST if lost else _HELD, seconds)
             case _:
@@ -128,8 +128,10 @@ class Controls:
         self._counts["ptz_stopped"] += 1
         self._pass(ControlPtz(target=channel, movement=Movement()), upper)
 
-    def _note(self, event: str, channel: ChannelId, upper: PlatformId, level: int, other: Hold) -> None:
-        about = {"channel": str(channel), "level": str(level)}
+    def _note(
+        self, event: str, channel: ChannelId, upper: PlatformId, level: int, other: Hold, **more: str
+    ) -> None:
+        about = {"channel": str(channel), "level": str(level), **more}
         self._gate.note(event, upper, **about, other=str(other.upper), other_level=str(other.level))
         log.info(event.replace("-", "."), extra={"peer": upper, **about, "other": other.upper})
 

@@ -13,10 +13,13 @@ from msgspec.structs import replace
 
 from gateway.chamber.audit import AuditUnavailable
 from gateway.chamber.gate import Recorder
-from gateway.trace.facts import Crossed, MediaFact, SideName
+from gateway.trace.facts import Crossed, MediaFact, Noted, SideName
 
 MAX_CROSSINGS: Final = 4096
 MAX_MEDIA: Final = 8192
+MAX_PARTINGS: Final = 64
+PARTED: Final = "parted"
+"""The other side was gone for so long that all which crossed ended."""
 MAX_WEIGHT: Final = 65_536
 """Names that all crossings of a shelf name together: an entry without any weighs one."""
 
@@ -53,6 +56,7 @@ class Book:
         self._streams: _Shelf[Kept] = _Shelf(MAX_CROSSINGS)
         self._others: _Shelf[Kept] = _Shelf(MAX_CROSSINGS)
         self._media: _Shelf[MediaFact] = _Shelf(MAX_MEDIA)
+        self._partings: deque[Noted] = deque(maxlen=MAX_PARTINGS)
 
     @property
     def newest(self) -> int:
@@ -71,6 +75,11 @@ class Book:
         kind = entry.get("kind", "")
         shelf = self._streams if kind.startswith("Stream") else self._others
         shelf.put((self._clock(), self._number, entry), 1 + len(entry.get("subjects", ())))
+
+    def parted(self) -> None:
+        """The other side is given up, and what crossed to it and from it ends."""
+        self._number += 1
+        self._partings.append(Noted(side=self.side, at=self.now(), number=self._number, event=PARTED))
 
     def media(self, fact: MediaFact) -> None:
         self._media.put(self.numbered(fact))
@@ -95,6 +104,20 @@ class Book:
             for moment, number, entry in shelf:
                 if number > after and "verdict" in entry and wanted(entry):
                     yield self._fact(moment, number, entry)
+
+    def notes(self) -> Iterator[Noted]:
+        """What does not cross."""
+        yield from self._partings
+        for moment, number, entry in self._others:
+            if "verdict" not in entry and "peer" in entry:
+                yield Noted(
+                    side=self.side,
+                    at=self.at(moment),
+                    number=number,
+                    event=entry["event"],
+                    peer=str(entry["peer"]),
+                    details=dict(entry.get("details", {})),
+                )
 
     def streams(self, after: int = 0) -> Iterator[MediaFact]:
         return (fact for fact in self._media if fact.number > after)

@@ -28,10 +28,11 @@ from gateway.local.messages import (
 )
 from gateway.session.source import Sources
 from gateway.side.side import Side
-from gateway.trace.book import Book
-from gateway.trace.facts import AnyFact, Counted, Crossed, MediaFact, Message, PortOpened, SideName
+from gateway.trace.book import PARTED, Book
+from gateway.trace.facts import AnyFact, Counted, Crossed, MediaFact, Message, Noted, PortOpened, SideName
 from gateway.trace.plane import TracedPlane, TracedTrunk
 from gateway.trace.reading import MEDIA_PORT
+from gateway.trace.story import HELD
 from media.link import MediaLink
 from sip.endpoint import Endpoint
 
@@ -125,7 +126,9 @@ class Desk:
             known = [fact for fact in crossed if fact.side == seat.name]
             cut |= more or len(known) > MAX_CROSSINGS
             facts += messages
-            facts += [fact for fact in (*known[-MAX_CROSSINGS:], *media) if fact.number > after_fact]
+            noted = _noted(seat, about)
+            found = (*known[-MAX_CROSSINGS:], *noted[-MAX_CROSSINGS:], *media)
+            facts += [fact for fact in found if fact.number > after_fact]
             newest[seat.name] = newest_message, seat.book.newest
         return Traced(
             what=wanted.what,
@@ -236,6 +239,18 @@ def _matching(seat: Seat, about: _About) -> list[Crossed]:
     }
     found = seat.book.crossings(lambda entry: _conversation(entry) in linked)
     return sorted(found, key=lambda fact: fact.number)
+
+
+def _noted(seat: Seat, about: _About) -> list[Noted]:
+    """Where one of these peers was told to wait for one of these cameras, and where the link was lost."""
+    names = {str(channel) for channel in about.channels}
+
+    def wanted(fact: Noted) -> bool:
+        if fact.event == HELD:
+            return fact.peer in about.peers or fact.details.get("channel") in names
+        return fact.event == PARTED and about.kind != "text"
+
+    return [fact for fact in seat.book.notes() if wanted(fact)]
 
 
 def _conversation(entry: Mapping[str, Any]) -> tuple[bool, int, str]:

@@ -5,10 +5,11 @@ below, its answer, its ACK, media, the answer above and its ACK.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from gateway.trace import diagnosis_leg
-from gateway.trace.facts import Aimed, Awaited, Began, Crossed, Silent
+from gateway.trace.facts import Aimed, Awaited, Began, Crossed, Noted, Silent
 from gateway.trace.reading import Read
 from gateway.trace.story import OTHER, Story, totals
 from gateway.words import Saying, saying
@@ -40,14 +41,32 @@ def diagnose(story: Story) -> Saying:
     """What became of it, and if it died, where."""
     if story.kind == "talk":
         return _of_talk(story)
+    if story.held is not None:
+        return _held(story, story.held)
     return (
         _refused(story)
+        or _parted(story)
         or (_of_question(story) if story.kind == "question" else None)
         or _below(story)
         or _media(story)
         or diagnosis_leg.diagnose(story)
         or _above(story)
         or _end(story)
+    )
+
+
+def _held(story: Story, held: Noted) -> Saying:
+    """Another turns the camera."""
+    details = held.details
+    until = held.at + float(details.get("seconds", "0"))
+    return saying(
+        "trace.ptz_held",
+        peer=held.peer,
+        level=details.get("level", "-"),
+        channel=_name(story.channel),
+        other=details.get("other", "-"),
+        other_level=details.get("other_level", "-"),
+        until=datetime.fromtimestamp(until).astimezone().strftime("%H:%M:%S"),
     )
 
 
@@ -69,6 +88,21 @@ def _refused(story: Story) -> Saying | None:
             return saying("trace.refused", rule=no.rule, side=side, what=what)
 
 
+def _parted(story: Story) -> Saying | None:
+    """The other side was lost before it was over. A control that was carried out by then asks no more."""
+    if story.parted is None or _is_notice(story):
+        return None
+    began = min((it.at for it in story.media if isinstance(it, Began)), default=None)
+    if began is None:
+        return saying("trace.lost_link")
+    *_, flow = diagnosis_leg.flow(story)
+    return saying("trace.ended_link", seconds=f"{story.parted.at - began:.1f}", flow=flow)
+
+
+def _is_notice(story: Story) -> bool:
+    return story.kind == "question" and not any(it.kind == "Ask" for it in story.crossings)
+
+
 def _of_question(story: Story) -> Saying:
     answer = next((it for it in story.crossings if it.kind == "Answer"), None)
     if answer is not None:
@@ -86,7 +120,7 @@ def _of_question(story: Story) -> Saying:
         return _unanswered(story, asked)
     if final.status >= 300:
         return _refused_below(story, final)
-    if story.crossings[0].kind == "Notice" or not any(it.kind == "Ask" for it in story.crossings):
+    if _is_notice(story):
         return saying("trace.carried_out", action=story.asked_for, peer=_peer(final))
     if story.now - asked.fact.at < WAITING_SECONDS:
         return saying("trace.waiting_for_answer", peer=_peer(final))

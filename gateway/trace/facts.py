@@ -45,6 +45,14 @@ class Crossed(Fact, frozen=True):
     details: dict[str, Any] = {}
 
 
+class Noted(Fact, frozen=True):
+    """What happened at a door beside crossings: as the audit has it, or that its link was given up."""
+
+    event: str
+    peer: str = ""
+    details: dict[str, str] = {}
+
+
 class Media(Fact, frozen=True, kw_only=True):
     """`leg`: of the stream on its way between two hosts, seen by `side`."""
 
@@ -131,4 +139,4 @@ class Sent(Media, frozen=True):
 
 
 MediaFact = PortOpened | Awaited | Aimed | Began | Silent | Broken | Counted | Sent
-AnyFact = Message | Crossed | MediaFact
+AnyFact = Message | Crossed | Noted | MediaFact

@@ -86,6 +86,7 @@ def rows(story: Story, words: Words) -> list[Row]:
     found = [
         *_messages(reads, words),
         *_crossings(story.crossings, words),
+        *_holds(story, words),
         *(row for fact in _last_of_each(story.media) for row in _of_media(fact, story, words)),
     ]
     return sorted(found, key=lambda row: (round(row.at, 6), row.rank))
@@ -136,6 +137,17 @@ def _crossings(crossings: Sequence[Crossed], words: Words) -> Iterator[Row]:
         if why:
             text += f" ({words.render(why) if isinstance(why, Saying) else why})"
         yield Row(first.at, None, way, text, 2, refused=not first.passed)
+
+
+def _holds(story: Story, words: Words) -> Iterator[Row]:
+    """Whose the camera is, at the door before which it ended; and where the link was lost."""
+    if story.parted is not None:
+        yield Row(story.parted.at, None, "", words.say("trace.parted"), 2, refused=True)
+    held = story.held
+    if held is not None:
+        text = words.say("trace.held_by", peer=held.details.get("other", "-"))
+        way: Way = "right" if held.side == "outer" else "left"
+        yield Row(held.at, None, way, text, 2, refused=True)
 
 
 def _last_of_each(media: Iterable[MediaFact]) -> list[MediaFact]:

@@ -8,17 +8,26 @@ says anything by name and moment.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, Literal
 
 from cascade.model.commands.broadcast import AskBroadcast
+from cascade.model.commands.device_control import ControlPtz
 from gateway.local.messages import Traced
-from gateway.trace.facts import Counted, Crossed, MediaFact, Message, PortOpened, SideName
+from gateway.trace.book import PARTED
+from gateway.trace.facts import Counted, Crossed, MediaFact, Message, Noted, PortOpened, SideName
 from gateway.trace.reading import Read, read
 
 ANSWER_SECONDS: Final = 40.0
 """How long after a question its message below is looked for."""
 SAME: Final = 0.001
 """Moments of two clocks that may be one."""
+
+HELD: Final = "ptz-held"
+"""The note of a door whose side told somebody to wait for a camera that another turns."""
+
+LAST: Final = frozenset({"StreamEnded", "Answer", "NoAnswer"})
+"""Crossings after which nothing more comes."""
 
 BROADCAST: Final = AskBroadcast.action
 
@@ -43,12 +52,15 @@ class Story:
     above: Thread = field(default_factory=list)  # of who asks
     below: Thread = field(default_factory=list)  # of who is asked
     media: list[MediaFact] = field(default_factory=list)
+    held: Noted | None = None  # the camera was another's, so nothing crossed
+    parted: Noted | None = None  # the link was given up while it lasted
     now: float = 0.0
     sides: frozenset[SideName] = frozenset({"outer", "inner"})  # that were asked: a host knows its own
 
     @property
     def begins(self) -> float:
         moments = [one.at for one in (*self.crossings, *self.media)]
+        moments += [self.held.at] if self.held is not None else []
         return min([*moments, *(one.fact.at for one in (*self.above, *self.below))], default=0.0)
 
     @property
@@ -71,7 +83,7 @@ class _Joiner:
             self._threads[one.thread].append(one)
         self._told: set[tuple[str, str]] = set()
         self._media: list[MediaFact] = [
-            fact for fact in traced.facts if not isinstance(fact, Message | Crossed)
+            fact for fact in traced.facts if not isinstance(fact, Message | Crossed | Noted)
         ]
         self._ports = [fact for fact in self._media if isinstance(fact, PortOpened)]
         self._viewer_ports = {fact.port for fact in self._ports if fact.viewer}
@@ -87,9 +99,11 @@ class _Joiner:
             for (of_stream, *_), group in sorted(groups.items(), key=lambda item: item[1][0].at)
             if of_stream or group[0].kind in {"Ask", "Notice", "Head"}
         ]
+        told += self._waits()
         told += self._calls()
         for story in told:
             story.sides = frozenset(self._traced.newest)
+            story.parted = self._parted(story)
         told.sort(key=lambda story: story.begins)
         talk = [
             one
@@ -210,6 +224,42 @@ class _Joiner:
         below = next((it for it in sent if asked.at - SAME <= it[0].fact.at <= asked.at + ANSWER_SECONDS), [])
         story.below = self._with_answers(below)
         return story
+
+    def _waits(self) -> list[Story]:
+        """Controls that were answered 486 by the side of who asked."""
+        return [
+            Story(
+                "question",
+                fact.side,
+                channel=channel,
+                origin=fact.peer,
+                asked_for=ControlPtz.action,
+                above=self._take(self._refused_control(fact, channel)),
+                held=fact,
+                now=self._traced.now,
+            )
+            for fact in self._traced.facts
+            if isinstance(fact, Noted) and fact.event == HELD and (channel := fact.details.get("channel", ""))
+        ]
+
+    def _parted(self, story: Story) -> Noted | None:
+        """The first loss of the link after it crossed, unless it was over by then."""
+        if not story.crossings:
+            return None
+        over = min((it.at for it in story.crossings if it.kind in LAST or not it.passed), default=inf)
+        begins = story.crossings[0].at
+        lost = [fact for fact in self._traced.facts if isinstance(fact, Noted) and fact.event == PARTED]
+        return next((fact for fact in lost if begins <= fact.at <= over + SAME), None)
+
+    def _refused_control(self, fact: Noted, channel: str) -> Thread:
+        """The last message for it, by that peer, before the note was written."""
+        names = set(self._traced.shown.get(channel, {}).get(fact.side, ()))
+        before = [
+            thread
+            for thread in self._messages(fact.side, names, sent=False)
+            if thread[0].fact.at <= fact.at + SAME and thread[0].from_user == fact.peer
+        ]
+        return before[-1] if before else []
 
     def _messages(self, side: SideName, names: set[str], *, sent: bool) -> list[Thread]:
         """Questions and commands that name it, the oldest first."""

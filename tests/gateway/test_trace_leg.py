@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.chamber.link.hosts import SURVIVES_SECONDS
 from gateway.cli.trace import Page
 from gateway.trace.facts import SideName
 from gateway.trace.merging import Gathered
@@ -16,7 +17,7 @@ from tests.gateway.by_hand import below
 from tests.gateway.cable import HOST
 from tests.gateway.packets import stream
 from tests.gateway.pair import SIDES
-from tests.gateway.relays import two_hosts
+from tests.gateway.relays import TwoHosts, two_hosts
 from tests.gateway.test_broadcast import SPEAK
 from tests.gateway.test_trace import plays, refused
 from tests.gateway.traced import Told, told_of, traced
@@ -204,5 +205,59 @@ def test_one_host_names_the_command_that_tells_the_other_half() -> None:
             told = traced(here, busy, "inner")
             command = f"lockgate trace {told.story.correlation}"
             assert sum(command in line for line in shown(told)) == 1, "said once"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("after", [0.1, SURVIVES_SECONDS + 5.0])
+def test_a_link_that_is_away_or_down_is_the_closing_sentence(after: float) -> None:
+    """Away for less than five seconds nothing has ended yet; who asks is refused at once all the same."""
+
+    async def scenario() -> None:
+        async with world(two_hosts) as here:
+            await here.shown()
+            channel = here.shared()[0]
+            assert isinstance(here.plane, TwoHosts)
+            here.plane.cable.cut = True
+            here.plane.cable.reset()
+            await asyncio.sleep(after)
+            await refused(here, channel)
+            for told in (traced(here, channel), traced(here, channel, "inner")):
+                assert told.sentence.key == "trace.refused_link"
+                told.shows(f"INVITE {channel}", "503 Service Unavailable (INVITE)")
+            here.plane.cable.cut = False
+            await asyncio.sleep(40.0)
+
+    run(scenario())
+
+
+def test_a_link_that_goes_down_while_it_plays_is_named_as_the_end() -> None:
+    async def scenario() -> None:
+        async with world(two_hosts) as here:
+            await here.shown()
+            channel = here.shared()[0]
+            assert isinstance(here.plane, TwoHosts)
+            async with here.upper.play(channel):
+                await asyncio.sleep(3.0)
+                here.plane.cable.cut = True
+                here.plane.cable.reset()
+                await asyncio.sleep(SURVIVES_SECONDS + 2.0)
+            for side in SIDES:
+                told = traced(here, channel, side)
+                assert told.sentence.key == "trace.ended_link"
+                told.shows("StreamOffered", "first RTP", "the link is lost", "BYE")
+            here.plane.cable.cut = False
+            await asyncio.sleep(40.0)
+            assert traced(here, channel).sentence.key == "trace.ended_link", "it stays said"
+            slow = here.shared()[1]
+            here.lower.senders.behaviours[slow] = Behaviour(answer_seconds=20.0)
+            asking = asyncio.ensure_future(refused(here, slow))
+            await asyncio.sleep(1.0)
+            here.plane.cable.cut = True
+            here.plane.cable.reset()
+            await asking
+            assert traced(here, slow, "inner").sentence.key == "trace.lost_link"
+            here.plane.cable.cut = False
+            await asyncio.sleep(40.0)
 
     run(scenario())
