@@ -6,6 +6,7 @@ Of an upper for a picture, of a lower for a voice: whoever invites us gets media
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Final
 
 from cascade.addresses import Networks, media_host, media_objection
 from cascade.crossing import LIVE, Encoding, StreamOffered
@@ -18,6 +19,8 @@ from cascade.sdp import VOICE_FORMAT, Kind, MediaAnswer, MediaOffer, read_offer,
 from sip.aio.calls import Incoming
 from sip.errors import InviteOver, PeerError
 from sip.events import Event
+
+SDP: Final = "application/sdp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +46,15 @@ class Refusal:
     said: str = ""
 
     def headers(self, host: str) -> list[tuple[str, str]]:
-        """A Warning (RFC 3261 20.43) of ours at `host`, if there is anything to say (Q110)."""
-        return [("Warning", f'399 {host} "{self.said}"')] if self.said else []
+        """What a 415 must say, and a Warning (RFC 3261 20.43) of ours at `host` if there is one (Q110)."""
+        accept = [("Accept", SDP)] if self.status == 415 else []
+        return [*accept, ("Warning", f'399 {host} "{self.said}"')] if self.said else accept
 
 
 def offer_of(event: Event, kind: Kind) -> MediaOffer | Refusal:
     """The offer of an INVITE as it is written; whether media may go there is `checked`'s business."""
+    if event.content_type not in ("", SDP):
+        return Refusal(415, f"an INVITE with {event.content_type[:64]}", "an offer is application/sdp")
     if not event.body.strip():
         return Refusal(488, "an INVITE without SDP", "an offer is needed")
     try:

@@ -82,6 +82,8 @@ class Endpoint:
         self._decide: dict[int, Decide] = {}
         self._then: dict[int, Then] = {}
         self._methods: dict[str, None] = {"OPTIONS": None}
+        self.accept = ""  # media types that somebody here reads, for OPTIONS
+        self.unwelcome: Callable[[Event], int | None] = _welcome  # of other methods: a status for strangers
         self.on_stray: Then | None = None  # told of 2xx to an INVITE that this process did not send
 
     @property
@@ -100,7 +102,7 @@ class Endpoint:
         """Let `decide` answer every run of that kind, instead of whoever did before.
 
         `methods` are those of `Kind.REQUEST` that it understands, for Allow; it gets the others too.
-        OPTIONS is answered here and reaches nobody.
+        OPTIONS is answered here and reaches nobody; `unwelcome` is asked about both before.
         """
         self._decide[kind] = decide
         self._methods |= dict.fromkeys((*METHODS.get(kind, ()), *methods))
@@ -152,8 +154,10 @@ class Endpoint:
         replies: list[Reply] = []
         rest: list[Event] = []
         for event in run:
-            if event.method == "OPTIONS":
-                replies.append((event.transaction, 200, self._allow_header()))
+            if (status := self.unwelcome(event)) is not None:
+                replies.append((event.transaction, status))
+            elif event.method == "OPTIONS":
+                replies.append((event.transaction, 200, self._abilities()))
             else:
                 rest.append(event)
         if rest:
@@ -171,6 +175,11 @@ class Endpoint:
 
     def _allow_header(self) -> Headers:
         return (("Allow", self.allow),)
+
+    def _abilities(self) -> Headers:
+        """What we can, as OPTIONS asks (RFC 3261 11.2)."""
+        accept = (("Accept", self.accept),) if self.accept else ()
+        return (*self._allow_header(), *accept, ("Accept-Encoding", "identity"))
 
     # Requests of ours
 
@@ -260,3 +269,7 @@ class Endpoint:
             then(event)
         except Exception:
             log.exception("sip.callback_failed", extra={"method": event.method, "status": event.status})
+
+
+def _welcome(_event: Event) -> None:
+    return None

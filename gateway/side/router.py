@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from cascade.accepting import SDP
 from cascade.manscdp import Head, heads
 from gateway.side.firsts import Firsts
 from sip.endpoint import Endpoint, Reply
@@ -18,7 +19,11 @@ log = logging.getLogger(__name__)
 FORBIDDEN: Final = 403
 BAD_REQUEST: Final = 400
 UNSUPPORTED_MEDIA: Final = 415
-MANSCDP: Final = "application/manscdp+xml"
+READ: Final = frozenset({"", "application/manscdp+xml", "text/xml", "application/xml"})
+"""Types of a MESSAGE's body that hold commands."""
+
+COMMANDS: Final = "Application/MANSCDP+xml"
+ACCEPT: Final = f"{COMMANDS}, {SDP}"
 COMMANDING: Final = frozenset({"Query", "Control"})
 VOICE: Final = "Broadcast"
 
@@ -62,10 +67,19 @@ class Router:
         endpoint.handle(Kind.REGISTER, self._as_upper.registers)
         endpoint.handle(Kind.MESSAGE, self._messages)
         endpoint.handle(Kind.MALFORMED, self._malformed)
+        endpoint.unwelcome = self._stranger
+        endpoint.accept = ACCEPT
 
     def unwelcome(self, event: Event) -> int | None:
         """The status for an INVITE of nobody who may invite us, None for one that may go on."""
         if self._as_lower.owns(event) or self._as_upper.awaits(event):
+            return None
+        self.strangers += 1
+        return FORBIDDEN
+
+    def _stranger(self, event: Event) -> int | None:
+        """403 for OPTIONS and whatever else of nobody we know, so that it registers."""
+        if self._as_upper.owns(event) or self._as_lower.owns(event):
             return None
         self.strangers += 1
         return FORBIDDEN
@@ -86,8 +100,10 @@ class Router:
                 continue
             if head is None:
                 self.headless += 1
-                wrong_type = event.content_type not in ("", MANSCDP, "text/xml", "application/xml")
-                replies.append((event.transaction, UNSUPPORTED_MEDIA if wrong_type else BAD_REQUEST))
+                if event.content_type in READ:
+                    replies.append((event.transaction, BAD_REQUEST))
+                else:
+                    replies.append((event.transaction, UNSUPPORTED_MEDIA, [("Accept", COMMANDS)]))
             else:
                 mine.append((event, head))
         if below:

@@ -248,6 +248,11 @@ class Placing:
         self._client = keeper.endpoint.send(outgoing, self._hear)
         keeper.began(self)
 
+    @property
+    def half(self) -> tuple[str, str]:
+        """Call-ID and our tag: of the dialog to be, what we know."""
+        return self._outgoing.call_id, self._outgoing.from_tag
+
     def leave(self) -> None:
         """The owner is gone: end what there is, or cancel and end what may still come."""
         if self._left:

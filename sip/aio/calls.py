@@ -335,8 +335,8 @@ class Calls:
         """The status of an INVITE that can't begin a call, None for one that can."""
         if event.to_tag:  # within a dialog: nothing of a call of ours is ever changed by re-INVITE
             call = self.find(event)
-            if call is None:
-                return 481
+            if call is None:  # 491: it crosses our own INVITE, which has no final answer (14.2)
+                return 491 if self._is_placing(event) else 481
             return 488 if call.dialog.in_order(event) else 500
         if self._closing:
             return 503
@@ -344,6 +344,10 @@ class Calls:
         if (event.call_id, event.from_tag, event.cseq) in self._open:
             return 482
         return self.unwelcome(event)
+
+    def _is_placing(self, event: Event) -> bool:
+        ours = (event.call_id, event.to_tag)
+        return any(placing.half == ours for placing in self._placing)
 
     def _on_acks(self, run: list[Event]) -> Sequence[Reply]:
         for event in run:

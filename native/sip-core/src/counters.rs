@@ -31,6 +31,8 @@ counters! {
     malformed_answered,
     /// Of these, how many made no event because too many did.
     malformed_silenced,
+    /// Requests that are sound and ask for what nobody here does: 416, 420, 415, 482, 483.
+    unsupported,
     /// Bytes behind the body that Content-Length names were dropped.
     body_beyond_length,
     /// Repeated requests and answers that were kept from the layers above.

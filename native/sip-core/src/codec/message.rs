@@ -41,6 +41,10 @@ pub struct Head {
     pub contact: Span,
     pub expires: Span,
     pub content_type: Span,
+    pub content_encoding: Span,
+    pub max_forwards: Span,
+    /// The first Require; there may be more of them.
+    pub require: Span,
     pub body: Span,
     /// How many bytes of the datagram lie behind the body that Content-Length names.
     pub beyond: usize,
@@ -85,7 +89,7 @@ impl Head {
         self.authorizations > 0
     }
 
-    pub(super) fn has_more_vias(&self) -> bool {
+    pub fn has_more_vias(&self) -> bool {
         self.via_headers > 1
     }
 

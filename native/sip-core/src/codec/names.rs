@@ -14,6 +14,8 @@ pub enum Name {
     ContentLength,
     Authorization,
     MaxForwards,
+    Require,
+    ContentEncoding,
     Other,
 }
 
@@ -40,7 +42,7 @@ const COMPACT: [(u8, &str); 20] = [
     (b'y', "Identity"),
 ];
 
-const READ: [(&str, Name); 11] = [
+const READ: [(&str, Name); 13] = [
     ("Via", Name::Via),
     ("From", Name::From),
     ("To", Name::To),
@@ -52,13 +54,15 @@ const READ: [(&str, Name); 11] = [
     ("Content-Length", Name::ContentLength),
     ("Authorization", Name::Authorization),
     ("Max-Forwards", Name::MaxForwards),
+    ("Require", Name::Require),
+    ("Content-Encoding", Name::ContentEncoding),
 ];
 
 /// Which of the headers the engine reads this is, in any case and either form.
 pub fn recognise(name: &[u8]) -> Name {
     let name = long_form(name);
     // The lengths of READ; most other headers are told apart here, without comparing text.
-    if !matches!(name.len(), 2 | 3 | 4 | 7 | 12 | 13 | 14) {
+    if !matches!(name.len(), 2 | 3 | 4 | 7 | 12 | 13 | 14 | 16) {
         return Name::Other;
     }
     READ.iter()

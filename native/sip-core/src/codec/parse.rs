@@ -61,8 +61,14 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
 
     let mut at = first + 2;
     let mut tally = Tally::default();
+    // A header that is wrong by itself stops nothing: its sender is owed an answer, made of the others.
+    let mut taken = Ok(());
     while let Some(line) = next_line(bytes, window, at)? {
-        take(bytes, head, &mut tally, line)?;
+        tally.headers += 1;
+        if tally.headers > MAX_HEADERS {
+            return Err(Fault::new("more than 100 headers", at));
+        }
+        taken = taken.and(take(bytes, head, &mut tally, line));
         at = line.next;
     }
     head.block = Span::new(first + 2, at);
@@ -71,8 +77,9 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
         head.start = Start::default();
         return Err(Fault::new("a NUL in the headers", nul));
     }
-    let via = split_via(bytes, head);
+    let via = split_via(bytes, head, version.is_err());
     version?;
+    taken?;
     if tally.vias > MAX_VIAS {
         return Err(Fault::new("more than 20 Via", at));
     }
@@ -88,10 +95,6 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
 fn take(bytes: &[u8], head: &mut Head, tally: &mut Tally, line: Line) -> Result<(), Fault> {
     let value = line.value;
     let at = value.bounds().0;
-    tally.headers += 1;
-    if tally.headers > MAX_HEADERS {
-        return Err(Fault::new("more than 100 headers", at));
-    }
     let single = match names::recognise(line.name.of(bytes)) {
         Name::From => &mut head.from,
         Name::To => &mut head.to,
@@ -106,7 +109,12 @@ fn take(bytes: &[u8], head: &mut Head, tally: &mut Tally, line: Line) -> Result<
                         head.via.protocol_and_sender = value; // until it is split below
                     }
                 }
-                Name::MaxForwards => tally.max_forwards += 1,
+                Name::MaxForwards => {
+                    tally.max_forwards += 1;
+                    keep_first(&mut head.max_forwards, value);
+                }
+                Name::Require => keep_first(&mut head.require, value),
+                Name::ContentEncoding => keep_first(&mut head.content_encoding, value),
                 Name::Authorization => head.authorizations += 1,
                 Name::Contact => keep_first(&mut head.contact, value),
                 Name::Expires => keep_first(&mut head.expires, value),
@@ -233,10 +241,13 @@ fn read_start(bytes: &[u8], line: Span, head: &mut Head) -> Result<(), Fault> {
         ));
     }
     let uri = values::trim(bytes, Span::new(start + method, start + version));
+    let method = Span::new(start, start + method);
     if !is_uri(uri.of(bytes)) {
+        if text[version..].eq_ignore_ascii_case(b"SIP/2.0") {
+            head.start = Start::Request { method, uri };
+        }
         return Err(Fault::new("a Request-URI that is none", uri.bounds().0));
     }
-    let method = Span::new(start, start + method);
     match &text[version..] {
         text if text.eq_ignore_ascii_case(b"SIP/2.0") => {
             head.start = Start::Request { method, uri };
@@ -272,11 +283,12 @@ pub(super) fn is_uri(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'))
 }
 
-fn split_via(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
+/// `foreign`: the message is refused already, and its Via may name the version of its start line.
+fn split_via(bytes: &[u8], head: &mut Head, foreign: bool) -> Result<(), Fault> {
     let value = head.via.protocol_and_sender;
     head.via = Via::default();
     if head.via_headers > 0 {
-        head.via = values::top_via(bytes, value)?;
+        head.via = values::top_via(bytes, value, foreign)?;
     }
     Ok(())
 }

@@ -189,7 +189,9 @@ pub fn first_contact(bytes: &[u8], value: Span) -> Option<NameAddr> {
 }
 
 /// Split the first Via value and check its form; a missing branch is no fault (RFC 2543 peers).
-pub fn top_via(bytes: &[u8], value: Span) -> Result<Via, Fault> {
+///
+/// `any_version`: of the protocol; else 2.0.
+pub fn top_via(bytes: &[u8], value: Span, any_version: bool) -> Result<Via, Fault> {
     let (start, end) = trim(bytes, value).bounds();
     let fault = || Fault::new("Via is not SIP/2.0/transport and a sender", start);
     let comma = find_unquoted(bytes, Span::new(start, end), b',');
@@ -212,7 +214,7 @@ pub fn top_via(bytes: &[u8], value: Span) -> Result<Via, Fault> {
     let after = tail.bounds().0 + transport;
     let sent_by = trim(bytes, Span::new(after, head_end));
     let plausible = name.of(bytes).eq_ignore_ascii_case(b"SIP")
-        && version.of(bytes) == b"2.0"
+        && (version.of(bytes) == b"2.0" || any_version)
         && transport > 0
         && after < head_end
         && is_space(bytes[after])
@@ -228,6 +230,35 @@ pub fn top_via(bytes: &[u8], value: Span) -> Result<Via, Fault> {
         rest: Span::new((comma + 1).min(end), end),
         branch: parameter(bytes, parameters, "branch").unwrap_or_default(),
     })
+}
+
+/// What keeps a Request-URI from being one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadUri {
+    /// Neither sip nor sips.
+    Scheme,
+    /// No host that can be read, or a port that is none.
+    Host,
+    /// Headers behind a `?`, which no Request-URI has (RFC 3261 section 19.1.1).
+    Headers,
+}
+
+/// Check a Request-URI as far as whoever is asked must understand it: scheme, host and port.
+pub fn check_request_uri(text: &[u8]) -> Result<(), BadUri> {
+    let colon = memchr::memchr(b':', text).ok_or(BadUri::Scheme)?;
+    let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
+    if !(scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips")) {
+        return Err(BadUri::Scheme);
+    }
+    let place = memchr::memrchr(b'@', rest).map_or(rest, |at| &rest[at + 1..]);
+    let end = memchr::memchr2(b';', b'?', place).unwrap_or(place.len());
+    if !is_sender(&place[..end]) {
+        return Err(BadUri::Host);
+    }
+    match memchr::memchr(b'?', &place[end..]) {
+        Some(_) => Err(BadUri::Headers),
+        None => Ok(()),
+    }
 }
 
 /// `host`, `host:port` or `[v6]:port`, with white space allowed around the colon.
@@ -301,12 +332,15 @@ mod tests {
     fn a_via_may_lack_a_branch_but_not_a_sender() {
         let (bytes, span) =
             whole("sip / 2.0 /UDP  192.0.2.9 : 5060 ;rport;branch=z9hG4bKa, SIP/2.0/UDP b");
-        let via = top_via(bytes, span).unwrap();
+        let via = top_via(bytes, span, false).unwrap();
         assert_eq!(via.branch.of(bytes), b"z9hG4bKa");
         assert_eq!(via.rest.of(bytes), b" SIP/2.0/UDP b");
         for text in ["SIP/2.0/UDP a", "SIP/2.0/UDP [2001:db8::1]:5060;x"] {
             let (bytes, span) = whole(text);
-            assert!(top_via(bytes, span).unwrap().branch.is_empty(), "{text}");
+            assert!(
+                top_via(bytes, span, false).unwrap().branch.is_empty(),
+                "{text}"
+            );
         }
         for text in [
             "SIP/2.0/UDP",
@@ -317,7 +351,31 @@ mod tests {
             "SIP/2.0/UDP a b",
         ] {
             let (bytes, span) = whole(text);
-            assert!(top_via(bytes, span).is_err(), "{text}");
+            assert!(top_via(bytes, span, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_uri_has_a_scheme_and_a_host_of_ours_and_no_headers() {
+        for text in [
+            "sip:34020000002000000001@3402000000",
+            "SIPS:gate.example:5061;transport=tls",
+            "sip:user;par=u%40example.net@example.com",
+            "sip:a?b:c@example.com",
+            "sip:user@[2001:db8::10]:5070",
+            "sip:[2001:db8:::192.0.2.1]",
+        ] {
+            assert_eq!(check_request_uri(text.as_bytes()), Ok(()), "{text}");
+        }
+        for (text, why) in [
+            ("tel:110", BadUri::Scheme),
+            ("soap.beep://192.0.2.103:3002", BadUri::Scheme),
+            ("sip:2001:db8::10", BadUri::Host),
+            ("sip:user@", BadUri::Host),
+            ("sip:user@example.com:0", BadUri::Host),
+            ("sip:user@example.com?Route=%3Csip:x%3E", BadUri::Headers),
+        ] {
+            assert_eq!(check_request_uri(text.as_bytes()), Err(why), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod advance;
 mod answer;
+mod judge;
 mod receive;
 mod request;
 mod responses;
@@ -120,6 +121,8 @@ type ByHash = HashMap<u128, u64, BuildHasherDefault<AsItIs>>;
 #[derive(Debug)]
 pub struct Core {
     local: SocketAddr,
+    /// `local` as our Via writes it.
+    sent_by: String,
     networks: Vec<Network>,
     limits: Limits,
     keys: Keys,
@@ -163,6 +166,7 @@ impl Core {
         } = settings;
         Core {
             local,
+            sent_by: local.to_string(),
             networks,
             limits,
             keys: Keys::new(&seed),

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::judge::Objection;
 use super::{Core, hex};
 use crate::codec::values::MAGIC_COOKIE;
-use crate::codec::{self, Head, MAX_DATAGRAM, Refused, Start};
+use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Start};
 use crate::event::{Event, Kind, Message};
 use crate::network::octets;
 use crate::registrar::Auth;
@@ -50,19 +51,24 @@ impl Core {
                     }
                 }
             }
-            Err(refused) => self.receive_malformed(datagram, &refused, source, now),
+            Err(refused) => {
+                self.counters.malformed += 1;
+                let Refused { fault, head } = *refused;
+                self.refuse(datagram, &head, &fault, &[], source, now);
+            }
         }
     }
 
-    fn receive_malformed(
+    /// Answer what is no message for us without memory of it, as far as it can be answered, and tell of it.
+    fn refuse(
         &mut self,
         datagram: &[u8],
-        refused: &Refused,
+        head: &Head,
+        fault: &Fault,
+        headers: Headers<'_>,
         source: SocketAddr,
         now: Time,
     ) {
-        self.counters.malformed += 1;
-        let Refused { fault, head } = refused;
         let enough = [
             head.via.sent_by,
             head.from,
@@ -84,7 +90,7 @@ impl Core {
                 source,
                 key,
                 fault.status,
-                &[],
+                headers,
                 2 * datagram.len(),
             ) {
                 self.counters.malformed_answered += 1;
@@ -181,6 +187,11 @@ impl Core {
                 usize::MAX,
             );
             return;
+        }
+        if let Some(Objection { fault, header }) = self.object(bytes, &head, method) {
+            self.counters.unsupported += 1;
+            let header = header.as_ref().map(|(name, value)| (*name, value.as_str()));
+            return self.refuse(bytes, &head, &fault, header.as_slice(), source, now);
         }
         let kind = Kind::of_method(method);
         let message = Message {
