@@ -46,7 +46,7 @@ struct Entry {
 }
 
 struct Shelf {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>, // as long as it was ever written
     entries: VecDeque<Entry>,
     end: usize,
 }
@@ -69,7 +69,7 @@ impl fmt::Debug for Shelf {
 impl Shelf {
     fn new() -> Self {
         Shelf {
-            bytes: Box::default(),
+            bytes: Vec::new(),
             entries: VecDeque::new(),
             end: 0,
         }
@@ -77,16 +77,17 @@ impl Shelf {
 
     fn put(&mut self, mut entry: Entry, message: &[u8]) {
         let message = &message[..message.len().min(CUT)];
-        if self.bytes.is_empty() {
-            self.bytes = vec![0; SHELF].into_boxed_slice(); // pages come as they are written
-        }
+        self.bytes.reserve_exact(SHELF - self.bytes.len()); // once, and pages come as they are written
         entry.start = self.end;
-        if entry.start + message.len() > self.bytes.len() {
+        if entry.start + message.len() > SHELF {
             self.drop_from(self.end); // what lies behind is older than all before
             entry.start = 0;
         }
         entry.end = entry.start + message.len();
         self.end = entry.end;
+        if self.bytes.len() < entry.end {
+            self.bytes.resize(entry.end, 0);
+        }
         while self.entries.front().is_some_and(|oldest| {
             self.entries.len() >= MESSAGES || (oldest.start < entry.end && oldest.end > entry.start)
         }) {
@@ -284,6 +285,21 @@ mod tests {
         assert!(total <= SHELF && total > SHELF - 3 * CUT, "{total}");
         assert_eq!(kept.last().unwrap().0, 3999);
         assert!(kept.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
+    }
+
+    #[test]
+    fn a_shelf_takes_its_place_once_and_touches_no_more_than_it_wrote() {
+        let mut ring = Ring::new();
+        ring.note(b"MESSAGE sip:1 SIP/2.0\r\n\r\n", PEER, false);
+        let place = ring.others.bytes.as_ptr();
+        assert_eq!(ring.others.bytes.len(), 25);
+        for _ in 0..3 * SHELF / CUT {
+            ring.note(&[b'x'; CUT - 1], PEER, false);
+        }
+        assert_eq!(ring.others.bytes.as_ptr(), place);
+        assert!(ring.others.bytes.len() <= SHELF);
+        assert_eq!(ring.others.bytes.capacity(), SHELF);
+        assert_eq!(ring.calls.bytes.capacity(), 0);
     }
 
     #[test]
