@@ -15,10 +15,12 @@ from typing import Final
 
 CHARSETS: Final = ("utf-8", "gb18030", "utf-16-le", "utf-16-be")
 WINDOW: Final = 6
-"""Needles of so many bytes are looked up in a set of all windows; shorter ones are sought one by one."""
+"""A needle has so many bytes or more, or it is one of `BINARY`: shorter text would be found by chance."""
 
 BINARY: Final = ("big endian", "little endian")
-"""Four bytes: all that there is of a number on a wire. Shorter text would be found by chance."""
+"""Four bytes: all that there is of a number on a wire."""
+
+NUMBER: Final = 4
 
 Form = tuple[str, bytes]
 """Its name, and what it looks like."""
@@ -41,10 +43,11 @@ def of_text(text: str) -> Iterator[Form]:
 
 def of_bytes(raw: bytes, name: str) -> Iterator[Form]:
     """Bytes written as text."""
-    yield f"{name}, hex", raw.hex().encode()
-    yield f"{name}, HEX", raw.hex().upper().encode()
-    yield f"{name}, percent", "".join(f"%{byte:02x}" for byte in raw).encode()
-    yield f"{name}, PERCENT", "".join(f"%{byte:02X}" for byte in raw).encode()
+    digits, percent = raw.hex().encode(), b"%" + raw.hex("%").encode()
+    yield f"{name}, hex", digits
+    yield f"{name}, HEX", digits.upper()
+    yield f"{name}, percent", percent
+    yield f"{name}, PERCENT", percent.upper()
     for offset in range(3):
         letters = _base64(raw, offset)
         yield f"{name}, Base64 at {offset}", letters
@@ -157,7 +160,7 @@ class Marks:
     def _plant(self, place: str, value: str, forms: Iterator[Form], crosses: str) -> str:
         shortest: dict[bytes, str] = {}
         for name, needle in forms:
-            if len(needle) >= WINDOW or (len(needle) == 4 and name in BINARY):
+            if len(needle) >= WINDOW or (len(needle) == NUMBER and name in BINARY):
                 shortest.setdefault(needle, name)
         named = tuple((name, needle) for needle, name in shortest.items())
         self.planted.append(Marker(place, value, named, crosses))
@@ -180,13 +183,18 @@ class Haystack:
         """`pieces`: what was written, and how to call it in a report."""
         self._pieces = pieces
         self._whole = b"\x00\xff|\xff\x00".join(pieces)
-        self.windows = {self._whole[at : at + WINDOW] for at in range(len(self._whole) - WINDOW + 1)}
+        whole = self._whole
+        self.windows = {whole[at : at + WINDOW] for at in range(len(whole) - WINDOW + 1)}
+        self.windows |= {whole[at : at + NUMBER] for at in range(len(whole) - NUMBER + 1)}
 
     def __len__(self) -> int:
         return len(self._whole)
 
     def holds(self, needle: bytes) -> bool:
-        return needle in self._whole
+        """A needle of one window is one of them; of a longer one, both ends are before it is sought."""
+        if needle[:WINDOW] not in self.windows or needle[-WINDOW:] not in self.windows:
+            return False
+        return len(needle) <= WINDOW or needle in self._whole
 
     def form_of(self, marker: Marker) -> str | None:
         """The name of the first form in which the marker is in here, None when it is not."""
@@ -203,5 +211,5 @@ class Haystack:
 
 
 def likely(marker: Marker, windows: Set[bytes]) -> list[Form]:
-    """The forms that may be where these windows are from."""
-    return [form for form in marker.forms if len(form[1]) < WINDOW or form[1][:WINDOW] in windows]
+    """The forms that may be where these windows are from, by how they begin and end."""
+    return [form for form in marker.forms if form[1][:WINDOW] in windows and form[1][-WINDOW:] in windows]

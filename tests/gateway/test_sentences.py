@@ -35,9 +35,8 @@ SAID: Final = [
 ]
 
 
-@pytest.mark.parametrize("sentence", SAID, ids=lambda sentence: sentence.place)
-def test_every_sentence_of_the_code_is_in_the_catalogue(sentence: Sentence) -> None:
-    assert sentence.skeleton in KNOWN, sentence
+def test_every_sentence_of_the_code_is_in_the_catalogue() -> None:
+    assert [sentence for sentence in SAID if sentence.skeleton not in KNOWN] == []
 
 
 def test_every_sentence_of_the_catalogue_is_said_by_the_code() -> None:
@@ -56,15 +55,13 @@ def test_what_is_not_shown_is_still_there() -> None:
     assert {sentence.skeleton for sentence in (*of_python(), *of_rust())} >= NOT_SHOWN
 
 
-@pytest.mark.parametrize(
-    ("key", "text"), [pair for pair in catalogue("en").items() if pair[0].startswith(SECTION)]
-)
-def test_each_is_recognised_as_itself(key: str, text: str) -> None:
+def test_each_is_recognised_as_itself() -> None:
     """With a number and a word in its placeholders, and a sentence where one belongs."""
-    shown = text.replace("{why}", "missing").replace("{more}", "missing")
-    said = recognised(skeleton(shown).replace("{}", "3"))
-    assert isinstance(said, Saying)
-    assert said.key == key
+    for key in KNOWN.values():
+        shown = catalogue("en")[key].replace("{why}", "missing").replace("{more}", "missing")
+        said = recognised(skeleton(shown).replace("{}", "3"))
+        assert isinstance(said, Saying), key
+        assert said.key == key
 
 
 @pytest.mark.parametrize(
