@@ -9,6 +9,8 @@ export UV_PYTHON_DOWNLOADS := never
 export MATURIN_NO_INSTALL_RUST := 1
 ARGS ?=
 ALSO ?=  # groups beside dev; doors that `bench` opens keep them
+# A process a core, a file at a time; whoever asks for a file or for -k, -s, --pdb is served sooner by one.
+SPREAD = $(if $(filter tests/% -k% -s --pdb -n%,$(ARGS)),,-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types bench interop fmt wheel ready
@@ -21,7 +23,7 @@ demo: ready  ## both networks on this machine: register, catalog, four live pict
 
 test: ready  ## the whole suite, no root, no system package
 	cd native && cargo test --locked --quiet --workspace --lib --tests
-	$(RUN) pytest -q $(ARGS)
+	$(RUN) pytest -q $(SPREAD) $(ARGS)
 
 lint: ready  ## format, lint, import contracts, clippy
 	$(RUN) ruff format --check .

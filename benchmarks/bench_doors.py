@@ -1,4 +1,4 @@
-"""How long the doors take, warm: `make lint types` and `make test`."""
+"""How long the doors take, warm: `make lint types` and `make test`, the whole suite with Rust."""
 
 import subprocess
 import time
