@@ -7,19 +7,18 @@ run time of each host's relay thread divided by the packets that crossed; loss i
 
 import asyncio
 import contextlib
-import ctypes
 import multiprocessing
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import zip_longest
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from benchmarks.bench_relay import HOST, Case, Load, drive, relay_thread, run_nanoseconds
 from benchmarks.results import Result, save
+from interop.netns import Namespace, why_not, wire
 from media.relay import AddViewer, AimViewer, Expect, Join, NativePlane, Open, OpenFromTrunk, ViewOverTrunk
 
 STREAMS: Final = 500
@@ -32,7 +31,6 @@ CASES: Final = tuple(
 WARM_SECONDS, SECONDS = 1.0, 5.0
 RUNS: Final = 3
 PORT: Final = 7000
-CLONE_NEWNET: Final = 0x40000000
 WIRE: Final = ("10.254.0.1", "10.254.0.2")
 LOOPBACK: Final = ("127.0.0.1", "127.0.0.2")
 
@@ -148,49 +146,29 @@ def drain(load: Load, over: threading.Event) -> None:
         time.sleep(0.001)
 
 
-def run_host(host: Host, pipe: Connection, case: Case, apart: bool) -> None:
-    """In a process of its own; `apart` from the machine's network."""
-    if apart:
-        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        pipe.send(os.getpid())
-        subprocess.run(pipe.recv(), shell=True, check=True)
-        pipe.send(None)
-        pipe.recv()
-    host(pipe, case, WIRE if apart else LOOPBACK)
-
-
 @contextmanager
 def hosts(case: Case, *, apart: bool) -> Iterator[tuple[Connection, Connection]]:
+    """A process each; `apart` in a network each, with a wire between them."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
-    for host in (outer, inner):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=run_host, args=(host, theirs, case, apart))
-        process.start()
-        pipes.append(ours)
-        processes.append(process)
-    try:
+    with contextlib.ExitStack() as held:
+        networks = [Namespace(), Namespace()] if apart else []
+        for network in networks:
+            held.callback(network.close)
         if apart:
-            lay(pipes)
+            near, far = networks
+            wire("leg", (near, f"{WIRE[0]}/30"), (far, f"{WIRE[1]}/30"))
+        for host, network in zip_longest((outer, inner), networks):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=host, args=(theirs, case, WIRE if apart else LOOPBACK))
+            with network.entered() if network is not None else nullcontext():
+                process.start()
+            held.callback(process.terminate)
+            pipes.append(ours)
+            processes.append(process)
         yield pipes[0], pipes[1]
         for process in processes:
             process.join()
-    finally:
-        for process in processes:
-            process.terminate()
-
-
-def lay(pipes: list[Connection]) -> None:
-    """A wire between the two namespaces; it goes with them."""
-    _, other = (pipe.recv() for pipe in pipes)
-    links = ("near", "far")
-    commands = [f"ip link add near type veth peer name far netns {other}; ", ""]
-    for pipe, link, address, first in zip(pipes, links, WIRE, commands, strict=True):
-        pipe.send(f"{first}ip link set lo up; ip address add {address}/30 dev {link}; ip link set {link} up")
-        pipe.recv()
-    for pipe in pipes:
-        pipe.send(None)
 
 
 def measure(case: Case, *, apart: bool) -> dict[str, Any]:
@@ -220,7 +198,7 @@ def measure(case: Case, *, apart: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    apart = os.geteuid() == 0
+    apart = why_not() is None
     where = "two namespaces" if apart else "loopback"
     results = []
     for case in CASES:
