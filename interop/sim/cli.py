@@ -13,6 +13,7 @@ import typer
 from interop.sim.camera import CameraSpec
 from interop.sim.catalog import sample_tree
 from interop.sim.device import Devices
+from interop.sim.fleet import Plan, Running, counted
 from interop.sim.frame import Frame
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Membership, Server, Terms
@@ -52,6 +53,7 @@ def build(words: Words) -> typer.Typer:
     _add_device(app, frame, options)
     _add_lower(app, frame, options)
     _add_upper(app, frame, options)
+    _add_fleet(app, frame, options)
     return app
 
 
@@ -246,14 +248,72 @@ def _never_registered(memberships: Iterable[Membership], above: Server) -> list[
     if not never:
         return []
     error = never[-1].last_error
-    if error is None or error.status == 0:
+    why = saying("why.silence") if error is None else error.said
+    return [_missing(len(never), above, why, 0 if error is None else error.status)]
+
+
+def _missing(count: int, above: Server, why: Saying, status: int) -> Saying:
+    if status == 0:
         remedy = saying("never.mute")
-    elif error.status in {401, 403, 407}:
+    elif status in {401, 403, 407}:
         remedy = saying("never.forbidden")
     else:
         remedy = saying("never.declined")
-    why = saying("why.silence") if error is None else error.said
     address = host_port(*above.address)
-    return [
-        saying("never.registered", count=len(never), id=above.id, address=address, why=why, remedy=remedy)
-    ]
+    return saying("never.registered", count=count, id=above.id, address=address, why=why, remedy=remedy)
+
+
+def _add_fleet(app: typer.Typer, frame: Frame, options: Options) -> None:
+    words = frame.words
+
+    @app.command("fleet", **frame.command(words.say("program.fleet")))
+    def fleet(
+        server: Annotated[str, options.server],
+        server_id: Annotated[str, options.server_id],
+        password: Annotated[str, options.password],
+        first_id: Annotated[str, options.first_id] = "44010700001180000001",
+        count: Annotated[int, options.fleet_count] = 10_000,
+        server_domain: Annotated[str, options.server_domain] = "",
+        listen: Annotated[str, options.listen] = "",
+        sockets: Annotated[int, options.sockets] = 1,
+        window: Annotated[int, options.window] = 256,
+        waves: Annotated[int, options.waves] = 1,
+        strangers: Annotated[int, options.strangers] = 0,
+        expires: Annotated[int, options.expires] = 3600,
+        keepalive: Annotated[float, options.keepalive] = 60.0,
+        seconds: Annotated[float | None, options.seconds] = None,
+        as_json: Annotated[bool, options.as_json] = False,
+        every: Annotated[float, options.every] = 5.0,
+    ) -> None:
+        above = server_of(server, server_id, server_domain)
+        check_id("--id", first_id)
+        check_room("--id", first_id, count)
+        plan = Plan(
+            count=count,
+            window=window,
+            expires=expires,
+            keepalive=keepalive,
+            waves=waves,
+            strangers=strangers,
+        )
+        reporter = Reporter(words, as_json=as_json, every=every)
+
+        async def main() -> list[Saying]:
+            running = Running(
+                above,
+                listen_of(listen, above),
+                first_id=first_id,
+                password=password,
+                sockets=sockets,
+                plan=plan,
+            )
+            reporter.say("started", cameras=count)
+            await until_stopped(running.run(reporter), running.status, reporter, seconds=seconds)
+            missing, statuses = running.missing()
+            if not missing:
+                return []
+            status = max(statuses, key=lambda one: statuses[one], default=0)
+            why = saying("why.statuses", said=counted(statuses)) if status else saying("why.silence")
+            return [_missing(missing, above, why, status)]
+
+        run(main(), words)

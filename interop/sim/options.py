@@ -48,6 +48,12 @@ class Options:
         # of `device`
         self.first_id: Any = option("--id", metavar="ID", help=say("option.first_id"))
         self.count: Any = option("--count", min=1, max=100_000, metavar="N", help=say("option.count"))
+        # of `fleet`
+        self.fleet_count: Any = option("--count", min=1, max=2_000_000, metavar="N", help=say("option.count"))
+        self.window: Any = option("--window", min=1, metavar="N", help=say("option.window"))
+        self.sockets: Any = option("--sockets", min=1, max=1000, metavar="N", help=say("option.sockets"))
+        self.waves: Any = option("--waves", min=1, metavar="N", help=say("option.waves"))
+        self.strangers: Any = option("--strangers", min=0, metavar="N", help=say("option.strangers"))
         # of `lower`
         self.name: Any = option("--name", metavar="NAME", help=say("option.name"))
         self.cameras: Any = option("--cameras", min=0, max=100_000, metavar="N", help=say("option.cameras"))

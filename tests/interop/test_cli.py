@@ -25,7 +25,7 @@ def invoke(arguments: list[str], language: Language = "en") -> Result:
     return CliRunner().invoke(build(Words(language)), arguments, env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("command", ["device", "lower", "upper"])
+@pytest.mark.parametrize("command", ["device", "lower", "upper", "fleet"])
 def test_help_names_every_option_with_its_meaning(command: str) -> None:
     result = invoke([command, "--help"])
     assert result.exit_code == 0
@@ -33,13 +33,13 @@ def test_help_names_every_option_with_its_meaning(command: str) -> None:
     assert "--json" in result.output
 
 
-@pytest.mark.parametrize("command", [[], ["device"], ["lower"], ["upper"]])
+@pytest.mark.parametrize("command", [[], ["device"], ["lower"], ["upper"], ["fleet"]])
 def test_help_is_in_chinese_for_who_reads_chinese(command: list[str]) -> None:
     """But for options, the names of what they hold, and what is typed."""
     page = invoke([*command, "--help"], "zh").output
     words = re.sub(r"--?[a-z-]+|LOCKGATE_SIM_PASSWORD|[A-Z][A-Z0-9-]*\b|lockgate-sim|PATH|root", "", page)
     words = re.sub(r"默认：\s*[^\]]*|GB2312|GB18030|UTF-8|G\.711|H\.264", "", words)
-    left = set(re.findall(r"[A-Za-z]{3,}", words)) - {"device", "lower", "upper", "Contact", "XML"}
+    left = set(re.findall(r"[A-Za-z]{3,}", words)) - {"device", "lower", "upper", "fleet", "Contact", "XML"}
     assert left == set()
 
 
@@ -75,10 +75,10 @@ def test_a_video_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     assert "can't be opened as video" in result.output
 
 
-@pytest.mark.parametrize("command", ["lower", "device"])
-def test_who_never_registered_says_why_and_what_to_do(command: str) -> None:
+@pytest.mark.parametrize("command", [["lower"], ["device"], ["fleet", "--count", "1"]])
+def test_who_never_registered_says_why_and_what_to_do(command: list[str]) -> None:
     """Nobody listens there."""
-    arguments = [command, "--server", "127.0.0.1:9", *SERVER[2:], "--seconds", "0.3"]
+    arguments = [*command, "--server", "127.0.0.1:9", *SERVER[2:], "--seconds", "0.3"]
     result = invoke(arguments)
     assert result.exit_code == 1
     assert "Never registered at 44010000002000000001 (127.0.0.1:9)" in result.stderr

@@ -10,6 +10,7 @@ FACES = {
     "relay": {"media/_native.py"},
     "manscdp": {"cascade/manscdp/_native.py"},
     "catalog": {"cascade/model/index.py"},
+    "load": {"interop/sim/_native.py"},
 }
 
 

@@ -2,6 +2,7 @@
 use pyo3::prelude::*;
 
 mod catalog;
+mod load;
 mod manscdp;
 mod relay;
 mod sip;
@@ -13,6 +14,8 @@ mod lockgate_native {
     #[pymodule_export]
     use super::catalog::catalog;
     #[pymodule_export]
+    use super::load::load;
+    #[pymodule_export]
     use super::manscdp::manscdp;
     #[pymodule_export]
     use super::relay::relay;
@@ -23,7 +26,7 @@ mod lockgate_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let modules = module.py().import("sys")?.getattr("modules")?;
-        for name in ["sip", "manscdp", "catalog", "relay"] {
+        for name in ["sip", "manscdp", "catalog", "relay", "load"] {
             modules.set_item(format!("lockgate_native.{name}"), module.getattr(name)?)?;
         }
         Ok(())
