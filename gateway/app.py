@@ -40,6 +40,7 @@ from gateway.config import Config, Secrets, SideConfig, load_secrets
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.place import NAME
 from gateway.local.server import serving
+from gateway.session.meter import Meter
 from gateway.session.sessions import Sessions
 from gateway.side.side import Side, sources
 from gateway.store.sqlite.store import SqliteStore
@@ -189,6 +190,7 @@ async def open_side(
             clock=around.loop.time,
             later=around.loop.call_later,
             wall=around.wall,
+            rates=Meter(around.plane.counters, around.loop.time).rates,
         )
         held.callback(gate.close)
         calls = Calls(endpoint, leaving_seconds=LEAVING_SECONDS)

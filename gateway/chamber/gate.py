@@ -21,6 +21,7 @@ from cascade.crossing import (
     CatalogBatch,
     Crossing,
     Direction,
+    Failure,
     NoAnswer,
     Notice,
     StreamEnded,
@@ -32,7 +33,9 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
 from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
-from gateway.chamber.policy import CompiledRules, Places, Question, judge, judge_head, veiled
+from gateway.chamber.metering import Metering
+from gateway.chamber.policy import CompiledRules, Places, Question, Used, judge, judge_head, veiled
+from gateway.chamber.rules import Quota
 from gateway.chamber.under_way import Questions, Stream, UnderWay
 from gateway.words import saying
 from gateway.words.sentences import recognised
@@ -78,7 +81,8 @@ class Gate:
     What says how things are, and is said once (ends of streams; on arrival rows and presence too), is
     held while the audit cannot be written, and passes in its order as soon as it can. `later` calls
     back after so many seconds; without it what is held goes before the next crossing, and the other
-    door hears nothing of this one's state.
+    door hears nothing of this one's state. `rates` says how many bits a second the relay measures of each
+    of its streams.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Gate:
         observers: Sequence[Observer] = (),
         later: Callable[[float, Callable[[], None]], object] | None = None,
         wall: Callable[[], float] = time.time,
+        rates: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.on_delivery: Callable[[Crossing], None] = _undeliverable
         self.counters: Final = GateCounters()
@@ -111,6 +116,13 @@ class Gate:
         self._waking = False
         self._recording = True  # can this door write its audit, as far as it knows
         self._recording_beyond = True
+        self._metering = later and Metering(
+            self._under_way,
+            rates=rates,
+            quotas=lambda: self._rules.quotas,
+            later=self._after,
+            end=lambda stream: self._revoke(stream, stream.rule),
+        )
         link.on_arrival = self.receive
         link.on_signal = self._signalled
 
@@ -202,6 +214,8 @@ class Gate:
         elif verdict.rule == "audit":  # who asked beyond was signalled; who asked here gets no answer
             kind = "stream" if isinstance(crossing, StreamOffered) else "ask"
             self._give_up(kind, crossing.correlation)
+        elif isinstance(crossing, StreamOffered):
+            self._give_up("stream", crossing.correlation, verdict.rule, "refused")
         else:
             self._tell_asker(crossing, "refused", verdict.rule)
 
@@ -212,6 +226,10 @@ class Gate:
             self.counters.lost += 1
         self._held.append((door, crossing))
         self._wake()
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        if self._later is not None:
+            self._later(seconds, call)
 
     def _wake(self) -> None:
         if self._later is not None and not self._waking:
@@ -277,6 +295,11 @@ class Gate:
         """Those that flow through this door, or are about to."""
         return self._under_way.streams
 
+    @property
+    def limits(self) -> tuple[Mapping[str, Quota], Used]:
+        """The quotas that count now, and what is under way by each rule."""
+        return self._rules.at(self._wall()).quotas, self._under_way
+
     def adopt(self, rules: CompiledRules) -> int:
         """Judge by these from now on; return how many streams ended since they may not flow any more."""
         self._rules = rules
@@ -289,7 +312,9 @@ class Gate:
         for stream in self._under_way.streams:
             question = Question(stream.asked.direction, stream.action, stream.asked.asker)
             allowed, rule = rules.judge(question, stream.channel.name, self._places(stream.channel))
-            if not allowed:
+            if allowed:
+                self._under_way.judged(stream, rule, self._rules.quotas.get(rule))
+            else:
                 ended += 1
                 self._revoke(stream, rule)
         return ended
@@ -307,7 +332,7 @@ class Gate:
         self._hand_in(ending)
         self.send(ending)
 
-    def _give_up(self, kind: str, number: int, rule: str = "") -> None:
+    def _give_up(self, kind: str, number: int, rule: str = "", failure: Failure = "unavailable") -> None:
         """End a question of this side here; it is told to who asked, and the end of a stream beyond too."""
         question = self._questions.get((kind, self._sends, number))
         if question is None or kind == "invitation":  # that goes with its question
@@ -317,11 +342,11 @@ class Gate:
         origin = question.asked.asker
         if question.channel is None:
             ending = NoAnswer(
-                correlation=number, origin=origin, action=question.action, failure="unavailable", rule=rule
+                correlation=number, origin=origin, action=question.action, failure=failure, rule=rule
             )
         else:
             ending = StreamEnded(
-                correlation=number, origin=origin, channel=question.channel, failure="unavailable", rule=rule
+                correlation=number, origin=origin, channel=question.channel, failure=failure, rule=rule
             )
         self._remember(ending, BACK[self._sends], rule)
         self._hand_in(ending)
@@ -444,8 +469,10 @@ class Gate:
 
     def _remember(self, crossing: Crossing, direction: Direction, rule: str) -> None:
         asked = self._questions.asked(crossing, direction)
-        self._under_way.remember(crossing, direction, rule, asked, counted=rule in self._rules.quotas)
+        self._under_way.remember(crossing, direction, rule, asked, self._rules.quotas.get(rule))
         self._questions.remember(crossing, direction)
+        if isinstance(crossing, StreamOffered) and self._metering is not None:
+            self._metering.watch()
 
 
 _DOWN: Final = Verdict(

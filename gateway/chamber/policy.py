@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, assert_never
 from msgspec.structs import replace
 
 from cascade.crossing import (
+    BACK,
     Answer,
     Ask,
     CatalogBatch,
@@ -30,6 +31,7 @@ from cascade.model.commands import Control, subjects
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows, Selector
 from cascade.ports import Verdict
+from gateway.chamber.rates import megabits, wanted
 from gateway.chamber.rules import ANY, Quota, Rule
 from gateway.chamber.tickets import Ticket
 from gateway.chamber.veil import FOREIGN, Veils
@@ -141,6 +143,8 @@ class Used(Protocol):
 
     def commands_of(self, rule: str) -> int: ...
 
+    def bits_of(self, rule: str, besides: tuple[Direction, int] | None = None) -> int: ...
+
 
 class Asked(NamedTuple):
     """Who asked what a crossing answers, and which way that question went."""
@@ -184,21 +188,22 @@ def judge(
             verdict = _judge_each(rules, crossing, question, tuple(subjects(payload)), places)
             if isinstance(crossing, Notice) and not isinstance(payload, Control):
                 return verdict
-            return _within(rules, verdict, used, _spent_command)
+            return _within_commands(rules, verdict, used)
         case Answer(payload=payload):
             return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), places)
         case StreamOffered(channel=channel, action=action):
-            return _judge_answer(rules, crossing, asked, action, (channel,), places)
+            verdict = _judge_answer(rules, crossing, asked, action, (channel,), places)
+            return _within_rate(rules, verdict, crossing, BACK[direction], used)
         case StreamOpen(channel=channel, action=action) if crossing.invitation:
             verdict = _judge_answer(rules, crossing, asked, action, (channel,), places)
-            return _within(rules, verdict, used, _spent_stream)
-        case (
-            StreamOpen(channel=channel, action=action)
-            | StreamControl(channel=channel, action=action)
-        ):  # fmt: skip
+            return _within_streams(rules, verdict, crossing, direction, used)
+        case StreamOpen(channel=channel, action=action):
             question = Question(direction, action, crossing.origin)
             verdict = _judge_each(rules, crossing, question, (channel,), places)
-            return _within(rules, verdict, used, _spent_stream)
+            return _within_streams(rules, verdict, crossing, direction, used)
+        case StreamControl(channel=channel, action=action):
+            question = Question(direction, action, crossing.origin)
+            return _judge_each(rules, crossing, question, (channel,), places)
         case NoAnswer() | StreamEnded():
             return Verdict(crossing, ALWAYS)  # an end is never held back
         case _:
@@ -246,14 +251,45 @@ def judge_head(
     return _spent_command(rules.quotas.get(rule), rule, used)
 
 
-Spent = Callable[[Quota | None, str, Used | None], Verdict | None]
-"""The refusal of one more by a rule whose quota is used up."""
-
-
-def _within(rules: CompiledRules, verdict: Verdict, used: Used | None, spent: Spent) -> Verdict:
+def _within_commands(rules: CompiledRules, verdict: Verdict, used: Used | None) -> Verdict:
+    """The verdict, or the refusal of one more by a rule whose quota is used up."""
     if verdict.passes is None or not rules.quotas:
         return verdict
-    return spent(rules.quotas.get(verdict.rule), verdict.rule, used) or verdict
+    return _spent_command(rules.quotas.get(verdict.rule), verdict.rule, used) or verdict
+
+
+def _within_streams(
+    rules: CompiledRules, verdict: Verdict, opened: StreamOpen, direction: Direction, used: Used | None
+) -> Verdict:
+    if verdict.passes is None or not rules.quotas:
+        return verdict
+    spent = _spent_stream(rules.quotas.get(verdict.rule), verdict.rule, used)
+    return spent or _within_rate(rules, verdict, opened, direction, used)
+
+
+def _within_rate(
+    rules: CompiledRules,
+    verdict: Verdict,
+    stream: StreamOpen | StreamOffered,
+    direction: Direction,
+    used: Used | None,
+) -> Verdict:
+    """`direction` is the way of its `StreamOpen`."""
+    quota = rules.quotas.get(verdict.rule)
+    if verdict.passes is None or quota is None or used is None or not quota.bits_per_second:
+        return verdict
+    taken = used.bits_of(verdict.rule, besides=(direction, stream.correlation))
+    more = wanted(stream, quota)
+    if taken + more <= quota.bits_per_second:
+        return verdict
+    why = saying(
+        "refusal.bits",
+        rule=verdict.rule,
+        most=megabits(quota.bits_per_second),
+        taken=megabits(taken),
+        wanted=megabits(more),
+    )
+    return Verdict(None, verdict.rule, why)
 
 
 def _spent_command(quota: Quota | None, rule: str, used: Used | None) -> Verdict | None:

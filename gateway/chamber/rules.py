@@ -12,6 +12,7 @@ ANY: Final = "*"
 
 MAX_STREAMS: Final = 100_000
 MAX_COMMANDS: Final = 100_000
+MAX_BITS: Final = 1_000_000_000_000
 """The largest quotas that can be written."""
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -70,10 +71,18 @@ class Quota(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Streams that are open at once. Default 0: no limit."""
     commands: Annotated[int, Meta(ge=0, le=MAX_COMMANDS)] = 0
     """Questions and commands in any sixty seconds. Default 0: no limit."""
+    bits_per_second: Annotated[int, Meta(ge=0, le=MAX_BITS)] = 0
+    """Of all open streams together. Default 0: no limit. A stream counts as much as it declares (`f=`), or
+    else `stream_bits_per_second`; and what the relay measures of it, once that is more."""
+    stream_bits_per_second: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 4_000_000
+    """What a stream counts that declares nothing. Default 4,000,000."""
+    over: Literal["refuse", "end"] = "refuse"
+    """When what is measured is more than that: let what flows flow and refuse whoever comes, or end the
+    youngest streams until it fits. Default refuse."""
 
     @property
     def any(self) -> bool:
-        return bool(self.streams or self.commands)
+        return bool(self.streams or self.commands or self.bits_per_second)
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,8 +5,8 @@ An answer is judged by the rule of its question, so for the peer that asked. A s
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cascade.crossing import (
@@ -24,7 +24,8 @@ from cascade.crossing import (
 from cascade.model.commands import Control, Invitation
 from cascade.model.ids import ChannelId
 from gateway.chamber.policy import Asked
-from gateway.chamber.rules import MAX_COMMANDS, MAX_STREAMS
+from gateway.chamber.rates import said
+from gateway.chamber.rules import MAX_COMMANDS, MAX_STREAMS, Quota
 
 MAX_OPEN: Final = 20_000
 """Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
@@ -128,15 +129,25 @@ class Stream:
     action: str
     channel: ChannelId
     rule: str
+    name: str = ""  # in the relay, once it was offered
+    usual: int = 0  # bits a second that its rule counts for one of which nothing is said
+    said: int = 0
+    measured: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Bits a second that it counts in a quota."""
+        return max(self.said or self.usual, self.measured)
 
 
 class UnderWay:
-    """What is under way by each rule: its open streams, and its commands of the last minute."""
+    """What is under way by each rule: its open streams, their rates, and its commands of the last minute."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._streams: dict[tuple[Direction, int], Stream] = {}
         self._by_rule: Counter[str] = Counter()
+        self._bits: Counter[str] = Counter()
         self._commands: dict[str, deque[float]] = {}
 
     @property
@@ -145,6 +156,11 @@ class UnderWay:
 
     def streams_of(self, rule: str) -> int:
         return self._by_rule[rule]
+
+    def bits_of(self, rule: str, besides: tuple[Direction, int] | None = None) -> int:
+        """Bits a second of its open streams, without those of the one that `besides` names."""
+        found = self._streams.get(besides) if besides is not None else None
+        return self._bits[rule] - (found.bits if found is not None and found.rule == rule else 0)
 
     def commands_of(self, rule: str) -> int:
         """In the last minute."""
@@ -164,32 +180,72 @@ class UnderWay:
         """Nothing flows any more."""
         self._streams.clear()
         self._by_rule.clear()
+        self._bits.clear()
 
     def remember(
-        self, crossing: Crossing, direction: Direction, rule: str, asked: Asked | None, *, counted: bool
+        self,
+        crossing: Crossing,
+        direction: Direction,
+        rule: str,
+        asked: Asked | None,
+        quota: Quota | None = None,
     ) -> None:
-        """Take note of what has passed by `rule`; `asked` is what it answers. `counted`: it has a quota."""
+        """Take note of what has passed by `rule`, which has this quota; `asked` is what it answers."""
         match crossing:
             case StreamOpen(correlation=number, channel=channel, action=action):
                 self._end((direction, number))
                 if len(self._streams) < MAX_STREAMS:
                     asker = asked or Asked(crossing.origin, direction)
-                    self._streams[direction, number] = Stream(direction, number, asker, action, channel, rule)
-                    self._by_rule[rule] += 1
+                    usual = _usual(quota)
+                    self._put(Stream(direction, number, asker, action, channel, rule, usual=usual))
+            case StreamOffered(correlation=number, stream=name):
+                found = self._streams.get((BACK[direction], number))
+                if found is not None:
+                    self._put(replace(found, name=name, said=said(crossing)))
             case StreamEnded(correlation=number, channel=channel):
                 for way in (direction, BACK[direction]):
                     found = self._streams.get((way, number))
                     if found is not None and found.channel == channel:
                         self._end((way, number))
-            case Ask() | Notice(payload=Control()) if counted:
+            case Ask() | Notice(payload=Control()) if quota is not None:
                 times = self._commands.setdefault(rule, deque(maxlen=MAX_COMMANDS))
                 times.append(self._clock())
             case _:
                 pass
 
+    def judged(self, stream: Stream, rule: str, quota: Quota | None) -> None:
+        """It goes on by `rule`, which may be another than let it begin."""
+        if stream.rule != rule or stream.usual != _usual(quota):
+            self._put(replace(stream, rule=rule, usual=_usual(quota)))
+
+    def measured(self, rates: Mapping[str, int]) -> None:
+        """Take note of what the relay measures, in bits a second by its name of a stream."""
+        for stream in self.streams:
+            found = rates.get(stream.name)
+            if found is not None and found != stream.measured:
+                self._put(replace(stream, measured=found))
+
+    def _put(self, stream: Stream) -> None:
+        """A new one, or what is known now of one that is there: that keeps its place."""
+        key = (stream.direction, stream.correlation)
+        if key in self._streams:
+            self._uncount(self._streams[key])
+        self._streams[key] = stream
+        self._by_rule[stream.rule] += 1
+        self._bits[stream.rule] += stream.bits
+
     def _end(self, key: tuple[Direction, int]) -> None:
         found = self._streams.pop(key, None)
         if found is not None:
-            self._by_rule[found.rule] -= 1
-            if not self._by_rule[found.rule]:
-                del self._by_rule[found.rule]
+            self._uncount(found)
+
+    def _uncount(self, stream: Stream) -> None:
+        self._by_rule[stream.rule] -= 1
+        self._bits[stream.rule] -= stream.bits
+        if not self._by_rule[stream.rule]:
+            del self._by_rule[stream.rule]
+            del self._bits[stream.rule]
+
+
+def _usual(quota: Quota | None) -> int:
+    return 0 if quota is None else quota.stream_bits_per_second

@@ -19,7 +19,7 @@ from gateway.chamber import chain
 from gateway.chamber.explain import Explanation, Step, explain
 from gateway.chamber.policy import NOWHERE, CompiledRules, Place, Question
 from gateway.chamber.replay import Change, Replay, Untold, channel_of, replay
-from gateway.cli import ticket
+from gateway.cli import quotas, ticket
 from gateway.cli.asking import SIDES, Catalogs, asked_well, give_up, key_of, peers_of, tickets_of
 from gateway.cli.check import DEFAULT, config_option, side_named, side_option, tell, usable
 from gateway.cli.scaffold import Frame
@@ -113,7 +113,20 @@ def explained(peer: str, action: str, channel: str, config: Config, words: Words
             typer.echo(line)
     for line in _explanation(found, len(listed), words):
         typer.echo(line)
+    if found.rule is not None and found.allowed:
+        for line in (*quotas.limits(found.rule.quota, words), *_used(found.rule.id, config, words)):
+            typer.echo(line)
     raise typer.Exit(0 if found.allowed else 1)
+
+
+def _used(rule: str, config: Config, words: Words) -> list[str]:
+    """How much of its quota is taken now, where a gateway runs and anything is."""
+    try:
+        with connected(Path(config.gateway.state)) as gateways:
+            sides = [side for gateway in gateways for side in gateway.status().sides]
+    except Unanswered:
+        return []
+    return [quotas.line(one, words) for side in sides for one in side.quotas if one.rule == rule][:1]
 
 
 def _asked(peer: str, direction: Direction, action: str, channel: str, words: Words) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from gateway.cli import status_link
+from gateway.cli import quotas, status_link
 from gateway.cli.check import DEFAULT, config_option, tell
 from gateway.cli.scaffold import Frame
 from gateway.cli.status_link import span
@@ -112,6 +112,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
         ),
         notes=[
             *status_link.lines(now.sides, words),
+            *quotas.taken(now.sides, words),
             *(_turn(turn, words) for side in now.sides for turn in side.turns[:MAX_TURNS]),
         ],
         refusals=Refusals(say("status.troubles"), lines, brief),

@@ -98,6 +98,18 @@ class StreamState(Struct, frozen=True, kw_only=True):
     since: float | None  # time of day of the first packet
 
 
+class QuotaState(Struct, frozen=True, kw_only=True):
+    """What is under way at this side's door by a rule that limits it; a limit of 0 is none."""
+
+    rule: str
+    streams: int
+    most_streams: int
+    bits_per_second: int
+    most_bits_per_second: int
+    commands: int  # in the last minute
+    most_commands: int
+
+
 class SideState(Struct, frozen=True, kw_only=True):
     side: SideName
     id: str
@@ -117,6 +129,7 @@ class SideState(Struct, frozen=True, kw_only=True):
     sip: dict[str, int]  # the engine's counters
     link: LinkView | None = None  # to the other host; None where both sides are one process
     leg: dict[str, int] = {}  # counters of the media between the hosts
+    quotas: tuple[QuotaState, ...] = ()
 
 
 class Standing(Struct, frozen=True, kw_only=True, tag=True):

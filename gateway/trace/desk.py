@@ -17,6 +17,7 @@ from gateway.chamber.gate import Gate
 from gateway.chamber.link.standing import LinkView
 from gateway.local.messages import (
     LowerState,
+    QuotaState,
     SideState,
     Standing,
     Status,
@@ -351,7 +352,25 @@ def _state(seat: Seat) -> SideState:
         sip=dict(seat.endpoint.stack.counters()),
         link=seat.link(),
         leg=dict(seat.leg.counters()),
+        quotas=tuple(_quotas(seat.gate)),
     )
+
+
+def _quotas(gate: Gate) -> Iterator[QuotaState]:
+    """The rules that limit something and have let something through."""
+    quotas, used = gate.limits
+    for rule, quota in quotas.items():
+        found = QuotaState(
+            rule=rule,
+            streams=used.streams_of(rule),
+            most_streams=quota.streams,
+            bits_per_second=used.bits_of(rule),
+            most_bits_per_second=quota.bits_per_second,
+            commands=used.commands_of(rule),
+            most_commands=quota.commands,
+        )
+        if found.streams or found.commands:
+            yield found
 
 
 def _streams(seat: Seat) -> tuple[StreamState, ...]:

@@ -307,6 +307,27 @@ def test_a_selector_that_selects_nothing_is_told(site: Path) -> None:
     assert "selects none of the channels" not in nothing_known.stderr
 
 
+@pytest.mark.parametrize(
+    ("quota", "said"),
+    [
+        ("{ streams = 2 }", ["It lets at most 2 streams flow at once."]),
+        ("{ commands = 60 }", ["It lets at most 60 questions and commands pass a minute."]),
+        (
+            '{ bits_per_second = 20_500_000, over = "end" }',
+            [
+                "It lets at most 20.5 Mbit/s flow at once; a stream that declares nothing (f=) counts 4, and "
+                "each what is measured of it once that is more.",
+                "When what is measured is more than that, the youngest streams end until it fits.",
+            ],
+        ),
+    ],
+)
+def test_what_the_rule_that_allows_lets_pass_at_most_is_said(site: Path, quota: str, said: list[str]) -> None:
+    written = (site / "gateway.toml").read_text()
+    (site / "gateway.toml").write_text(written.replace('id = "live"', f'id = "live"\nquota = {quota}'))
+    assert explain(site, SHARED_CAMERA).stdout.splitlines()[-len(said) :] == said
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_answer_is_in_the_operators_language(site: Path, language: Language) -> None:
     file = other(site, f'channels = ["branch:{KEPT_BRANCH}"]', f'channels = ["id:{SHARED_CAMERA}"]')
