@@ -33,7 +33,7 @@ lint: ready  ## format, lint, import contracts, clippy
 
 types: ready  ## mypy strict, and the native stubs against the native module
 	$(RUN) mypy
-	$(RUN) stubtest sip._native media._native cascade.manscdp._native cascade.model.index interop.sim._native
+	$(RUN) stubtest sip._native media._native cascade.manscdp._native cascade.model.index gateway.chamber._native interop.sim._native
 
 bench: export ALSO := --group bench
 bench: ready  ## measure every claim and draw docs/benchmarks.md

@@ -20,10 +20,12 @@ from cascade.as_upper.herald import Herald
 from cascade.crossing import CatalogBatch, Crossing, StreamOpen
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
+from cascade.ports import Verdict
 from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.policy import NOWHERE, CompiledRules, Place, judge
+from gateway.chamber.record import Post
 from gateway.config import Config, load
 from gateway.keeper import Keeper, Kept
 
@@ -129,8 +131,11 @@ def _channel(number: int) -> ChannelId:
 class Nowhere:
     """An audit that takes everything and keeps nothing."""
 
-    def record(self, entry: Mapping[str, Any]) -> None:
-        pass
+    def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes:
+        return b""
+
+    def record(self, entry: Mapping[str, Any]) -> bytes:
+        return b""
 
 
 class Stage:

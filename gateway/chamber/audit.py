@@ -1,13 +1,12 @@
 """The audit file of one side: a record for each door and crossing, before the crossing is delivered.
 
-`Audit.record` hands the line to the operating system and returns; a thread calls fsync at the
+`Audit.cross` hands the line to the operating system and returns; a thread calls fsync at the
 latest `SYNC_SECONDS` later, and then notes in the head file beside it (`head`) which record the disk
 has. If either of the former fails nothing may cross (GA/T 1788 boundary rule, and
 `gate.py`), until a new attempt, at most one a second, finds the file writable again.
 """
 
 import fcntl
-import functools
 import logging
 import os
 import stat
@@ -17,18 +16,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from msgspec import Struct
-
-from cascade.crossing import CatalogBatch, Crossing, Direction
-from cascade.model.commands import Command, subjects
-from cascade.model.ids import ChannelId, PlatformId
-from cascade.model.index import Rows
-from cascade.model.secret import MASK, Secret
+from cascade.crossing import Crossing
 from cascade.ports import Verdict
 from gateway.chamber import chain, head
 from gateway.chamber.head import Anchor
+from gateway.chamber.record import Post, scribe
 from gateway.words import Saying, Told, saying
 from gateway.words.system import reason
 
@@ -38,12 +32,6 @@ SYNC_SECONDS: Final = 0.1
 ANCHOR_SECONDS: Final = 3600.0
 """How often the log names the last record, so that logs kept elsewhere anchor the chain."""
 RETRY_SECONDS: Final = 1.0
-MAX_SUBJECTS: Final = 64
-"""Names listed in one record; the rest are counted."""
-MAX_USERS: Final = 16
-MAX_TEXT: Final = 128
-
-Door = Literal["send", "receive"]
 
 
 class AuditUnavailable(Told):
@@ -54,7 +42,7 @@ class Audit:
     """An append-only file with one writer, this object; `close` it, or its thread keeps running.
 
     Raises:
-        AuditUnavailable: from the constructor and `record`; nothing else leaves them.
+        AuditUnavailable: from the constructor, `cross` and `record`; nothing else leaves them.
     """
 
     def __init__(
@@ -71,6 +59,7 @@ class Audit:
         self._trouble: Saying | None = None  # why nothing can be written
         self._down = False  # from the first failure to the first record that was written again
         self._retry_at = 0.0
+        self._scribe = scribe()
         self._second, self._second_text = -1.0, ""  # as `_moment` wrote it last
         self._written = threading.Event()
         self._closing = threading.Event()
@@ -93,16 +82,22 @@ class Audit:
     def last_hash(self) -> str:
         return chain.GENESIS if self._last is None else self._last.hash
 
-    def record(self, entry: Mapping[str, Any]) -> None:
-        """Append one record; when this returns the operating system has it.
+    def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes:
+        """Append the record of a crossing, and return its line; the operating system has it then."""
+        self._ready()
+        last = self._last
+        sequence, previous = (1, chain.GENESIS) if last is None else (last.number + 1, last.hash)
+        chained = (self._moment(), self._monotonic(), sequence, previous)
+        line, hashed = self._scribe.tell(crossing, verdict, post, chained)
+        if len(line) > chain.MAX_LINE_BYTES:
+            line, hashed = self._scribe.tell(crossing, verdict, post, chained, cut=True)
+        self._write(line, sequence=sequence, hashed=hashed)
+        return line
 
-        `entry` holds what `describe` made; time, sequence and chain are added here.
-        """
-        if self._sync_failed and not self._trouble:
-            self._fail(self._sync_failed)
-        if self._trouble:
-            self._try_again(self._trouble)
-        self._append(entry)
+    def record(self, entry: Mapping[str, Any]) -> bytes:
+        """The same with the record of what does not cross; time, sequence and chain are added here."""
+        self._ready()
+        return self._append(entry)
 
     def close(self) -> None:
         """Sync and close. Safe to call twice."""
@@ -117,13 +112,20 @@ class Audit:
         self._trouble = self._trouble or saying("audit_file.closed", file=str(self.path))
         self._retry_at = float("inf")
 
-    def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> None:
+    def _ready(self) -> None:
+        if self._sync_failed and not self._trouble:
+            self._fail(self._sync_failed)
+        if self._trouble:
+            self._try_again(self._trouble)
+
+    def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> bytes:
         full = {**entry, "time": self._moment(), "monotonic": round(self._monotonic(), 6)}
         line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
         if len(line) > chain.MAX_LINE_BYTES:
             full |= {"details": {}, "subjects": [], "users": [], "cut": True}
             line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
         self._write(before + line, sequence=self.sequence + 1, hashed=hashed)
+        return line
 
     def _write(self, data: bytes, *, sequence: int, hashed: str) -> None:
         try:
@@ -140,10 +142,11 @@ class Audit:
             self._written.set()
 
     def _moment(self) -> str:
-        second, rest = divmod(self._wall(), 1.0)
-        if second != self._second:
-            self._second = second
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        now = self._wall()
+        rest = now - self._second
+        if not 0.0 <= rest < 1.0:
+            self._second, rest = now - now % 1.0, now % 1.0
+            self._second_text = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._second_text}.{int(rest * 1e6):06d}+00:00"
 
     def _fail(self, trouble: Saying) -> AuditUnavailable:
@@ -268,121 +271,6 @@ class Audit:
         if self._monotonic() - self._anchored_at >= ANCHOR_SECONDS:
             self._anchored_at = self._monotonic()
             log.info("audit.anchor", extra={"file": str(self.path), "anchor": str(last)})
-
-
-def describe(
-    crossing: Crossing, verdict: Verdict, *, side: str, door: Door, direction: Direction
-) -> dict[str, Any]:
-    """What one record says of a crossing: whom it is from, what it names, what was decided.
-
-    Rows are counted, never listed. Names beyond `MAX_SUBJECTS` are counted.
-    """
-    about = getattr(crossing, "payload", crossing)
-    named = _names(about)
-    entry: dict[str, Any] = {
-        "side": side,
-        "door": door,
-        "direction": direction,
-        "kind": type(crossing).__name__,
-        "action": action_of(crossing),
-        "origin": str(crossing.origin),
-        "users": [user[:MAX_TEXT] for user in crossing.users[:MAX_USERS]] if crossing.users else [],
-        "correlation": crossing.correlation,
-        "subjects": named[:MAX_SUBJECTS],
-        "verdict": "refused" if verdict.passes is None else "passed",
-        "rule": verdict.rule,
-        "details": _details(about),
-    }
-    if len(named) > MAX_SUBJECTS:
-        entry["subjects_not_listed"] = len(named) - MAX_SUBJECTS
-    if isinstance(crossing, CatalogBatch):
-        passed = verdict.passes
-        entry["rows"] = len(crossing.rows)
-        entry["rows_passed"] = len(passed.rows) if isinstance(passed, CatalogBatch) else 0
-        entry["rows_refused"] = verdict.refused
-    return entry
-
-
-def describe_head(
-    action: str,
-    target: ChannelId,
-    origin: PlatformId,
-    refusal: Verdict,
-    *,
-    side: str,
-    direction: Direction,
-) -> dict[str, Any]:
-    """As `describe`, of a request that was refused by its head: what it wanted in detail was not read."""
-    return {
-        "side": side,
-        "door": "send",
-        "direction": direction,
-        "kind": "Head",
-        "action": action,
-        "origin": str(origin),
-        "subjects": [str(target)],
-        "verdict": "refused",
-        "rule": refusal.rule,
-    }
-
-
-def action_of(crossing: Crossing) -> str:
-    """The name by which rules know it: of its payload, of its media, or of what has no rule."""
-    if isinstance(crossing, CatalogBatch):
-        return "catalog.rows"
-    about = getattr(crossing, "payload", crossing)
-    return str(getattr(about, "action", "stream.ended"))
-
-
-def _names(about: Command | Crossing) -> list[str]:
-    """What it names, once each, in the order of its fields; the rows of a batch are no names."""
-    found = [name for field in _shown(type(about)) for name in subjects(getattr(about, field))]
-    return [str(found[0])] if len(found) == 1 else list(dict.fromkeys(map(str, found)))
-
-
-def _details(about: Command | Crossing) -> dict[str, Any]:
-    """The plain values of the crossing's content, so that a record says on or off, not only of whom."""
-    details = {}
-    for field in _shown(type(about)):
-        value = getattr(about, field)
-        if type(value) is not ChannelId:
-            details[field] = _plain(value)
-    return details
-
-
-@functools.cache
-def _shown(kind: type[Command | Crossing]) -> tuple[str, ...]:
-    """The fields that say what a crossing is about; the envelope's have keys of their own."""
-    common = {"correlation", "origin", "users", "seconds_left", "action", "rows"}
-    return tuple(field for field in kind.__struct_fields__ if field not in common)
-
-
-def _plain(value: Any) -> Any:
-    kind = type(value)
-    way = _ways.get(kind)
-    if way is None:
-        way = _ways[kind] = _way(kind)
-    return way(value)
-
-
-_ways: Final[dict[type, Callable[[Any], Any]]] = {}
-
-
-def _way(kind: type) -> Callable[[Any], Any]:
-    """How values of this kind stand in a record."""
-    if issubclass(kind, Secret):
-        return lambda value: MASK
-    if issubclass(kind, str):
-        return lambda value: str(value)[:MAX_TEXT]
-    if issubclass(kind, bool | int | float | None):
-        return lambda value: value
-    if issubclass(kind, Rows):
-        return len
-    if issubclass(kind, tuple | list):
-        return lambda value: [_plain(part) for part in value[:MAX_USERS]]
-    if issubclass(kind, Struct):
-        return lambda value: {name: _plain(getattr(value, name)) for name in kind.__struct_fields__}
-    return lambda value: str(value)[:MAX_TEXT]
 
 
 def _read_end(fd: int) -> bytes:

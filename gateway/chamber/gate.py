@@ -31,10 +31,11 @@ from cascade.crossing import (
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
-from gateway.chamber.audit import AuditUnavailable, Door, describe, describe_head
+from gateway.chamber.audit import AuditUnavailable
 from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
 from gateway.chamber.metering import Metering
 from gateway.chamber.policy import CompiledRules, Places, Question, Used, judge, judge_head, veiled
+from gateway.chamber.record import Door, Post, describe_head
 from gateway.chamber.rules import Quota
 from gateway.chamber.under_way import Questions, Stream, UnderWay
 from gateway.words import saying
@@ -56,11 +57,11 @@ Observer = Callable[[Direction, Crossing], None]
 
 
 class Recorder(Protocol):
-    """`audit.Audit`, or a list in a test."""
+    """`audit.Audit`, or a list in a test. Both return the line they wrote, or raise AuditUnavailable."""
 
-    def record(self, entry: Mapping[str, Any]) -> None:
-        """Raises AuditUnavailable."""
-        ...
+    def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes: ...
+
+    def record(self, entry: Mapping[str, Any]) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -103,6 +104,10 @@ class Gate:
         self.counters: Final = GateCounters()
         self._side: Final = side
         self._sends: Final = SENDS[side]
+        self._posts: Final[dict[Door, Post]] = {
+            "send": Post(side, "send", SENDS[side]),
+            "receive": Post(side, "receive", BACK[SENDS[side]]),
+        }
         self._rules = rules
         self._audit = audit
         self._link = link
@@ -160,7 +165,7 @@ class Gate:
             self._under_way.forget(self._sends, crossing.correlation)
             rule = "link-full" if isinstance(error, LinkFull) else "link"
             lost = Verdict(None, rule, saying("refusal.link", why=recognised(str(error))))
-            return self._counted(crossing, self._written(crossing, lost, "send", self._sends))
+            return self._counted(crossing, self._written(crossing, lost, "send"))
         return self._counted(crossing, verdict)
 
     def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
@@ -174,9 +179,7 @@ class Gate:
         if refusal is None:
             return True
         try:
-            self._audit.record(
-                describe_head(action, target, origin, refusal, side=self._side, direction=self._sends)
-            )
+            self._audit.record(describe_head(action, target, origin, refusal, self._posts["send"]))
         except AuditUnavailable as error:
             self._shut()
             refusal = Verdict(None, "audit", error.said)
@@ -359,7 +362,7 @@ class Gate:
             door, crossing = self._held[0]
             direction = self._sends if door == "send" else BACK[self._sends]
             verdict = self._judged(crossing, door, direction)
-            verdict = self._written(crossing, verdict, door, direction)
+            verdict = self._written(crossing, verdict, door)
             if verdict.rule == "audit":
                 return
             self._held.popleft()
@@ -400,7 +403,7 @@ class Gate:
     def _decide(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
         """The verdict, recorded; a refusal is counted and logged here, a pass once it is handed over."""
         verdict = self._judged(crossing, door, direction)
-        verdict = self._written(crossing, verdict, door, direction)
+        verdict = self._written(crossing, verdict, door)
         return verdict if verdict.passes is not None else self._counted(crossing, verdict)
 
     def _judged(self, crossing: Crossing, door: Door, direction: Direction) -> Verdict:
@@ -414,10 +417,9 @@ class Gate:
             return _SHUT_BEYOND if _asks_something(crossing) else verdict
         return verdict
 
-    def _written(self, crossing: Crossing, verdict: Verdict, door: Door, direction: Direction) -> Verdict:
-        entry = describe(crossing, verdict, side=self._side, door=door, direction=direction)
+    def _written(self, crossing: Crossing, verdict: Verdict, door: Door) -> Verdict:
         try:
-            self._audit.record(entry)
+            self._audit.cross(crossing, verdict, self._posts[door])
         except AuditUnavailable as error:
             self._shut()
             return Verdict(None, "audit", error.said)

@@ -8,16 +8,16 @@ them an anchor has to be kept elsewhere (`lockgate audit verify --anchor`).
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from msgspec import Struct
 
 SUFFIX: Final = ".head"
 _ANCHOR: Final = re.compile(r"([0-9a-f]{64})@([1-9][0-9]{0,17})")
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """One record of a chain, and with it all before it. Its text is `HASH@NUMBER`."""
 
     number: int

@@ -1,18 +1,23 @@
 """What one side keeps of its crossings and media: two bounded shelves, filled by reference.
 
-A crossing is noted as the entry that its audit record is made of, so it costs one append and cannot say
+A crossing is noted as the line of its audit record, so it costs one append and cannot say
 something else than the audit does. Streams have a shelf of their own: a catalog of a million rows does
 not push them out. Who asks pays for making facts of them.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, get_args
 
+import msgspec
 from msgspec.structs import replace
 
+from cascade.crossing import Crossing, Stream
+from cascade.ports import Verdict
+from gateway.chamber import chain
 from gateway.chamber.audit import AuditUnavailable
 from gateway.chamber.gate import Recorder
+from gateway.chamber.record import Post, describe
 from gateway.trace.facts import Crossed, MediaFact, Noted, SideName
 
 MAX_CROSSINGS: Final = 4096
@@ -20,10 +25,10 @@ MAX_MEDIA: Final = 8192
 MAX_PARTINGS: Final = 64
 PARTED: Final = "parted"
 """The other side was gone for so long that all which crossed ended."""
-MAX_WEIGHT: Final = 65_536
-"""Names that all crossings of a shelf name together: an entry without any weighs one."""
+MAX_WEIGHT: Final = 4 * 1024 * 1024
+"""Bytes of all records on a shelf; a fact of media weighs one."""
 
-Kept = tuple[float, int, Mapping[str, Any]]
+Kept = tuple[float, int, bytes]
 T = TypeVar("T")
 
 
@@ -69,12 +74,11 @@ class Book:
     def now(self) -> float:
         return self._wall()
 
-    def crossed(self, entry: Mapping[str, Any]) -> None:
-        """Keep what an audit record says. The entry must not change any more."""
+    def crossed(self, line: bytes, *, stream: bool = False) -> None:
+        """Keep an audit record. `stream`: it is of a stream, so on the shelf of those."""
         self._number += 1
-        kind = entry.get("kind", "")
-        shelf = self._streams if kind.startswith("Stream") else self._others
-        shelf.put((self._clock(), self._number, entry), 1 + len(entry.get("subjects", ())))
+        shelf = self._streams if stream else self._others
+        shelf.put((self._clock(), self._number, line), len(line))
 
     def parted(self) -> None:
         """The other side is given up, and what crossed to it and from it ends."""
@@ -91,24 +95,29 @@ class Book:
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
         """All crossings that are kept, as they were recorded. Notes, which do not cross, are left out."""
-        for shelf in (self._streams, self._others):
-            for _, _, entry in shelf:
-                if "verdict" in entry:
-                    yield entry
+        return (entry for _, _, entry in self._entries(after=0))
 
     def crossings(
         self, wanted: Callable[[Mapping[str, Any]], bool] = lambda entry: True, after: int = 0
     ) -> Iterator[Crossed]:
         """Those that are wanted, behind a number."""
+        for moment, number, entry in self._entries(after):
+            if wanted(entry):
+                yield self._fact(moment, number, entry)
+
+    def _entries(self, after: int) -> Iterator[tuple[float, int, Mapping[str, Any]]]:
         for shelf in (self._streams, self._others):
-            for moment, number, entry in shelf:
-                if number > after and "verdict" in entry and wanted(entry):
-                    yield self._fact(moment, number, entry)
+            for moment, number, line in shelf:
+                if number > after:
+                    entry = msgspec.json.decode(line)
+                    if "verdict" in entry:
+                        yield moment, number, entry
 
     def notes(self) -> Iterator[Noted]:
         """What does not cross."""
         yield from self._partings
-        for moment, number, entry in self._others:
+        for moment, number, line in self._others:
+            entry = msgspec.json.decode(line)
             if "verdict" not in entry and "peer" in entry:
                 yield Noted(
                     side=self.side,
@@ -147,10 +156,28 @@ class Recording:
         self._audit = audit
         self._book = book
 
-    def record(self, entry: Mapping[str, Any]) -> None:
+    def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes:
+        stream = type(crossing) in _STREAMS
         try:
-            self._audit.record(entry)
+            line = self._audit.cross(crossing, verdict, post)
         except AuditUnavailable:
-            self._book.crossed({**entry, "verdict": "refused", "rule": "audit"})
+            self._note_unrecorded(describe(crossing, verdict, post), stream=stream)
             raise
-        self._book.crossed(entry)
+        self._book.crossed(line, stream=stream)
+        return line
+
+    def record(self, entry: Mapping[str, Any]) -> bytes:
+        try:
+            line = self._audit.record(entry)
+        except AuditUnavailable:
+            if "verdict" in entry:
+                self._note_unrecorded(entry)
+            raise
+        self._book.crossed(line)
+        return line
+
+    def _note_unrecorded(self, entry: Mapping[str, Any], *, stream: bool = False) -> None:
+        self._book.crossed(chain.canonical({**entry, "verdict": "refused", "rule": "audit"}), stream=stream)
+
+
+_STREAMS: Final = frozenset(get_args(Stream))

@@ -26,8 +26,10 @@ from cascade.model.commands.device_status import AskDeviceStatus, DeviceStatus
 from cascade.model.commands.presence import PeerState, Presence
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows
+from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable
 from gateway.chamber.policy import NOWHERE, Place
+from gateway.chamber.record import Post, describe
 from gateway.chamber.rules import Rule
 from gateway.words import saying
 
@@ -73,10 +75,14 @@ class Recorded:
         self.entries: list[Mapping[str, Any]] = []
         self.broken = False
 
-    def record(self, entry: Mapping[str, Any]) -> None:
+    def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes:
+        return self.record(describe(crossing, verdict, post))
+
+    def record(self, entry: Mapping[str, Any]) -> bytes:
         if self.broken:
             raise AuditUnavailable(saying("audit_file.torn", file="audit.jsonl"))
         self.entries.append(entry)
+        return b""
 
 
 def ask(key: ChannelId = ROAD_CAMERA, *, correlation: int = 7, origin: PlatformId = UPPER) -> Ask[Any]:

@@ -19,15 +19,12 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.secret import Secret
 from cascade.ports import Verdict
 from gateway.chamber import chain, head
-from gateway.chamber.audit import (
-    MAX_SUBJECTS,
-    RETRY_SECONDS,
-    Audit,
-    AuditUnavailable,
-    describe,
-)
+from gateway.chamber.audit import RETRY_SECONDS, Audit, AuditUnavailable
 from gateway.chamber.head import Anchor
+from gateway.chamber.record import MAX_SUBJECTS, Post, describe
 from tests.gateway.chamber_ground import CROSSINGS, LOWER, ROAD_CAMERA, UPPER, ask, batch, channel, rows
+
+SENT = Post("outer", "send", "inward")
 
 
 class Clock:
@@ -378,7 +375,7 @@ def audit(path: Path) -> Iterator[Audit]:
 @settings(deadline=None)
 @given(crossing=CROSSINGS)
 def test_every_crossing_becomes_one_line(sample: Path, crossing: Any) -> None:
-    entry = describe(crossing, Verdict(None, "default"), side="outer", door="send", direction="inward")
+    entry = describe(crossing, Verdict(None, "default"), SENT)
     line, _ = chain.seal(entry, sequence=1, previous=chain.GENESIS)
     assert line.count(b"\n") == 1
     assert line.isascii()
@@ -388,7 +385,7 @@ def test_every_crossing_becomes_one_line(sample: Path, crossing: Any) -> None:
 
 def described(crossing: Any, rule: str = "live", **given: Any) -> dict[str, Any]:
     verdict = Verdict(given.pop("passes", crossing), rule, "", given.pop("refused", {}))
-    return describe(crossing, verdict, side="inner", door="send", direction="outward")
+    return describe(crossing, verdict, Post("inner", "send", "outward"))
 
 
 def test_a_question_says_who_asks_what_of_whom() -> None:
@@ -456,7 +453,7 @@ def test_a_peer_cannot_forge_a_line(audit: Audit) -> None:
     given = NoAnswer(
         correlation=1, origin=PlatformId("4"), users=(forgery,), action=forgery, failure="failed"
     )
-    audit.record(describe(given, Verdict(given, "always"), side="outer", door="send", direction="inward"))
+    audit.cross(given, Verdict(given, "always"), SENT)
     text = audit.path.read_bytes()
     assert text.count(b"\n") == 1
     assert text.isascii()

@@ -14,8 +14,9 @@ from typer.testing import Result
 from cascade.crossing import StreamOpen
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
-from gateway.chamber.audit import Audit, describe
+from gateway.chamber.audit import Audit
 from gateway.chamber.policy import NOWHERE, Asked, CompiledRules, Place, judge
+from gateway.chamber.record import Post
 from gateway.chamber.under_way import Stream
 from gateway.config import load
 from gateway.keeper import Keeper, Kept
@@ -57,7 +58,7 @@ def site() -> Iterator[Path]:
         for number, camera in enumerate((SHARED_CAMERA, KEPT_CAMERA, SHARED_CAMERA)):
             asked = StreamOpen(correlation=number, origin=UPPER, channel=ChannelId(LOWER, PeerName(camera)))
             verdict = judge(rules, asked, "outward", place)
-            audit.record(describe(asked, verdict, side="inner", door="send", direction="outward"))
+            audit.cross(asked, verdict, Post("inner", "send", "outward"))
         audit.close()
         yield folder
 

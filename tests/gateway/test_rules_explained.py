@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from cascade.crossing import BACK, Ask, Crossing, Direction, Notice, StreamControl, StreamOpen
 from cascade.model.ids import PlatformId
 from cascade.ports import Verdict
-from gateway.chamber.audit import describe
 from gateway.chamber.explain import explain
 from gateway.chamber.gate import SENDS, Gate, Side
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.policy import Asked, CompiledRules, Place, Question, judge
+from gateway.chamber.record import Post, describe
 from gateway.chamber.replay import Change, Replay, replay
 from gateway.chamber.rules import Rule, When
 from tests.clock import run
@@ -104,7 +104,7 @@ def recorded(
     rules: CompiledRules, crossing: Crossing, direction: Direction, asked: Asked | None = None
 ) -> tuple[dict[str, Any], Verdict]:
     verdict = judge(rules, crossing, direction, places, asked)
-    return describe(crossing, verdict, side="outer", door="send", direction=direction), verdict
+    return describe(crossing, verdict, Post("outer", "send", direction)), verdict
 
 
 def judged_again(entries: list[Any], rules: CompiledRules) -> Replay:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FACES = {
+    "audit": {"gateway/chamber/_native.py"},
     "sip": {"sip/_native.py"},
     "relay": {"media/_native.py"},
     "manscdp": {"cascade/manscdp/_native.py"},

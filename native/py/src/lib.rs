@@ -1,6 +1,7 @@
 //! The Python surface: converts, releases the GIL, decides nothing.
 use pyo3::prelude::*;
 
+mod audit;
 mod catalog;
 mod load;
 mod manscdp;
@@ -11,6 +12,8 @@ mod sip;
 mod lockgate_native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::audit::audit;
     #[pymodule_export]
     use super::catalog::catalog;
     #[pymodule_export]
@@ -26,7 +29,7 @@ mod lockgate_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let modules = module.py().import("sys")?.getattr("modules")?;
-        for name in ["sip", "manscdp", "catalog", "relay", "load"] {
+        for name in ["audit", "sip", "manscdp", "catalog", "relay", "load"] {
             modules.set_item(format!("lockgate_native.{name}"), module.getattr(name)?)?;
         }
         Ok(())
