@@ -25,14 +25,24 @@ REST: Final = ("rest", True, ["*"])
 class LoopGuard:
     """The echoes that one side meets: among what its lowers list, and among what comes from beyond.
 
-    `own` is this side's id and `beyond` the other's. `above` are this side's uppers.
+    `own` is this side's id and `beyond` the other's. `above` are this side's uppers, `ring` the peers that
+    were found to show what we do in an earlier run; `found` is told of each that is found now.
     """
 
-    def __init__(self, own: str, beyond: str = "", above: Collection[PlatformId] = ()) -> None:
+    def __init__(
+        self,
+        own: str,
+        beyond: str = "",
+        above: Collection[PlatformId] = (),
+        *,
+        ring: Collection[PlatformId] = (),
+        found: Callable[[PlatformId], None] = lambda peer: None,
+    ) -> None:
         self._own = own
         self._beyond = beyond
         self._above = frozenset(above)
-        self._ring: set[PlatformId] = set()  # peers that have shown an id which we made up
+        self._ring = set(ring)  # peers that have shown an id which we made up
+        self._found = found
         self._through: dict[PlatformId, frozenset[str]] = {}  # echoes of each lower, as it listed them last
         self.exported: Callable[[str], Iterable[Key]] = lambda shown: ()
         """Which channels this side's uppers call so; of the lower face."""
@@ -67,6 +77,7 @@ class LoopGuard:
         centre = self._own[:10]
         if any(name.startswith(centre) and self._made_up(peer, name) for name in ids):
             self._ring.add(peer)
+            self._found(peer)
             return True
         return False
 

@@ -195,7 +195,9 @@ async def open_side(
         held.callback(gate.close)
         calls = Calls(endpoint, leaving_seconds=LEAVING_SECONDS)
         other = config.inner if name == "outer" else config.outer
-        guard = LoopGuard(us.id.digits, other.id, own.uppers())
+        guard = LoopGuard(
+            us.id.digits, other.id, own.uppers(), ring=await store.ring(), found=store.save_ring
+        )
         media_address = own.media_address or own.address
         listeners = [(*stack.local, stack.local[1]), (media_address, *own.media_ports)]
         as_upper = AsUpper(

@@ -14,6 +14,7 @@ class MemoryStore:
         self._bindings: dict[PlatformId, Binding] = {}
         self._dialogs: dict[tuple[str, str], KeptDialog] = {}
         self._mapping: dict[PlatformId, list[tuple[str, str, str]]] = {}
+        self._ring: set[PlatformId] = set()
         self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
 
     async def bindings(self) -> list[Binding]:
@@ -50,6 +51,12 @@ class MemoryStore:
                 kept.append((peer, name, wanted))
                 mapped.add((peer, name))
                 shown.add(wanted)
+
+    async def ring(self) -> list[PlatformId]:
+        return sorted(self._ring)
+
+    def save_ring(self, peer: PlatformId) -> None:
+        self._ring.add(peer)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         return [

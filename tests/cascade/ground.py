@@ -45,6 +45,7 @@ class Shelf:
         self.legs: dict[str, KeptDialog] = {}
         self.triples: dict[PlatformId, list[tuple[str, str, str]]] = {}
         self.rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
+        self.found: list[PlatformId] = []
         self.flushed = 0
 
     async def bindings(self) -> list[Binding]:
@@ -73,6 +74,12 @@ class Shelf:
 
     def save_mapping(self, upper: PlatformId, triples: Sequence[tuple[str, str, str]]) -> None:
         self.triples.setdefault(upper, []).extend(triples)
+
+    async def ring(self) -> list[PlatformId]:
+        return self.found
+
+    def save_ring(self, peer: PlatformId) -> None:
+        self.found.append(peer)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         return [(peer, Rows.build(list(rows.values()))) for peer, rows in self.rows.items()]

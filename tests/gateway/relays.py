@@ -20,9 +20,10 @@ from gateway.config import Config, LinkConfig, Secrets
 from media import stats
 from media.link import Network as Leg
 from media.link import Terms
+from sip.events import Address
 from tests.gateway.cable import HOST, Cable, Certificates
 from tests.media.plane import CorePlane
-from tests.sip.network import Network
+from tests.sip.network import Network, OnDatagram, Port
 
 HOSTS: Final[dict[SideName, tuple[str, int]]] = {"outer": ("192.0.2.1", 7000), "inner": ("192.0.2.2", 7000)}
 OTHER: Final[dict[SideName, SideName]] = {"outer": "inner", "inner": "outer"}
@@ -114,11 +115,22 @@ class TwoRelays:
 
 
 class TwoHosts(TwoRelays):
-    """Both relays, and all else that is between two hosts."""
+    """Both relays, and all else that is between two hosts.
 
-    def __init__(self, network: Network) -> None:
+    `wire`: where the leg's datagrams go; their addresses are the same for every pair of hosts, so where
+    there are several each has a wire of its own. By default it is one with both networks.
+    """
+
+    def __init__(self, network: Network, wire: Network | None = None) -> None:
         super().__init__(network)
         self.cable = Cable(network.loop)
+        if wire is not None:
+
+            def port(address: Address, on_datagram: OnDatagram) -> Port:
+                between = address[0] in HOST.values()
+                return (wire if between else network).datagrams(address, on_datagram)
+
+            self.planes = {side: CorePlane(network.loop, port) for side in HOSTS}
 
     @asynccontextmanager
     async def opened(
@@ -183,7 +195,7 @@ async def opened(
             inner.side.stop()
 
 
-def relay_for(link: object, network: Network) -> CorePlane | TwoRelays:
+def relay_for(link: object, network: Network, wire: Network | None = None) -> CorePlane | TwoRelays:
     if link is two_hosts:
-        return TwoHosts(network)
+        return TwoHosts(network, wire)
     return TwoRelays(network) if link is two_relays else CorePlane(network.loop, network.datagrams)

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.app import Gateway, Open, SideName
-from gateway.chamber.link.memory import memory_link
 from interop.sim import xml
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
@@ -21,8 +20,11 @@ from interop.sim.upper import UpperPlatform
 from interop.sim.xml import Fields
 from sip.endpoint import Party
 from sip.events import Event, Kind
-from tests.gateway.world import PASSWORD, WALL, Life, open_calls
+from tests.gateway.world import PASSWORD, WALL, Life, Link, open_calls
 from tests.sip.network import Network
+
+if TYPE_CHECKING:
+    from gateway.store.memory import MemoryStore
 
 CATALOG_SECONDS: Final = 30.0
 """How often everybody asks everybody below for all rows."""
@@ -115,6 +117,31 @@ class Relisted(Tree):
         return self.shown if target == self.owner else None
 
 
+class Member:
+    """One gateway of ours, with what outlives it."""
+
+    def __init__(self, network: Network, folder: Path, link: Link, number: int) -> None:
+        self._network, self._folder, self._link, self._number = network, folder, link, number
+        self._stores: dict[SideName, MemoryStore] = {}
+        self._lives: list[Life] = []
+
+    async def start(self) -> Gateway:
+        wire = Network(self._network.loop, self._number)
+        life = Life(self._network, self._folder, self._link, self._stores, self._number, wire)
+        self._lives.append(life)
+        return await life.opened()
+
+    async def kill(self, dead_seconds: float) -> Gateway:
+        """kill -9 and a new start after a while."""
+        self._lives[-1].die()
+        await asyncio.sleep(dead_seconds)
+        return await self.start()
+
+    async def stop(self) -> None:
+        for life in reversed(self._lives):
+            await life.stop()
+
+
 @dataclass(slots=True)
 class Ring:
     network: Network
@@ -124,6 +151,11 @@ class Ring:
     trees: dict[int, Tree]
     asked: Counter[tuple[str, str, str]]
     """Queries on the wire by sender, receiver and command, repetitions of a datagram not counted."""
+    members: dict[int, Member] = field(default_factory=dict)
+
+    async def kill(self, number: int, dead_seconds: float = 5.0) -> None:
+        """kill -9 of one gateway, both sides, and a new start on what it has stored."""
+        self.gateways[number] = await self.members[number].kill(dead_seconds)
 
     def side(self, at: At) -> Open:
         gateway = self.gateways[at.number]
@@ -155,7 +187,7 @@ class Ring:
 
 @asynccontextmanager
 async def ring(
-    edges: Sequence[Edge], *, foreign: "Sequence[Foreign]" = (), cameras: int = 3
+    edges: Sequence[Edge], link: Link, *, foreign: "Sequence[Foreign]" = (), cameras: int = 3
 ) -> AsyncIterator[Ring]:
     """Everybody that the edges name, up and running."""
     network = Network(asyncio.get_running_loop(), 1)
@@ -189,9 +221,9 @@ async def ring(
             (folder / "gateway.toml").write_text(written(number, edges))
             (folder / "secrets.toml").touch(mode=0o600)
             (folder / "secrets.toml").write_text(secrets(number, edges))
-            life = Life(network, folder, memory_link, {}, number)
-            held.push_async_callback(life.stop)
-            here.gateways[number] = await life.opened()
+            member = here.members[number] = Member(network, folder, link, number)
+            held.push_async_callback(member.stop)
+            here.gateways[number] = await member.start()
         for below, above in edges:
             if (
                 isinstance(below, Platform)

@@ -1,12 +1,14 @@
 """Platforms above each other, in pairs and rings: what comes back is no channel (Q98)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
 
 from tests.clock import run
 from tests.gateway.rings import CATALOG_SECONDS, At, Edge, Foreign, Ring, lower, ring, upper
+from tests.gateway.world import Link
 
 MINUTES = 10
 
@@ -90,8 +92,10 @@ async def changing(here: Ring) -> None:
         here.change(number, 3)
 
 
-async def stays(edges: Sequence[Edge], foreign: Sequence[Foreign] = (), beyond: Beyond | None = None) -> None:
-    async with ring(edges, foreign=foreign) as here:
+async def stays(
+    edges: Sequence[Edge], link: Link, foreign: Sequence[Foreign] = (), beyond: Beyond | None = None
+) -> None:
+    async with ring(edges, link, foreign=foreign) as here:
         await settle()
         await assert_once(here, edges, beyond or {})
         rows = here.rows()
@@ -106,19 +110,55 @@ async def stays(edges: Sequence[Edge], foreign: Sequence[Foreign] = (), beyond: 
 
 
 @pytest.mark.parametrize("edges", [MUTUAL, THREE], ids=["mutual", "three"])
-def test_rows_and_queries_do_not_go_round(edges: list[Edge]) -> None:
-    run(stays(edges))
+def test_rows_and_queries_do_not_go_round(edges: list[Edge], link: Link) -> None:
+    run(stays(edges, link))
 
 
 @pytest.mark.parametrize("only", [(), ("131", "132")], ids=["hides-parents", "cameras-only"])
 def test_they_do_not_with_a_foreign_member_that_says_of_nothing_where_it_is_from(
     only: tuple[str, ...],
+    link: Link,
 ) -> None:
     foreign = Foreign(1, At(2, "inner"), At(1, "outer"), only)
-    run(stays([*WITH_FOREIGN, *foreign.edges], [foreign]))
+    run(stays([*WITH_FOREIGN, *foreign.edges], link, [foreign]))
 
 
 @pytest.mark.parametrize("only", [(), ("131", "132")], ids=["hides-parents", "cameras-only"])
-def test_they_do_not_with_a_foreign_platform_that_shows_us_what_we_show_it(only: tuple[str, ...]) -> None:
+def test_they_do_not_with_a_foreign_platform_that_shows_us_what_we_show_it(
+    only: tuple[str, ...], link: Link
+) -> None:
     foreign = Foreign(1, At(1, "outer"), At(1, "outer"), only)
-    run(stays([*BOTH, *foreign.edges], [foreign], {1: [2], 2: [1]}))
+    run(stays([*BOTH, *foreign.edges], link, [foreign], {1: [2], 2: [1]}))
+
+
+async def rises(here: Ring, seconds: int) -> dict[str, int]:
+    """What each side held at most, looked at each second."""
+    most: Counter[str] = Counter()
+    for _ in range(seconds):
+        for side, rows in here.rows().items():
+            most[side] = max(most[side], rows)
+        await asyncio.sleep(1.0)
+    return dict(most)
+
+
+@pytest.mark.parametrize("only", [(), ("131", "132")], ids=["hides-parents", "cameras-only"])
+def test_a_gateway_that_starts_anew_knows_at_once_who_shows_what_it_does(
+    only: tuple[str, ...], link: Link
+) -> None:
+    """Not one round later: by then nobody lists any more what gave the foreign member away."""
+
+    async def scenario() -> None:
+        foreign = Foreign(1, At(2, "inner"), At(1, "outer"), only)
+        edges = [*WITH_FOREIGN, *foreign.edges]
+        async with ring(edges, link, foreign=[foreign]) as here:
+            await settle()
+            rows = here.rows()
+            for number in (1, 2, 1):
+                await here.kill(number)
+                most = await rises(here, int(8 * CATALOG_SECONDS))
+                assert all(most[side] <= rows[side] for side in rows), (most, rows)
+                assert here.rows() == rows
+                await assert_once(here, edges, {})
+            await assert_asked_once(here, edges, {})
+
+    run(scenario())

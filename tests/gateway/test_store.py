@@ -107,6 +107,14 @@ async def test_an_invite_that_waits_is_kept_byte_for_byte_until_its_dialog_takes
     assert await store.dialogs() == [dialog("a")]
 
 
+async def test_peers_of_a_ring_are_kept_once_and_for_good(store: Store) -> None:
+    assert await store.ring() == []
+    for peer in (TWO, ONE, TWO):
+        store.save_ring(peer)
+    assert await store.ring() == [ONE, TWO]
+    assert type((await store.ring())[0]) is PlatformId
+
+
 async def test_ids_come_back_in_the_order_of_making(store: Store) -> None:
     store.save_mapping(ONE, [("b", "2", "shown 2"), ("a", "1", "shown 1")])
     store.save_mapping(ONE, [("a", "3", "shown 3")])

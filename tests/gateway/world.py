@@ -61,9 +61,15 @@ class Life:
     """The gateway from one start to its stop or its sudden death; what it stored outlives it."""
 
     def __init__(
-        self, network: Network, folder: Path, link: Link, stores: dict[SideName, MemoryStore], number: int
+        self,
+        network: Network,
+        folder: Path,
+        link: Link,
+        stores: dict[SideName, MemoryStore],
+        number: int,
+        wire: Network | None = None,
     ) -> None:
-        self.plane = relay_for(link, network)
+        self.plane = relay_for(link, network, wire)
         self._network = network
         self._folder = folder
         self._link = link

@@ -80,6 +80,10 @@ STATE: Final = (
     -- their INVITE, in outline, while it has no final answer of ours
     ALTER TABLE dialog ADD COLUMN request BLOB NOT NULL DEFAULT x'';
     """,
+    """
+    -- peers that were found to show what we show: what they list may be ours
+    CREATE TABLE ring (peer TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    """,
 )
 
 CATALOG: Final = (

@@ -89,6 +89,15 @@ class StateFile:
             durable=True,  # an upper stores them: an id that it was shown once never means anything else
         )
 
+    def ring(self) -> list[PlatformId]:
+        found = self.database.reading.execute("SELECT peer FROM ring ORDER BY peer")
+        return [PlatformId(peer) for (peer,) in found]
+
+    def save_ring(self, peer: PlatformId) -> None:
+        self.database.write(
+            "a peer that shows what we do", ("INSERT OR IGNORE INTO ring (peer) VALUES (?)", [(str(peer),)])
+        )
+
 
 def _dialog(row: dict[str, Any]) -> KeptDialog:
     row |= {

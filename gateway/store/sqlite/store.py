@@ -55,6 +55,13 @@ class SqliteStore:
     def save_mapping(self, upper: PlatformId, triples: Sequence[tuple[str, str, str]]) -> None:
         self._state.save_mapping(upper, triples)
 
+    async def ring(self) -> list[PlatformId]:
+        await self._state.database.flush()
+        return self._state.ring()
+
+    def save_ring(self, peer: PlatformId) -> None:
+        self._state.save_ring(peer)
+
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         await self._catalog.database.flush()
         return await asyncio.to_thread(self._catalog.rows)
