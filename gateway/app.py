@@ -28,7 +28,8 @@ from cascade.provenance import LoopGuard
 from certs.identities import Identity
 from certs.trust import read_trust
 from gateway.chamber.audit import Audit
-from gateway.chamber.gate import Gate, GateCounters
+from gateway.chamber.counting import GateCounters
+from gateway.chamber.gate import Gate
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.frames import BadFrame
 from gateway.chamber.link.hosts import HostsEnd
@@ -119,7 +120,7 @@ class Open:
 
     def kept(self) -> Kept:
         """As whoever keeps the rules looks at it."""
-        return Kept(PlatformId(self.side.as_upper.us.id.digits), self.gate, self.side.as_upper.offer_all)
+        return Kept(PlatformId(self.side.as_upper.us.id.digits), self.gate, self.side.tell_anew)
 
     def linked(self, up: bool) -> None:
         """Told by a link that may lose its other end (`HostsEnd.on_linked`)."""
@@ -274,6 +275,7 @@ async def open_side(
             leg=media.counters,
         )
         gate.on_delivery = side.deliver
+        gate.on_anew = side.tell_anew
         await held.enter_async_context(side)
         end_remembered(remembered, calls, store)
         host, port = stack.local

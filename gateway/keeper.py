@@ -48,6 +48,8 @@ class Door(Protocol):
 
     def reconsider(self) -> int: ...
 
+    def ask_anew(self) -> None: ...
+
     def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
 
 
@@ -151,8 +153,7 @@ class Keeper:
         self.rules = self._config.rules(tickets)
         self._counting = self.rules.at(self._wall())
         ended = sum(side.door.adopt(self.rules) for side in self._sides)
-        for side in self._sides:
-            side.offer()
+        self._tell_rows()
         log.info("tickets.taken", extra={"counting": len(tickets), "streams_ended": ended})
 
     def _note(self, event: str, ticket: Ticket) -> None:
@@ -200,8 +201,7 @@ class Keeper:
         changes = changed_rules(self._config.rule, new.rule)
         self.counts["reloads"] += 1
         ended = self._adopt(new, changes) if changes.any else 0
-        for side in self._sides:
-            side.offer()  # even of the same rules: the other host may have had others when it was told
+        self._tell_rows()  # even by the same rules: the other host may have had others when it was told
         return Outcome((), changes, ended, tuple(at_next_start(self._config, new)))
 
     def _adopt(self, new: Config, changes: RuleChanges) -> int:
@@ -229,9 +229,14 @@ class Keeper:
             return
         self._counting = counting
         ended = sum(side.door.reconsider() for side in self._sides)
+        self._tell_rows()
+        log.info("rules.by_time", extra={"counting": len(counting.rules), "streams_ended": ended})
+
+    def _tell_rows(self) -> None:
+        """What each door lets through may be another part of the rows than it was, either way."""
         for side in self._sides:
             side.offer()
-        log.info("rules.by_time", extra={"counting": len(counting.rules), "streams_ended": ended})
+            side.door.ask_anew()
 
     def _tell(self, outcome: Outcome) -> None:
         changes = outcome.changes

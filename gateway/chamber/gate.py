@@ -7,10 +7,9 @@ signalled that this one is shut, and then nobody is left waiting there: decision
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from msgspec.structs import replace
@@ -23,16 +22,16 @@ from cascade.crossing import (
     Direction,
     Failure,
     NoAnswer,
-    Notice,
     StreamEnded,
     StreamOffered,
     StreamOpen,
 )
-from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable
-from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable
+from gateway.chamber.counting import GateCounters
+from gateway.chamber.kinds import asks_something, says_how_things_are
+from gateway.chamber.link import LinkEnd, LinkFull, LinkUnavailable, Signal
 from gateway.chamber.metering import Metering
 from gateway.chamber.policy import CompiledRules, Places, Question, Used, judge, judge_head, veiled
 from gateway.chamber.record import Door, Post, describe_head
@@ -64,18 +63,6 @@ class Recorder(Protocol):
     def record(self, entry: Mapping[str, Any]) -> bytes: ...
 
 
-@dataclass(slots=True)
-class GateCounters:
-    """What this door did since it was built, by the rule that decided."""
-
-    passed: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)  # crossings; "audit" and "link" are ours
-    rows_passed: int = 0
-    rows_refused: Counter[str] = field(default_factory=Counter)
-    held: int = 0  # were held back by an audit that could not be written
-    lost: int = 0  # of these, too many
-
-
 class Gate:
     """Satisfies `cascade.ports.Gate`. `clock` gives seconds of any monotonic clock.
 
@@ -101,6 +88,7 @@ class Gate:
         rates: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.on_delivery: Callable[[Crossing], None] = _undeliverable
+        self.on_anew: Callable[[], None] = _nobody_tells
         self.counters: Final = GateCounters()
         self._side: Final = side
         self._sends: Final = SENDS[side]
@@ -212,7 +200,7 @@ class Gate:
         verdict = self._decide(crossing, "receive", BACK[self._sends])
         if verdict.passes is not None:
             self._deliver(crossing, verdict)
-        elif verdict.rule == "audit" and _says_how_things_are(crossing):
+        elif verdict.rule == "audit" and says_how_things_are(crossing):
             self._hold("receive", crossing)
         elif verdict.rule == "audit":  # who asked beyond was signalled; who asked here gets no answer
             kind = "stream" if isinstance(crossing, StreamOffered) else "ask"
@@ -252,13 +240,13 @@ class Gate:
     def _shut(self) -> None:
         if self._recording and self._later is not None:
             self._recording = False
-            self._link.signal(recording=False)
+            self._link.signal("shut")
             self._wake()
 
     def _open(self) -> None:
         if not self._recording:
             self._recording = True
-            self._link.signal(recording=True)
+            self._link.signal("open")
 
     def _try_to_record(self) -> None:
         """A note of its own, since nobody asks anything of a door that is shut."""
@@ -267,8 +255,17 @@ class Gate:
             self._audit.record(note)
             self._open()
 
-    def _signalled(self, recording: bool) -> None:
+    def ask_anew(self) -> None:
+        """This door judges otherwise now: have the other side tell it anew what there is."""
+        self._link.signal("anew")
+
+    def _signalled(self, signal: Signal) -> None:
         """The other door cannot record what we send, or can again. What is open gets no answer now."""
+        if signal == "anew":
+            log.info("door.asked_anew", extra={"side": self._side})
+            self.on_anew()
+            return
+        recording = signal == "open"
         if recording == self._recording_beyond:
             return
         self._recording_beyond = recording
@@ -285,7 +282,7 @@ class Gate:
         self._recording_beyond = True
         if up:
             if not self._recording:
-                self._link.signal(recording=False)
+                self._link.signal("shut")
             return
         for kind, direction, number in self._questions:
             if direction == self._sends:
@@ -414,7 +411,7 @@ class Gate:
             told = veiled(rules, verdict.passes, direction, self._places)
             verdict = replace(verdict, passes=told)
         if door == "send" and verdict.passes is not None and not self._recording_beyond:
-            return _SHUT_BEYOND if _asks_something(crossing) else verdict
+            return _SHUT_BEYOND if asks_something(crossing) else verdict
         return verdict
 
     def _written(self, crossing: Crossing, verdict: Verdict, door: Door) -> Verdict:
@@ -483,18 +480,8 @@ _DOWN: Final = Verdict(
 _SHUT_BEYOND: Final = Verdict(None, BEYOND, saying("refusal.shut_beyond"))
 
 
-def _asks_something(crossing: Crossing) -> bool:
-    """A question or a command, which is of no use later."""
-    if isinstance(crossing, Notice):
-        return not isinstance(crossing.payload, Presence)
-    return isinstance(crossing, Ask | StreamOpen)
-
-
-def _says_how_things_are(crossing: Crossing) -> bool:
-    """An end, rows or presence: said once, so it must not be lost. A question is asked again."""
-    if isinstance(crossing, Notice):
-        return isinstance(crossing.payload, Presence)
-    return isinstance(crossing, StreamEnded | CatalogBatch)
+def _nobody_tells() -> None:
+    """The `on_anew` of a door without a side."""
 
 
 def _undeliverable(crossing: Crossing) -> None:

@@ -46,6 +46,9 @@ from sip.headers.reason import reason
 
 log = logging.getLogger(__name__)
 
+TELL_SECONDS: Final = 0.1
+"""From when all should be told anew until it is."""
+
 STOPPING: Final = reason(503, "the gateway is being stopped")
 """Why a leg ends that nobody hung up: Reason of its BYE (RFC 3326)."""
 
@@ -97,6 +100,7 @@ class Side:
         self.router = Router(name, as_upper, as_lower)
         self._troubles = Troubles(name, self._counters, leg)
         self._faces: list[asyncio.Task[None]] = []
+        self._telling: asyncio.TimerHandle | None = None
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> "Side":
@@ -120,9 +124,23 @@ class Side:
     def stop(self) -> None:
         """Begin to leave: no new sessions, BYE on every leg, then goodbye above. The exit waits for it."""
         self._calls.close(STOPPING)
+        if self._telling is not None:
+            self._telling.cancel()
         for task in self._faces:
             if not task.cancelling():
                 task.cancel()
+
+    def tell_anew(self) -> None:
+        """Tell the other side soon of all there is below: one of the doors judges otherwise now.
+
+        Both may say so at once, and each for several reasons; all is told once.
+        """
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self.as_upper.offer_all()
 
     def linked(self, up: bool) -> None:
         """The other side is there, after it was not, or is gone: where it runs by itself it may die alone."""

@@ -21,7 +21,7 @@ from cascade.ports import Store
 from gateway import config
 from gateway.app import Gateway, SideName, Surroundings
 from gateway.chamber.audit import Audit
-from gateway.chamber.link import LinkEnd
+from gateway.chamber.link import LinkEnd, Signal
 from gateway.config import SideConfig
 from gateway.log import ConsoleFormatter, JsonFormatter
 from gateway.store.memory import MemoryStore
@@ -75,15 +75,15 @@ class SideEnd:
         return self._end.linked
 
     @property
-    def on_signal(self) -> Callable[[bool], None]:
+    def on_signal(self) -> Callable[[Signal], None]:
         return self._end.on_signal
 
     @on_signal.setter
-    def on_signal(self, gate: Callable[[bool], None]) -> None:
+    def on_signal(self, gate: Callable[[Signal], None]) -> None:
         self._end.on_signal = on_side(self._side, gate)
 
-    def signal(self, *, recording: bool) -> None:
-        self._end.signal(recording=recording)
+    def signal(self, signal: Signal) -> None:
+        self._end.signal(signal)
 
     @property
     def on_arrival(self) -> Callable[[Crossing], None]:

@@ -34,7 +34,7 @@ class End:
         self.crossings: list[Crossing] = []
         self.heard: list[bool | str] = []
         end.on_arrival = self.crossings.append
-        end.on_signal = lambda recording: self.heard.append("open" if recording else "shut")
+        end.on_signal = self.heard.append
         end.on_linked = self.heard.append
 
     @property

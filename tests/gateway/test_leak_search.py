@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cascade.crossing import CatalogBatch, Crossing, StreamOffered
 from cascade.model.index import Rows
-from gateway.chamber.link import LinkEnd
+from gateway.chamber.link import LinkEnd, Signal
 from gateway.chamber.link.frames import Kind
 from tests.clock import run
 from tests.gateway.apart import STORES, Apart
@@ -109,15 +109,15 @@ class Leaking:
         return self._end.linked
 
     @property
-    def on_signal(self) -> Callable[[bool], None]:
+    def on_signal(self) -> Callable[[Signal], None]:
         return self._end.on_signal
 
     @on_signal.setter
-    def on_signal(self, gate: Callable[[bool], None]) -> None:
+    def on_signal(self, gate: Callable[[Signal], None]) -> None:
         self._end.on_signal = gate
 
-    def signal(self, *, recording: bool) -> None:
-        self._end.signal(recording=recording)
+    def signal(self, signal: Signal) -> None:
+        self._end.signal(signal)
 
     @property
     def on_arrival(self) -> Callable[[Crossing], None]:

@@ -9,7 +9,7 @@ import pytest
 from cascade.crossing import CatalogBatch, Crossing
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
-from gateway.chamber.link import LinkEnd, LinkFull
+from gateway.chamber.link import LinkEnd, LinkFull, Signal
 from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.hosts import SURVIVES_SECONDS
 from interop.demo.cast import KEPT_BRANCH
@@ -230,11 +230,11 @@ class FullFor:
         return self._end.linked
 
     @property
-    def on_signal(self) -> Callable[[bool], None]:
+    def on_signal(self) -> Callable[[Signal], None]:
         return self._end.on_signal
 
     @on_signal.setter
-    def on_signal(self, gate: Callable[[bool], None]) -> None:
+    def on_signal(self, gate: Callable[[Signal], None]) -> None:
         self._end.on_signal = gate
 
     def deliver(self, crossing: Crossing) -> None:
@@ -243,8 +243,8 @@ class FullFor:
             raise LinkFull("the other side takes nothing: too much is waiting for it")
         self._end.deliver(crossing)
 
-    def signal(self, *, recording: bool) -> None:
-        self._end.signal(recording=recording)
+    def signal(self, signal: Signal) -> None:
+        self._end.signal(signal)
 
 
 def test_rows_that_find_the_link_full_wait_and_none_is_lost() -> None:

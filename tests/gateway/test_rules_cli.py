@@ -279,6 +279,9 @@ class Flows:
     def reconsider(self) -> int:
         raise AssertionError("nothing was to be taken")
 
+    def ask_anew(self) -> None:
+        raise AssertionError("nothing was to be taken")
+
     def note(self, event: str, peer: PlatformId, **details: str) -> None:
         raise AssertionError("nothing was to be written down")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from certs.identities import SideName
 from certs.trust import Trust, read_trust
 from gateway.chamber.codec import encode
-from gateway.chamber.link import LinkFull, LinkUnavailable
+from gateway.chamber.link import LinkFull, LinkUnavailable, Signal
 from gateway.chamber.link.hosts import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, SURVIVES_SECONDS
 from gateway.chamber.link.session import Greeting, LinkSession, Over
 from gateway.chamber.link.unheard import MAX_BYTES
@@ -97,7 +97,7 @@ def test_a_short_cut_loses_nothing_and_ends_nothing(tmp_path: Path, logged: Logg
                 here.outer.end.deliver(sent[-1])
                 if number % 7 == 0:
                     await asyncio.sleep(0.02)
-            here.outer.end.signal(recording=False)
+            here.outer.end.signal("shut")
             await asyncio.sleep(10.0)
             assert here.inner.crossings == sent
             assert here.inner.heard == [True, "shut"]
@@ -233,14 +233,15 @@ def test_signals_keep_their_place_among_crossings(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pair(tmp_path) as here:
             await here.up()
-            heard: list[tuple[int, bool]] = []
-            here.inner.end.on_signal = lambda recording: heard.append((len(here.inner.crossings), recording))
-            here.outer.end.signal(recording=False)
+            heard: list[tuple[int, Signal]] = []
+            here.inner.end.on_signal = lambda signal: heard.append((len(here.inner.crossings), signal))
+            here.outer.end.signal("shut")
             here.outer.end.deliver(ended())
-            here.outer.end.signal(recording=True)
+            here.outer.end.signal("open")
             here.outer.end.deliver(ended())
+            here.outer.end.signal("anew")
             await asyncio.sleep(1.0)
-            assert heard == [(0, False), (1, True)]
+            assert heard == [(0, "shut"), (1, "open"), (2, "anew")]
 
     run(scenario())
 

@@ -1,9 +1,13 @@
 """Links between the two gates: in memory, encoded, or between two hosts. All keep the order."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cascade.crossing import Crossing
+
+Signal = Literal["shut", "open", "anew"]
+"""What a door says of itself, and nothing else: it cannot record what crosses; it can again; it judges
+otherwise than it did, so that whatever rows there are should be told to it anew."""
 
 
 class LinkUnavailable(Exception):
@@ -19,7 +23,7 @@ class LinkEnd(Protocol):
     the same order what the other door says of itself to `on_signal`."""
 
     on_arrival: Callable[[Crossing], None]
-    on_signal: Callable[[bool], None]
+    on_signal: Callable[[Signal], None]
 
     @property
     def up(self) -> bool:
@@ -39,15 +43,12 @@ class LinkEnd(Protocol):
         """
         ...
 
-    def signal(self, *, recording: bool) -> None:
-        """Say whether this door can record what crosses: the state of the lock, and nothing else.
-
-        It is no crossing and has no content. A link that is down loses it.
-        """
+    def signal(self, signal: Signal) -> None:
+        """Say something of this door. It is no crossing and has no content. A link that is down loses it."""
         ...
 
 
-def unheard(recording: bool) -> None:
+def unheard(signal: Signal) -> None:
     """The `on_signal` of an end without a gate."""
 
 

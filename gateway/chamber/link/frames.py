@@ -14,7 +14,7 @@ from typing import Final
 from cascade.crossing import Direction
 from gateway.chamber.codec import MAX_CROSSING_BYTES
 
-VERSION: Final = 3
+VERSION: Final = 4
 HEADER: Final = struct.Struct("!IBBQ")
 REST: Final = HEADER.size - 4
 """Of the header, what its length counts."""
@@ -35,9 +35,10 @@ class Kind(IntEnum):
     HELLO = 5  # the first of each end, and only that
     ALIVE = 6  # somebody is there, and has heard so many
     MEDIA = 7  # between the media of the two hosts, and none of our business; lost where the link is
+    ANEW = 8  # the door there judges otherwise now: what there is should be told to it anew; no body
 
 
-KEPT: Final = frozenset({Kind.CROSSING, Kind.SHUT, Kind.OPEN})
+KEPT: Final = frozenset({Kind.CROSSING, Kind.SHUT, Kind.OPEN, Kind.ANEW})
 """Counted by both ends, and kept by the sender until they were heard."""
 
 

@@ -15,13 +15,13 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
-from cascade.crossing import Ask, Crossing, Direction, Notice, StreamControl, StreamOpen
-from cascade.model.commands.presence import Presence
+from cascade.crossing import Crossing, Direction
 from certs.ca import NotOurs
 from certs.identities import Identity, SideName
 from certs.trust import Certified, Trust
 from gateway.chamber.codec import CodecError, decode, encode
-from gateway.chamber.link import LinkUnavailable, nobody, unheard
+from gateway.chamber.kinds import asks_something
+from gateway.chamber.link import LinkUnavailable, Signal, nobody, unheard
 from gateway.chamber.link.connection import Connection
 from gateway.chamber.link.frames import KEPT, LIFE, MAX_MEDIA_BYTES, BadFrame, Kind
 from gateway.chamber.link.plug import Listening, Plug
@@ -50,6 +50,9 @@ LOOK_SECONDS: Final = 10.0
 HEARD_FRAMES: Final = 64
 HEARD_BYTES: Final = 1024 * 1024
 """After so much the sender is told at once that it was heard."""
+
+SIGNALS: Final[dict[Signal, Kind]] = {"shut": Kind.SHUT, "open": Kind.OPEN, "anew": Kind.ANEW}
+SIGNALLED: Final = {kind: signal for signal, kind in SIGNALS.items()}
 
 BETRAYED: Final = frozenset({"frame", "crossing", "theirs", "ours"})
 """After these nothing that was on its way is trusted: both ends begin anew."""
@@ -94,7 +97,7 @@ class HostsEnd:
         random: Random,
     ) -> None:
         self.on_arrival: Callable[[Crossing], None] = nobody
-        self.on_signal: Callable[[bool], None] = unheard
+        self.on_signal: Callable[[Signal], None] = unheard
         self.on_linked: Callable[[bool], None] = _nobody_hears
         self.on_media: Callable[[bytes], None] = _no_media
         self.on_joined: Callable[[], None] = _nothing
@@ -159,7 +162,7 @@ class HostsEnd:
         )
 
     def deliver(self, crossing: Crossing) -> None:
-        if self._current is None and (not self.linked or _asks(crossing)):
+        if self._current is None and (not self.linked or asks_something(crossing)):
             raise LinkUnavailable("the link to the other side is down")
         try:
             body = encode(crossing)
@@ -167,9 +170,9 @@ class HostsEnd:
             raise LinkUnavailable(str(error)) from error
         self._keep(Kind.CROSSING, body)
 
-    def signal(self, *, recording: bool) -> None:
+    def signal(self, signal: Signal) -> None:
         if self.linked:
-            self._keep(Kind.OPEN if recording else Kind.SHUT, b"")
+            self._keep(SIGNALS[signal], b"")
 
     def send_media(self, message: bytes) -> None:
         """One message to the media of the other host, in order; lost where the link is down."""
@@ -357,7 +360,7 @@ class HostsEnd:
         if kind is Kind.CROSSING:
             self.on_arrival(decode(body))
         else:
-            self.on_signal(kind is Kind.OPEN)
+            self.on_signal(SIGNALLED[kind])
 
     def _tell_heard(self, connection: Connection, size: int) -> None:
         self._heard_bytes += size
@@ -406,10 +409,3 @@ class HostsEnd:
         if self.linked:
             self.linked = False
             self.on_linked(False)
-
-
-def _asks(crossing: Crossing) -> bool:
-    """Is it of no use later? Whoever asked hears at once that nobody is there."""
-    if isinstance(crossing, Notice):
-        return not isinstance(crossing.payload, Presence)
-    return isinstance(crossing, Ask | StreamOpen | StreamControl)

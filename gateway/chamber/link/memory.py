@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from cascade.crossing import Crossing
-from gateway.chamber.link import LinkUnavailable, nobody, unheard
+from gateway.chamber.link import LinkUnavailable, Signal, nobody, unheard
 
 
 class MemoryEnd:
     """One end; see `memory_link`."""
 
     on_arrival: Callable[[Crossing], None]
-    on_signal: Callable[[bool], None]
+    on_signal: Callable[[Signal], None]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.on_arrival = nobody
@@ -32,12 +32,12 @@ class MemoryEnd:
             raise LinkUnavailable("the loop of the other side is closed")
         self._loop.call_soon(self._other._arrive, crossing)
 
-    def signal(self, *, recording: bool) -> None:
+    def signal(self, signal: Signal) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon(self._other._hear, recording)
+            self._loop.call_soon(self._other._hear, signal)
 
-    def _hear(self, recording: bool) -> None:
-        self.on_signal(recording)
+    def _hear(self, signal: Signal) -> None:
+        self.on_signal(signal)
 
     def _arrive(self, crossing: Crossing) -> None:
         self.on_arrival(crossing)

@@ -55,7 +55,7 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    kind: Kind  # CROSSING, SHUT, OPEN, MEDIA; ALIVE with its body
+    kind: Kind  # CROSSING, SHUT, OPEN, ANEW, MEDIA; ALIVE with its body
     body: bytes
 
 
@@ -211,7 +211,7 @@ class LinkSession:
         match kind:
             case Kind.HELLO:
                 self._take_greeting(body)
-            case Kind.SHUT | Kind.OPEN if body:
+            case Kind.SHUT | Kind.OPEN | Kind.ANEW if body:
                 raise BadFrame(f"a frame of {len(body)} bytes")
             case Kind.ALIVE if len(body) != LIFE.size:
                 raise BadFrame(f"a frame of {len(body)} bytes")
