@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +15,7 @@ from gateway.chamber.codec import payloads
 from gateway.chamber.coverage import covered
 from gateway.chamber.policy import CATALOG_ROWS, RESERVED
 from gateway.chamber.rules import ANY, Rule, matches
+from gateway.chamber.shadows import Shadowed, shadowed
 from gateway.chamber.tickets import PREFIX
 from gateway.config_link import check_link, odd_link
 from gateway.config_reading import Problem
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ACTIONS: Final = frozenset({CATALOG_ROWS, "media.live", *(command.action for command in payloads())})
 """What rules can be about."""
 
+MAX_SHADOWS: Final = 100
+"""Pairs of rules that one check warns of."""
 MAX_OWNER: Final = 256
 """Characters of an Owner that a selector can name."""
 
@@ -291,6 +294,15 @@ def _odd_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
     for found in covered(rules):
         what = saying("config.rule_covered", below=found.rule.id, above=found.by.id, number=found.above)
         yield f"rule[#{found.number}]", what
+    for shadow in islice(shadowed(rules), MAX_SHADOWS):
+        yield f"rule[#{shadow.number}]", _shadow(shadow)
+
+
+def _shadow(found: Shadowed) -> Saying:
+    below, above, number, selector = found.rule.id, found.by.id, found.above, found.selector
+    if found.dead:
+        return saying("config.rule_dead", below=below, above=above, number=number, selector=selector)
+    return saying("config.rule_undone", below=below, above=above, number=number, selector=selector)
 
 
 def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ def covered(rules: Sequence[Rule]) -> Iterator[Covered]:
             found
             for peer in {rule.peer, ANY}
             for (action, when), selectors in lists[rule.direction, peer].items()
-            if _wider(action, rule.action)
+            if wider(action, rule.action)
             and (when.always or when == rule.when)
             and (found := selectors.covers(rule.channels))
         ]
@@ -53,19 +53,19 @@ class _Selectors:
         """The first of the rules that selects all that these select; 0 if none does."""
         common: set[int] | None = None
         for narrow in channels:
-            found = {number for wide in _wider_selectors(narrow) for number in self._numbers.get(wide, ())}
+            found = {number for wide in wider_selectors(narrow) for number in self._numbers.get(wide, ())}
             common = found if common is None else common & found
             if not common:
                 return 0
         return min(common) if common else 0
 
 
-def _wider(pattern: str, other: str) -> bool:
+def wider(pattern: str, other: str) -> bool:
     """Does `pattern` match every action that `other` matches?"""
     return pattern == other or (pattern.endswith(ANY) and other.startswith(pattern[:-1]))
 
 
-def _wider_selectors(narrow: str) -> Iterator[str]:
+def wider_selectors(narrow: str) -> Iterator[str]:
     """Every selector that selects whatever `narrow` selects, itself among them."""
     yield narrow
     if narrow != ANY:
