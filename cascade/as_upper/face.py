@@ -20,6 +20,7 @@ from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.movements import Movements
+from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker, party_of, target_of
 from cascade.as_upper.refusals import Refusals, Sparse
 from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
@@ -30,6 +31,7 @@ from cascade.errors import StreamFailed
 from cascade.leg import Legs
 from cascade.manscdp import Head, xml
 from cascade.model.commands import Command, Control
+from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
@@ -133,6 +135,7 @@ class AsUpper:
             plan=lambda: self._timer.plan(),
         )
         self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
+        self._moving = Moving(store, self._tell, loop.time)
         self.movements = Movements(ptz.moving_seconds, loop.time, self._control, self.counts)
         self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
@@ -189,16 +192,24 @@ class AsUpper:
                 self.index.apply(peer, rows, complete=False)
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
         self._standing.restore()
+        await self._moving.restore(self.peers)
 
     async def run(self) -> None:
         """Keep leases, catalogs and deadlines until cancelled."""
         self._follow()
         self.offer_all()
+        self._stop_owed()
         try:
             await self._timer.run()
         finally:
             self._herald.flush()
-            self.movements.halt()
+            self.halt()
+            await self._moving.settled()
+
+    def halt(self) -> None:
+        """Nobody is beyond who could stop a camera, or we are going: all that move stop now."""
+        self._moving.halt()
+        self.movements.halt()
 
     def offer_all(self) -> None:
         """Tell the other side all anew; see `Standing`."""
@@ -302,6 +313,7 @@ class AsUpper:
             self._deviations.note(peer, "never-registers-again", change.why == "revived")
             self._catalogs.start(self.peers[peer])
             self._standing.came(peer)
+            self._stop_owed()
         else:
             self._catalogs.stop(peer)
             self._standing.went(peer)
@@ -319,6 +331,20 @@ class AsUpper:
                 self.counts["crossings_dropped"] += 1
 
     def _control(self, control: Control) -> None:
+        if isinstance(control, ControlPtz):
+            self._moving.pass_on(control)
+        else:
+            self._tell(control)
+
+    def _stop_owed(self) -> None:
+        """Cameras that an earlier process left moving, or whose peer was away when they had to stop."""
+        for camera in self._moving.owed():
+            if self._standing.reachable(camera.peer) is not None:
+                self.counts["ptz_stopped"] += 1
+                log.info("ptz.stopped_late", extra={"peer": camera.peer, "channel": str(camera)})
+                self._control(ControlPtz(target=camera, movement=Movement()))
+
+    def _tell(self, control: Control) -> bool:
         """Tell the peer whose channel it is; without a lease it is too late to."""
         target = control.target
         known = target.peer in self.peers and self._knows(target)
@@ -326,9 +352,17 @@ class AsUpper:
         if lease is None:
             self.counts["controls_dropped"] += 1
             log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
-            return
-        self._asker.control(control, lease.peer, lease.address, self.movements.note(control))
+            return False
+        over = self.movements.note(control)
+
+        def told(answered: bool) -> None:
+            over()
+            if isinstance(control, ControlPtz):
+                self._moving.told(control, answered=answered)
+
+        self._asker.control(control, lease.peer, lease.address, told)
         self._timer.plan()
+        return True
 
     def _ask(self, crossing: Ask[Command]) -> None:
         target = target_of(crossing)
@@ -389,7 +423,7 @@ class AsUpper:
     # Time
 
     def _deadline(self) -> float | None:
-        machines = (self._registrar, self._catalogs, self._asker, self.movements)
+        machines = (self._registrar, self._catalogs, self._asker, self.movements, self._moving)
         return min((each.deadline for each in machines if each.deadline is not None), default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
@@ -403,5 +437,7 @@ class AsUpper:
         self._registrar.advance(now)
         self._follow()
         self.movements.advance(now)
+        if self._moving.deadline is not None and self._moving.deadline <= now:
+            self._stop_owed()
         self._catalogs.advance(now)
         self._asker.advance(now)

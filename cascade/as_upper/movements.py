@@ -81,7 +81,7 @@ class Movements:
         self._stop([channel for channel, due in self._due.items() if due <= now])
 
     def halt(self) -> None:
-        """Nobody is beyond who could stop a camera, or we are going: all that move stop here."""
+        """All that move stop now."""
         self._stop(list(self._due))
 
     def _stop(self, channels: Iterable[ChannelId]) -> None:

@@ -125,16 +125,16 @@ class Asker:
         to = party_of(peer, question.target.name, at)
         self._endpoint.send(_message(self._endpoint, to, at, body), then)
 
-    def control(self, control: Control, peer: LowerPeer, at: Address, over: Callable[[], None]) -> None:
+    def control(self, control: Control, peer: LowerPeer, at: Address, over: Callable[[bool], None]) -> None:
         """Tell `peer` what its device shall do; its status is counted, and there is no other answer.
 
-        `over` hears that the message was answered, or given up.
+        `over` hears whether the message was answered; else it was given up.
         """
 
         def then(event: Event) -> None:
             taken = event.kind == Kind.RESPONSE and event.status < 300
             self.counts["controls_taken" if taken else "controls_failed"] += 1
-            over()
+            over(event.kind == Kind.RESPONSE)
 
         names = NamesOf(peer.id)
         body = commands.wire_of(control).write(

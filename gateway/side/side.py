@@ -150,7 +150,7 @@ class Side:
             self.as_upper.offer_all()
         else:
             log.warning("side.alone", extra={"side": self.name})
-            self.as_upper.movements.halt()
+            self.as_upper.halt()
             self.sessions.lose_beyond()
 
     def deliver(self, crossing: Crossing) -> None:

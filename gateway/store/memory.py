@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 from cascade.ports import Binding, KeptDialog
 
@@ -15,6 +15,7 @@ class MemoryStore:
         self._dialogs: dict[tuple[str, str], KeptDialog] = {}
         self._mapping: dict[PlatformId, list[tuple[str, str, str]]] = {}
         self._ring: set[PlatformId] = set()
+        self._moving: set[ChannelId] = set()
         self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
 
     async def bindings(self) -> list[Binding]:
@@ -57,6 +58,15 @@ class MemoryStore:
 
     def save_ring(self, peer: PlatformId) -> None:
         self._ring.add(peer)
+
+    async def moving(self) -> list[ChannelId]:
+        return sorted(self._moving, key=str)
+
+    def save_moving(self, camera: ChannelId) -> None:
+        self._moving.add(camera)
+
+    def drop_moving(self, camera: ChannelId) -> None:
+        self._moving.discard(camera)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         return [

@@ -46,6 +46,7 @@ class Shelf:
         self.triples: dict[PlatformId, list[tuple[str, str, str]]] = {}
         self.rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
         self.found: list[PlatformId] = []
+        self.turning: set[ChannelId] = set()
         self.flushed = 0
 
     async def bindings(self) -> list[Binding]:
@@ -80,6 +81,15 @@ class Shelf:
 
     def save_ring(self, peer: PlatformId) -> None:
         self.found.append(peer)
+
+    async def moving(self) -> list[ChannelId]:
+        return sorted(self.turning, key=str)
+
+    def save_moving(self, camera: ChannelId) -> None:
+        self.turning.add(camera)
+
+    def drop_moving(self, camera: ChannelId) -> None:
+        self.turning.discard(camera)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         return [(peer, Rows.build(list(rows.values()))) for peer, rows in self.rows.items()]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import FIELDS, Index, Rows
 from cascade.ports import Binding, KeptDialog, Store
 from gateway.store.memory import MemoryStore
@@ -113,6 +113,18 @@ async def test_peers_of_a_ring_are_kept_once_and_for_good(store: Store) -> None:
         store.save_ring(peer)
     assert await store.ring() == [ONE, TWO]
     assert type((await store.ring())[0]) is PlatformId
+
+
+async def test_cameras_that_move_are_kept_until_they_are_dropped(store: Store) -> None:
+    one, two = (ChannelId(ONE, PeerName(name)) for name in ("1", "2"))
+    for camera in (two, one, two):
+        store.save_moving(camera)
+    await store.written()
+    assert await store.moving() == [one, two]
+    assert type((await store.moving())[0].peer) is PlatformId
+    store.drop_moving(two)
+    store.drop_moving(ChannelId(TWO, PeerName("1")))
+    assert await store.moving() == [one]
 
 
 async def test_ids_come_back_in_the_order_of_making(store: Store) -> None:

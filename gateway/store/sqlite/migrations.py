@@ -84,6 +84,14 @@ STATE: Final = (
     -- peers that were found to show what we show: what they list may be ours
     CREATE TABLE ring (peer TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- cameras that were told to move; gone once they were told to stop
+    CREATE TABLE moving (
+        peer TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (peer, name)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 CATALOG: Final = (

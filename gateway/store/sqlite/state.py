@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.ports import Binding, KeptDialog
 from gateway.store.sqlite import migrations
 from gateway.store.sqlite.writer import Database
@@ -96,6 +96,28 @@ class StateFile:
     def save_ring(self, peer: PlatformId) -> None:
         self.database.write(
             "a peer that shows what we do", ("INSERT OR IGNORE INTO ring (peer) VALUES (?)", [(str(peer),)])
+        )
+
+    def moving(self) -> list[ChannelId]:
+        found = self.database.reading.execute("SELECT peer, name FROM moving ORDER BY peer, name")
+        return [ChannelId(PlatformId(peer), PeerName(name)) for peer, name in found]
+
+    def save_moving(self, camera: ChannelId) -> None:
+        self.database.write(
+            "a camera that moves",
+            (
+                "INSERT OR IGNORE INTO moving (peer, name) VALUES (?, ?)",
+                [(str(camera.peer), str(camera.name))],
+            ),
+            durable=True,
+            short=True,
+        )
+
+    def drop_moving(self, camera: ChannelId) -> None:
+        self.database.write(
+            "a camera that was stopped",
+            ("DELETE FROM moving WHERE peer = ? AND name = ?", [(str(camera.peer), str(camera.name))]),
+            short=True,
         )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from cascade.model.ids import PlatformId
+from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 from cascade.ports import Binding, KeptDialog
 from gateway.store.sqlite.catalog import CatalogFile
@@ -61,6 +61,16 @@ class SqliteStore:
 
     def save_ring(self, peer: PlatformId) -> None:
         self._state.save_ring(peer)
+
+    async def moving(self) -> list[ChannelId]:
+        await self._state.database.flush()
+        return self._state.moving()
+
+    def save_moving(self, camera: ChannelId) -> None:
+        self._state.save_moving(camera)
+
+    def drop_moving(self, camera: ChannelId) -> None:
+        self._state.drop_moving(camera)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         await self._catalog.database.flush()
