@@ -77,7 +77,7 @@ VERDICTS = st.lists(st.sampled_from(["allow", "deny"]), min_size=8, max_size=8)
 @settings(deadline=None)
 @given(RULES, VERDICTS)
 def test_what_is_told_is_true(rules: list[Rule], verdicts: list[Any]) -> None:
-    """The rule above takes all that the selector selects of what both are about; a dead one decides nothing."""
+    """A rule above takes all that the selector selects of what both are about; a dead one decides nothing."""
     named = [
         replace(each, id=str(number), verdict=verdict)
         for number, (each, verdict) in enumerate(zip(rules, verdicts, strict=False), start=1)
