@@ -22,7 +22,7 @@ class PeerName(str):
         text = text.strip()
         if not (1 <= len(text) <= 64 and text.isprintable()):
             raise ValueError(f"not a name: {text[:32]!r}")
-        return super().__new__(cls, text)
+        return str.__new__(cls, text)
 
 
 class PlatformId(PeerName):

@@ -25,9 +25,12 @@ class Scribe:
         crossing: object,
         verdict: object,
         post: tuple[str, str, str],
-        chained: tuple[str, float, int, str] | None = None,
+        chained: tuple[float, float, int, str] | None = None,
         cut: bool = False,
     ) -> tuple[bytes, str]:
-        """The line of the record and its hash. `post`: side, door, direction. `chained`: time, monotonic
-        seconds, sequence, and the hash of the record before; without it there is no hash and no newline.
-        `cut` leaves out whatever may be long."""
+        """The line of the record and its hash. `post`: side, door, direction. `chained`: seconds since 1970,
+        monotonic seconds, sequence, and the hash of the record before; without it there is no hash and no
+        newline. `cut` leaves out whatever may be long."""
+
+    def moment(self, wall: float) -> str:
+        """A time of day, in seconds since 1970, as records have it: UTC, to the microsecond."""

@@ -13,7 +13,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +59,6 @@ class Audit:
         self._down = False  # from the first failure to the first record that was written again
         self._retry_at = 0.0
         self._scribe = scribe()
-        self._second, self._second_text = -1.0, ""  # as `_moment` wrote it last
         self._written = threading.Event()
         self._closing = threading.Event()
         self._sync_failed: Saying | None = None
@@ -84,10 +82,11 @@ class Audit:
 
     def cross(self, crossing: Crossing, verdict: Verdict, post: Post) -> bytes:
         """Append the record of a crossing, and return its line; the operating system has it then."""
-        self._ready()
+        if self._trouble or self._sync_failed:
+            self._make_ready()
         last = self._last
         sequence, previous = (1, chain.GENESIS) if last is None else (last.number + 1, last.hash)
-        chained = (self._moment(), self._monotonic(), sequence, previous)
+        chained = (self._wall(), self._monotonic(), sequence, previous)
         line, hashed = self._scribe.tell(crossing, verdict, post, chained)
         if len(line) > chain.MAX_LINE_BYTES:
             line, hashed = self._scribe.tell(crossing, verdict, post, chained, cut=True)
@@ -96,7 +95,8 @@ class Audit:
 
     def record(self, entry: Mapping[str, Any]) -> bytes:
         """The same with the record of what does not cross; time, sequence and chain are added here."""
-        self._ready()
+        if self._trouble or self._sync_failed:
+            self._make_ready()
         return self._append(entry)
 
     def close(self) -> None:
@@ -112,14 +112,14 @@ class Audit:
         self._trouble = self._trouble or saying("audit_file.closed", file=str(self.path))
         self._retry_at = float("inf")
 
-    def _ready(self) -> None:
+    def _make_ready(self) -> None:
         if self._sync_failed and not self._trouble:
             self._fail(self._sync_failed)
         if self._trouble:
             self._try_again(self._trouble)
 
     def _append(self, entry: Mapping[str, Any], before: bytes = b"") -> bytes:
-        full = {**entry, "time": self._moment(), "monotonic": round(self._monotonic(), 6)}
+        full = {**entry, "time": self._scribe.moment(self._wall()), "monotonic": round(self._monotonic(), 6)}
         line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
         if len(line) > chain.MAX_LINE_BYTES:
             full |= {"details": {}, "subjects": [], "users": [], "cut": True}
@@ -140,14 +140,6 @@ class Audit:
             log.info("audit.resumed", extra={"file": str(self.path), "sequence": sequence})
         if not self._written.is_set():  # the thread clears it before it syncs, so it syncs this too
             self._written.set()
-
-    def _moment(self) -> str:
-        now = self._wall()
-        rest = now - self._second
-        if not 0.0 <= rest < 1.0:
-            self._second, rest = now - now % 1.0, now % 1.0
-            self._second_text = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._second_text}.{int(rest * 1e6):06d}+00:00"
 
     def _fail(self, trouble: Saying) -> AuditUnavailable:
         if not self._down:

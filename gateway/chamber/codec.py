@@ -9,6 +9,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, Union
 
 import msgspec
@@ -27,6 +28,7 @@ from cascade.crossing import (
 )
 from cascade.model import commands
 from cascade.model.commands import Command
+from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.model.secret import Secret
 
@@ -36,6 +38,8 @@ MAX_ROWS: Final = 1000
 MAX_USERS: Final = 16
 MAX_ENCODINGS: Final = 8
 MAX_SECONDS: Final = 3600.0
+MAX_PLATFORMS: Final = 4096
+"""Ids of peers that are remembered, since every crossing names one or two of a few."""
 
 
 class CodecError(Exception):
@@ -79,9 +83,9 @@ def _check(crossing: Crossing) -> None:
         raise CodecError(f"seconds_left is {crossing.seconds_left}")
     if len(crossing.users) > MAX_USERS:
         raise CodecError(f"{len(crossing.users)} users")
-    if isinstance(crossing, StreamOpen) and len(crossing.encodings) > MAX_ENCODINGS:
+    if type(crossing) is StreamOpen and len(crossing.encodings) > MAX_ENCODINGS:
         raise CodecError(f"{len(crossing.encodings)} encodings")
-    if isinstance(crossing, CatalogBatch) and len(crossing.rows) > MAX_ROWS:
+    if type(crossing) is CatalogBatch and len(crossing.rows) > MAX_ROWS:
         raise CodecError(f"{len(crossing.rows)} rows: at most {MAX_ROWS} cross at once")
 
 
@@ -93,25 +97,28 @@ def _below(kind: type[Command]) -> Iterator[type[Command]]:
 
 
 def _written(value: object) -> object:
+    if isinstance(value, str):  # first, since most are: msgspec writes no subclass of str
+        return str(value)
     match value:
         case Rows():
             return value.encode()
         case Secret():
             return value.reveal()
-        case str():
-            return str(value)  # msgspec writes no subclass of str
         case _:
             raise TypeError(f"{type(value).__name__} cannot cross")
 
 
 def _read(kind: type[Any], value: object) -> object:
+    if type(value) is str:
+        return _platform(value) if kind is PlatformId else kind(value)
     if kind is Rows:
         if not isinstance(value, bytes):
             raise ValueError("rows are not bytes")
         return Rows.decode(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{kind.__name__} is not text")
-    return kind(value)
+    raise ValueError(f"{kind.__name__} is not text")
+
+
+_platform: Final = lru_cache(MAX_PLATFORMS)(PlatformId)
 
 
 _payload: Any = Union[payloads()]  # noqa: UP007 - built from a tuple

@@ -407,10 +407,10 @@ class Gate:
         asked = self._questions.asked(crossing, direction)
         rules = self._rules.at(self._wall())
         verdict = judge(rules, crossing, direction, self._places, asked, self._under_way)
-        if door == "send" and isinstance(verdict.passes, CatalogBatch):
+        if type(verdict.passes) is CatalogBatch and door == "send":
             told = veiled(rules, verdict.passes, direction, self._places)
             verdict = replace(verdict, passes=told)
-        if door == "send" and verdict.passes is not None and not self._recording_beyond:
+        if not self._recording_beyond and door == "send" and verdict.passes is not None:
             return _SHUT_BEYOND if asks_something(crossing) else verdict
         return verdict
 
@@ -420,18 +420,19 @@ class Gate:
         except AuditUnavailable as error:
             self._shut()
             return Verdict(None, "audit", error.said)
-        self._open()
+        if not self._recording:
+            self._open()
         return verdict
 
     def _counted(self, crossing: Crossing, verdict: Verdict) -> Verdict:
         counters = self.counters
-        if isinstance(crossing, CatalogBatch):
+        if type(crossing) is CatalogBatch:
             counters.rows_refused.update(verdict.refused)
         if verdict.passes is None:
             self._note_refusal(type(crossing).__name__, crossing.origin, verdict)
             return verdict
         counters.passed[verdict.rule] += 1
-        if isinstance(verdict.passes, CatalogBatch):
+        if type(verdict.passes) is CatalogBatch:
             counters.rows_passed += len(verdict.passes.rows)
         return verdict
 
@@ -467,10 +468,10 @@ class Gate:
                 pass
 
     def _remember(self, crossing: Crossing, direction: Direction, rule: str) -> None:
-        asked = self._questions.asked(crossing, direction)
+        asked = self._questions.asked(crossing, direction) if type(crossing) is StreamOpen else None
         self._under_way.remember(crossing, direction, rule, asked, self._rules.quotas.get(rule))
         self._questions.remember(crossing, direction)
-        if isinstance(crossing, StreamOffered) and self._metering is not None:
+        if type(crossing) is StreamOffered and self._metering is not None:
             self._metering.watch()
 
 

@@ -82,8 +82,10 @@ class CompiledRules:
         self.veils: Final = veils or Veils(listed, [rule.channels for rule in listed])
         self.quotas: Final = {rule.id: rule.quota for rule in self.rules if rule.quota.any}
         self._selectors: OrderedDict[tuple[Direction, str, str], Selector] = OrderedDict()
+        self._recent: dict[Question, Selector] = {}  # the same by who asks, whether a rule names it or not
         self._times = {rule.when for rule in self.rules if not rule.when.always}
         self._until = {ticket.id: ticket.until for ticket in above}
+        self._timed = bool(self._times or self._until)
         self._minute = -1
         self._now = self
 
@@ -95,11 +97,11 @@ class CompiledRules:
     @property
     def timed(self) -> bool:
         """Does any of them count at certain times only?"""
-        return bool(self._times or self._until)
+        return self._timed
 
     def at(self, wall: float) -> "CompiledRules":
         """Those that count at this time, seconds since 1970; the same object while they are the same."""
-        if not self.timed:
+        if not self._timed:
             return self
         minute = int(wall // 60)
         if minute != self._minute:
@@ -113,7 +115,7 @@ class CompiledRules:
 
     def _timeless(self) -> "CompiledRules":
         """These, as they were picked for a time: `at` has nothing more to choose."""
-        self._times, self._until = set(), {}
+        self._times, self._until, self._timed = set(), {}, False
         return self
 
     def selector(self, direction: Direction, action: str, peer: str) -> Selector:
@@ -129,7 +131,12 @@ class CompiledRules:
 
     def judge(self, question: Question, name: str, place: Place = NOWHERE) -> tuple[bool, str]:
         """Whether this name may, and the rule that says so."""
-        return self.selector(*question).judge(name, *place)
+        found = self._recent.get(question)
+        if found is None:
+            if len(self._recent) >= MAX_SELECTORS:
+                self._recent.clear()
+            found = self._recent[question] = self.selector(*question)
+        return found.judge(name, place[0], place[1])
 
     def reason(self, rule: str) -> str:
         found = self._by_id.get(rule)
@@ -168,29 +175,15 @@ def judge(
     A list loses the rows that may not pass and keeps their neighbours. Anything else passes only
     if everything it names may: one allowed name must not lift the refusal of another.
     """
-    match crossing:
-        case CatalogBatch(change="anew" | "whole", rows=rows):
-            # A withdrawal of whatever is not told between the two: no row is in it.
-            return Verdict(replace(crossing, rows=rows.slice(0, 0)), ALWAYS)
-        case CatalogBatch(rows=rows):
-            # A row that goes is judged like one that comes, by where it stood: the other side hears
-            # nothing of rows that were never shown to it.
-            legible, foreign = rules.veils.legible(rows)
-            admitted, refused = legible.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
-            refused |= foreign
-            if not len(admitted):
-                why = saying("refusal.no_row", rows=len(rows), direction=direction)
-                return Verdict(None, ROWS, why, refused)
-            passes = admitted if crossing.change == "present" else _places(admitted)
-            return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
+    match crossing:  # what comes most often first
         case Ask(payload=payload) | Notice(payload=payload):
             question = Question(direction, payload.action, crossing.origin)
-            verdict = _judge_each(rules, crossing, question, tuple(subjects(payload)), places)
-            if isinstance(crossing, Notice) and not isinstance(payload, Control):
+            verdict = _judge_each(rules, crossing, question, subjects(payload), places)
+            if not rules.quotas or (type(crossing) is Notice and not isinstance(payload, Control)):
                 return verdict
             return _within_commands(rules, verdict, used)
         case Answer(payload=payload):
-            return _judge_answer(rules, crossing, asked, payload.action, tuple(subjects(payload)), places)
+            return _judge_answer(rules, crossing, asked, payload.action, subjects(payload), places)
         case StreamOffered(channel=channel, action=action):
             verdict = _judge_answer(rules, crossing, asked, action, (channel,), places)
             return _within_rate(rules, verdict, crossing, BACK[direction], used)
@@ -206,6 +199,20 @@ def judge(
             return _judge_each(rules, crossing, question, (channel,), places)
         case NoAnswer() | StreamEnded():
             return Verdict(crossing, ALWAYS)  # an end is never held back
+        case CatalogBatch(change="anew" | "whole", rows=rows):
+            # A withdrawal of whatever is not told between the two: no row is in it.
+            return Verdict(replace(crossing, rows=rows.slice(0, 0)), ALWAYS)
+        case CatalogBatch(rows=rows):
+            # A row that goes is judged like one that comes, by where it stood: the other side hears
+            # nothing of rows that were never shown to it.
+            legible, foreign = rules.veils.legible(rows)
+            admitted, refused = legible.select(rules.selector(direction, CATALOG_ROWS, crossing.origin))
+            refused |= foreign
+            if not len(admitted):
+                why = saying("refusal.no_row", rows=len(rows), direction=direction)
+                return Verdict(None, ROWS, why, refused)
+            passes = admitted if crossing.change == "present" else _places(admitted)
+            return Verdict(replace(crossing, rows=passes), ROWS, "", refused)
         case _:
             assert_never(crossing)
 
@@ -333,11 +340,15 @@ def _judge_each(
             else _refused(rules, question, rule, saying("refusal.of_no_channel"))
         )
     rule = DEFAULT
+    each_for_itself = type(crossing) is Notice
     for name in names:
         asked = question
-        if isinstance(name, PlatformId) and isinstance(crossing, Notice):
-            asked = Question(question.direction, question.action, name)
-        allowed, rule = rules.judge(asked, *_judged(name, places))
+        if isinstance(name, ChannelId):
+            allowed, rule = rules.judge(question, name.name, places(name))
+        else:
+            if each_for_itself and name != question.peer:
+                asked = Question(question.direction, question.action, name)
+            allowed, rule = rules.judge(asked, name)
         if not allowed:
             return _refused(rules, asked, rule, str(name))
     return Verdict(crossing, rule)

@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import Struct
+
 from cascade.crossing import (
     BACK,
     Answer,
     Ask,
+    CatalogBatch,
     Crossing,
     Direction,
     NoAnswer,
     Notice,
+    StreamControl,
     StreamEnded,
     StreamOffered,
     StreamOpen,
@@ -33,12 +37,16 @@ GRACE_SECONDS: Final = 5.0
 """An answer may still pass this long after its question's deadline, for the time on the link."""
 MINUTE: Final = 60.0
 
+_BY_THEMSELVES: Final = frozenset({Notice, CatalogBatch, StreamControl})
+"""They neither ask nor answer."""
+_ANSWERING: Final = frozenset({Answer, StreamOffered, StreamOpen})
+_OF_STREAMS: Final = frozenset({StreamOpen, StreamOffered, StreamEnded})
+
 Key = tuple[str, Direction, int]
 """Kind ("ask", "stream" or "invitation"), which way the question went, its correlation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Awaits an answer."""
 
     asked: Asked
@@ -68,6 +76,8 @@ class Questions:
 
     def remember(self, crossing: Crossing, direction: Direction) -> None:
         """Take note of what has passed."""
+        if type(crossing) in _BY_THEMSELVES:
+            return
         back, number = BACK[direction], crossing.correlation
         until = self._clock() + crossing.seconds_left + GRACE_SECONDS
         match crossing:
@@ -97,6 +107,8 @@ class Questions:
 
     def asked(self, crossing: Crossing, direction: Direction) -> Asked | None:
         """What `crossing` answers; None where nothing fitting is open."""
+        if type(crossing) not in _ANSWERING:
+            return None
         number = crossing.correlation
         match crossing:
             case Answer(payload=payload):
@@ -191,6 +203,8 @@ class UnderWay:
         quota: Quota | None = None,
     ) -> None:
         """Take note of what has passed by `rule`, which has this quota; `asked` is what it answers."""
+        if quota is None and type(crossing) not in _OF_STREAMS:
+            return
         match crossing:
             case StreamOpen(correlation=number, channel=channel, action=action):
                 self._end((direction, number))

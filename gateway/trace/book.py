@@ -76,9 +76,9 @@ class Book:
 
     def crossed(self, line: bytes, *, stream: bool = False) -> None:
         """Keep an audit record. `stream`: it is of a stream, so on the shelf of those."""
-        self._number += 1
+        self._number = number = self._number + 1
         shelf = self._streams if stream else self._others
-        shelf.put((self._clock(), self._number, line), len(line))
+        shelf.put((self._clock(), number, line), len(line))
 
     def parted(self) -> None:
         """The other side is given up, and what crossed to it and from it ends."""

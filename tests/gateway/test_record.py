@@ -1,6 +1,7 @@
 """A record is the same bytes whoever writes it: the native scribe, or Python as the reference has it."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
@@ -21,7 +22,7 @@ from tests.gateway.chamber_ground import CROSSINGS, LOWER, ROAD_CAMERA, UPPER, a
 from tests.gateway.reference_record import described
 
 SENT = Post("outer", "send", "inward")
-TIME = "2026-01-01T00:00:00.000000+00:00"
+WALL, TIME = 1_767_225_600.25, "2026-01-01T00:00:00.250000+00:00"
 ours = scribe()
 
 
@@ -88,7 +89,7 @@ def by_reference(crossing: Crossing, verdict: Verdict, monotonic: float) -> tupl
 def test_the_same_bytes_as_the_reference(crossing: Any, rule: str, passes: bool, moment: float) -> None:
     moment = round(moment * 1e6) / 1e6
     verdict = Verdict(crossing if passes else None, rule, "", {"no-schools": 2, "路": 3})
-    written = ours.tell(crossing, verdict, SENT, (TIME, moment, 7, chain.GENESIS))
+    written = ours.tell(crossing, verdict, SENT, (WALL, moment, 7, chain.GENESIS))
     assert written == by_reference(crossing, verdict, moment)
 
 
@@ -96,11 +97,18 @@ def test_the_same_bytes_as_the_reference(crossing: Any, rule: str, passes: bool,
 @given(crossing=CROSSINGS | _anything)
 def test_what_is_written_is_checked(crossing: Any) -> None:
     verdict = Verdict(None, "default")
-    line, hashed = ours.tell(crossing, verdict, SENT, (TIME, 1.5, 1, chain.GENESIS))
+    line, hashed = ours.tell(crossing, verdict, SENT, (WALL, 1.5, 1, chain.GENESIS))
     record = json.loads(line)
     assert record.pop("hash") == hashed
     assert chain.digest(chain.GENESIS, record) == hashed
     assert chain.canonical(record) + b"\n" == line.replace(f',"hash":"{hashed}"'.encode(), b"")
+
+
+@given(st.floats(0, 2**33) | st.integers(0, 2**33).map(float))
+def test_a_moment_is_written_as_python_has_it(wall: float) -> None:
+    second, rest = divmod(wall, 1.0)
+    text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    assert ours.moment(wall) == f"{text}.{int(rest * 1e6):06d}+00:00"
 
 
 def test_half_a_character_is_a_question_mark() -> None:
@@ -120,7 +128,7 @@ def test_a_name_is_listed_once_and_in_its_place() -> None:
 def test_a_record_cut_short_says_who_and_how_many() -> None:
     doors = tuple(map(channel, range(MAX_SUBJECTS + 6)))
     given = Ask(correlation=1, origin=UPPER, users=("officer",), payload=Anything(value="long", above=doors))
-    line, _ = ours.tell(given, Verdict(None, "x"), SENT, (TIME, 1.5, 1, chain.GENESIS), cut=True)
+    line, _ = ours.tell(given, Verdict(None, "x"), SENT, (WALL, 1.5, 1, chain.GENESIS), cut=True)
     record = json.loads(line)
     assert record["cut"] is True
     assert (record["details"], record["subjects"], record["users"]) == ({}, [], [])

@@ -4,8 +4,8 @@ A command is imported here once, so that the codec's union holds it; policy subj
 mapping follow its field types (`subjects`) and are written nowhere by hand.
 """
 
-from collections.abc import Iterator
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -40,22 +40,39 @@ class Invitation(Command, frozen=True):
     target: ChannelId
 
 
-def subjects(value: object) -> Iterator[ChannelId | PlatformId]:
+def subjects(value: object) -> Sequence[ChannelId | PlatformId]:
     """Whatever `value` names, in lists and parts too: the policy judges it, the audit lists it."""
     found: list[ChannelId | PlatformId] = []
     _gather(value, found)
-    return iter(found)
+    return found
 
 
-def _gather(value: object, found: list[ChannelId | PlatformId]) -> None:
-    if isinstance(value, _NAMES):
+def _gather(value: Any, found: list[ChannelId | PlatformId]) -> None:
+    way = _ways.get(type(value))
+    if way is None:
+        way = _ways[type(value)] = _way(type(value))
+    if way == _NAME:
         found.append(value)
-        return
-    parts = value if isinstance(value, tuple) else astuple(value) if isinstance(value, Struct) else ()
-    for part in parts:
-        if type(part) not in _PLAIN:
+    elif way == _PARTS:
+        for part in astuple(value):
+            if type(part) not in _PLAIN:
+                _gather(part, found)
+    elif way == _ITEMS:
+        for part in value:
             _gather(part, found)
 
 
-_NAMES: Final = (ChannelId, PlatformId)
+_NOTHING, _NAME, _PARTS, _ITEMS = range(4)
+_ways: Final[dict[type, int]] = {}
+
+
+def _way(kind: type) -> int:
+    """What there is in values of this kind."""
+    if issubclass(kind, ChannelId | PlatformId):
+        return _NAME
+    if issubclass(kind, Struct):
+        return _PARTS
+    return _ITEMS if issubclass(kind, tuple) else _NOTHING
+
+
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod json;
+mod moment;
 mod record;
 
 pub use json::{List, Object, seconds, text};
+pub use moment::Moments;
 pub use record::{Place, RowCounts, Told, tell};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use audit_core::{List, Object, Place, RowCounts, Told, seconds, tell, text};
+use audit_core::{List, Moments, Object, Place, RowCounts, Told, seconds, tell, text};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -114,9 +114,9 @@ fn sorted(py: Python<'_>, names: &[Py<PyString>]) -> PyResult<Vec<(String, Py<Py
     Ok(sorted)
 }
 
-/// Where a record is written, and its place in the chain: (time, monotonic, sequence, previous).
+/// Where a record is written, and its place in the chain: (wall, monotonic, sequence, previous).
 type Post = (PyBackedStr, PyBackedStr, PyBackedStr);
-type Chained = (PyBackedStr, f64, u64, PyBackedStr);
+type Chained = (f64, f64, u64, PyBackedStr);
 
 /// Writes what crosses as records; remembers how each type is written.
 #[pyclass(name = "Scribe", module = "lockgate_native.audit")]
@@ -126,6 +126,7 @@ pub struct PyScribe {
     subjects: usize,
     items: usize,
     chars: usize,
+    moments: Moments,
     kinds: HashMap<usize, Arc<Kind>>,
     types: Vec<Py<PyAny>>,
 }
@@ -146,6 +147,7 @@ impl PyScribe {
             subjects,
             items,
             chars,
+            moments: Moments::default(),
             kinds: HashMap::new(),
             types: Vec::new(),
         }
@@ -198,8 +200,8 @@ impl PyScribe {
         }
         let (seconds, place, time, previous);
         let place = match chained {
-            Some((moment, monotonic, sequence, before)) => {
-                (time, previous) = (moment, before);
+            Some((wall, monotonic, sequence, before)) => {
+                (time, previous) = (self.moments.write(wall), before);
                 seconds = self.seconds(py, monotonic)?;
                 place = Place {
                     monotonic: &seconds,
@@ -246,6 +248,10 @@ impl PyScribe {
         };
         let (line, hash) = tell(&told, place);
         Ok((PyBytes::new(py, &line), hash))
+    }
+
+    fn moment(&mut self, wall: f64) -> String {
+        self.moments.write(wall)
     }
 }
 
