@@ -9,6 +9,8 @@ Address: TypeAlias = tuple[str, int]
 Headers: TypeAlias = Sequence[tuple[str, str]]
 Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, Headers, bytes]
 Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
+Listener: TypeAlias = tuple[str, str, int]
+Order: TypeAlias = tuple[int, int, bytes, Address, str]
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Event",
     "Headers",
     "Kept",
+    "Listener",
+    "Order",
     "Reply",
     "Request",
     "authorize",

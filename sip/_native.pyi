@@ -9,6 +9,10 @@ Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, 
 """(transaction, status[, headers[, body]]). With a body, Content-Type must be among the headers."""
 Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 """(method, uri, destination, headers, body, ack_for); `ack_for` is 0 unless the method is ACK."""
+Listener: TypeAlias = tuple[str, str, int]
+"""("udp", "tcp" or "tls", host, port): an address of ours."""
+Order: TypeAlias = tuple[int, int, bytes, Address, str]
+"""(kind, connection, what to write, whom to dial, by "tcp" or "tls"); kinds are 1 write, 2 close, 3 dial."""
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 """(number, moment, sent by us, peer, bytes of the whole, its first 8 KiB with every secret covered)."""
 
@@ -19,6 +23,8 @@ __all__ = [
     "Event",
     "Headers",
     "Kept",
+    "Listener",
+    "Order",
     "Reply",
     "Request",
     "authorize",
@@ -39,6 +45,18 @@ class Event:
     def transaction(self) -> int: ...
     @property
     def source(self) -> Address: ...
+    @property
+    def transport(self) -> str:
+        """By what it came or went: "udp", "tcp" or "tls"."""
+
+    @property
+    def connection(self) -> int:
+        """The connection it came or went by, 0 for a datagram."""
+
+    @property
+    def certificate(self) -> str:
+        """Names in the verified certificate of that connection's other end, parted by blanks."""
+
     @property
     def arrived(self) -> float:
         """When the engine took the datagram, on the clock of its `now`."""
@@ -122,6 +140,9 @@ class Core:
         max_events: int = 65536,
         max_nonces: int = 262144,
         qop: bool = True,
+        listeners: Sequence[Listener] = ...,
+        max_streams: int = 16384,
+        max_streams_of_source: int = 8,
     ) -> Core:
         """`networks` are CIDR strings of allowed sources; `seed` is 32 bytes, the root of all secrets.
 
@@ -157,6 +178,43 @@ class Core:
         no room. No event tells of it.
         """
 
+    def accept(self, peer: Address, transport: str, now: float) -> int:
+        """A connection came in; its number, 0 if it is to be closed at once.
+
+        Raises:
+            ValueError: not an address, or not a transport.
+        """
+
+    def opened(self, connection: int, now: float) -> None:
+        """A connection that was ordered is made."""
+
+    def certified(self, connection: int, names: str) -> None:
+        """The names in the verified certificate of its other end."""
+
+    def closed(self, connection: int, reason: str, now: float) -> None:
+        """It is gone, or could not be made: requests that went by it are undelivered."""
+
+    def feed_stream(self, connection: int, data: bytes, now: float) -> None:
+        """What came by it, in any pieces."""
+
+    def take_orders(self) -> list[Order]: ...
+    def set_route(
+        self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False
+    ) -> None:
+        """How our requests go to that address; None: as what comes from there.
+
+        `large_by_tcp`: over 1,300 bytes by TCP. `pong`: an empty line twice from there is answered.
+        """
+
+    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None:
+        """What that user may do on a connection by which it registered: bytes of a large body, `pong`."""
+
+    def set_large_kinds(self, kinds: Sequence[bytes]) -> None:
+        """A body may be large in whose first KiB one of these stands."""
+
+    def seen_from(self, peer: Address) -> tuple[str, Address]:
+        """By which transport our requests go there, and our address as they name it."""
+
     def set_credentials(self, user: str, ha1: str | None) -> None: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
@@ -184,6 +242,9 @@ class Engine:
         max_events: int = 65536,
         max_nonces: int = 262144,
         qop: bool = True,
+        listeners: Sequence[Listener] = ...,
+        max_streams: int = 16384,
+        max_streams_of_source: int = 8,
     ) -> Engine:
         """Bind. `receive_buffer` is asked of the kernel in bytes, which may give less.
 
@@ -210,6 +271,20 @@ class Engine:
     def adopt(self, outline: bytes, source: Address) -> int | None:
         """See `Core.adopt`."""
 
+    def accept(self, peer: Address, transport: str) -> int:
+        """See `Core`, as for the others of connections."""
+
+    def opened(self, connection: int) -> None: ...
+    def certified(self, connection: int, names: str) -> None: ...
+    def closed(self, connection: int, reason: str) -> None: ...
+    def feed_stream(self, connection: int, data: bytes) -> None: ...
+    def take_orders(self) -> list[Order]: ...
+    def set_route(
+        self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False
+    ) -> None: ...
+    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None: ...
+    def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
+    def seen_from(self, peer: Address) -> tuple[str, Address]: ...
     def set_credentials(self, user: str, ha1: str | None) -> None: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...

@@ -136,7 +136,7 @@ class Dialog:
             routes=tuple(reversed(record_route(answer))),
             source=answer.source,
             remote_user=answer.to_user,
-            reachable=reachable,
+            reachable=_within(answer, reachable),
         )
 
     @classmethod
@@ -155,7 +155,7 @@ class Dialog:
             routes=tuple(record_route(invite)),
             source=invite.source,
             remote_user=invite.from_user,
-            reachable=reachable,
+            reachable=_within(invite, reachable),
         )
 
     @classmethod
@@ -194,7 +194,7 @@ class Dialog:
             routes=tuple(reversed(record_route(answer))),
             source=answer.source,
             remote_user=answer.to_user,
-            reachable=reachable,
+            reachable=_within(answer, reachable),
         )
 
     @property
@@ -286,6 +286,15 @@ def record_route(event: Event) -> list[str]:
     """The Record-Route values in their order, without those that can't be read or pass `MAX_ROUTES`."""
     values = map(_visible, split_values(event.headers("Record-Route")))
     return [value for value in values if _read_route(value) is not None][:MAX_ROUTES]
+
+
+def _within(event: Event, reachable: Reachable | None) -> Reachable | None:
+    """What came by a connection is answered by it, whatever address stands in its Contact."""
+    return reachable if event.transport == "udp" else _nowhere
+
+
+def _nowhere(_host: str) -> bool:
+    return False
 
 
 def _read(text: str) -> SipUri | None:

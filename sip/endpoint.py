@@ -66,6 +66,12 @@ class Stack(Protocol):
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
     def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]: ...
+    def seen_from(self, peer: Address) -> tuple[str, Address]: ...
+    def set_route(
+        self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False
+    ) -> None: ...
+    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None: ...
+    def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
 
 
 class Endpoint:
@@ -85,6 +91,16 @@ class Endpoint:
         self.accept = ""  # media types that somebody here reads, for OPTIONS
         self.unwelcome: Callable[[Event], int | None] = _welcome  # of other methods: a status for strangers
         self.on_stray: Then | None = None  # told of 2xx to an INVITE that this process did not send
+
+    def contact_for(self, peer: Address) -> str:
+        """Our Contact as `peer` has to know it: where requests to us reach us by the way that ours take."""
+        try:
+            transport, address = self.stack.seen_from(peer)
+        except ValueError:  # no IP address: nothing goes there anyway
+            return self.contact
+        if transport == "udp" and address == self.local:
+            return self.contact
+        return f"<sip:{self.me.user}@{host_port(*address)};transport={transport}>"
 
     @property
     def pending(self) -> int:
@@ -214,7 +230,7 @@ class Endpoint:
             to=to.name_addr,
             call_id=call_id or f"{self.token()}@{self.local[0]}",
             cseq=1 if cseq is None else cseq,
-            contact=self.contact,
+            contact=self.contact_for(destination),
             headers=(*self._usual, *headers),
             body=body,
             content_type=content_type,

@@ -281,7 +281,9 @@ class Placing:
 
     def _confirm(self, event: Event) -> None:
         keeper = self._keeper
-        dialog = Dialog.placed(self._outgoing, event, keeper.endpoint.contact, reachable=keeper.reachable)
+        dialog = Dialog.placed(
+            self._outgoing, event, keeper.endpoint.contact_for(event.source), reachable=keeper.reachable
+        )
         self._memo.keep(dialog.state)
         call = Call(keeper, dialog, event, placed=self._client, cseq=self._outgoing.cseq, memo=self._memo)
         self._call = call
@@ -375,7 +377,9 @@ class Incoming:
             InviteOver: it was cancelled, refused or accepted before.
         """
         keeper = self._keeper
-        dialog = Dialog.accepted(self.event, keeper.endpoint.contact, reachable=keeper.reachable)
+        dialog = Dialog.accepted(
+            self.event, keeper.endpoint.contact_for(self.event.source), reachable=keeper.reachable
+        )
         memo.keep(replace(dialog.state, request=self.event.outline))
         try:
             await memo.kept()
@@ -405,7 +409,7 @@ class Incoming:
     def _dialog_headers(self, headers: Headers) -> list[tuple[str, str]]:
         """What an answer that makes a dialog must carry (RFC 3261 12.1.1)."""
         routes = [("Record-Route", value) for value in record_route(self.event)]
-        return [*routes, ("Contact", self._keeper.endpoint.contact), *headers]
+        return [*routes, ("Contact", self._keeper.endpoint.contact_for(self.event.source)), *headers]
 
     # What their side does
 

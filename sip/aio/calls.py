@@ -194,7 +194,7 @@ class Calls:
             refuse()
             return
         if not state.early:
-            dialog = Dialog.restored(state, self.endpoint.contact, reachable=self.reachable)
+            dialog = Dialog.restored(state, self.endpoint.contact_for(state.source), reachable=self.reachable)
             self._bid_farewell(dialog, memo, reason, refuse if state.request else None)
             return
         key = state.call_id, state.local_tag
@@ -254,7 +254,7 @@ class Calls:
         unanswered = self._unanswered.get((event.call_id, event.from_tag))
         if unanswered is None or self._closing:
             return
-        contact = self.endpoint.contact
+        contact = self.endpoint.contact_for(event.source)
         dialog = Dialog.answered_late(unanswered.state, event, contact, reachable=self.reachable)
         self.endpoint.send(dialog.ack(0, event.cseq))
         if unanswered.farewell is None:  # else it repeats its answer: our ACK was lost

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
+from sip.aio.streams import Streams
 from sip.endpoint import Endpoint
 from sip.events import Event
 
@@ -20,12 +21,14 @@ class Pollable(Protocol):
 class UdpDriver:
     """Wake, take a batch, let the endpoint decide, hand all answers back. Use `with`, or the loop holds it.
 
+    `streams` holds its connections, if it has any.
     The engine's clock is that of the loop (CLOCK_MONOTONIC), so `arrived` compares with `loop.time()`.
     """
 
-    def __init__(self, engine: Pollable, endpoint: Endpoint) -> None:
+    def __init__(self, engine: Pollable, endpoint: Endpoint, streams: Streams | None = None) -> None:
         self._engine = engine
         self._endpoint = endpoint
+        self._streams = streams
         self._loop = asyncio.get_running_loop()
         self._open = False
 
@@ -43,5 +46,7 @@ class UdpDriver:
             return
         events = self._engine.poll(MAX_EVENTS)
         self._endpoint.dispatch(events)
+        if self._streams is not None:
+            self._streams.carry_out()
         if len(events) == MAX_EVENTS:
             self._loop.call_soon(self._poll)

@@ -16,7 +16,7 @@ CHINESE: Final = Words("zh")
 
 NOT_SHOWN: Final = frozenset(
     {
-        "an offset into a datagram",  # the Rust code stops
+        "an offset into a message",  # the Rust code stops
         "CANCEL is sent by cancel(), which knows its INVITE",  # a bug of ours, in a trace
         "{} {}",  # a CSeq
         "no even port from {} to {}",  # the configuration is refused before

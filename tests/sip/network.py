@@ -11,8 +11,10 @@ from heapq import heappop, heappush
 from typing import Final
 
 from sip._native import Core, Kept
+from sip.aio.streams import Streams, Tls
 from sip.endpoint import Endpoint
-from sip.events import Address, Event, Reply, Request
+from sip.events import Address, Event, Listener, Order, Reply, Request
+from tests.sip.bytestreams import Wires
 
 OnDatagram = Callable[[bytes, Address], None]
 """What arrived, and from where."""
@@ -47,6 +49,7 @@ class Network:
         self.loop = loop
         self.loss = loss
         self.delay = delay
+        self.wires = Wires(loop, delay=delay)
         self.jitter = jitter
         self.drop: Drop = _drop_nothing
         self.taps: list[Tap] = []
@@ -59,11 +62,17 @@ class Network:
         self._count = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def stack(self, local: Address, realm: str, networks: Sequence[str] = EVERYWHERE) -> "VirtualStack":
+    def stack(
+        self,
+        local: Address,
+        realm: str,
+        networks: Sequence[str] = EVERYWHERE,
+        listeners: Sequence[Listener] = (),
+    ) -> "VirtualStack":
         """An engine at `local` (port 0: a free one) that admits sources within `networks`."""
         local = self._free(local)
         seed = self._random.randbytes(32)
-        return VirtualStack(self, Core(local, realm, networks, seed))
+        return VirtualStack(self, Core(local, realm, networks, seed, listeners=listeners), listeners)
 
     def datagrams(self, address: Address, on_datagram: OnDatagram) -> "Port":
         """A bound datagram port, for media. Port 0 takes a free one.
@@ -78,9 +87,11 @@ class Network:
     def cut(self, host: str) -> None:
         """Pull the cable of `host`: nothing to or from it arrives until `mend`."""
         self._cut.add(host)
+        self.wires.cut.add(host)
 
     def mend(self, host: str) -> None:
         self._cut.discard(host)
+        self.wires.cut.discard(host)
 
     def bind(self, address: Address, on_datagram: OnDatagram) -> None:
         if address in self._bound:
@@ -92,7 +103,7 @@ class Network:
 
     def bound(self) -> list[Address]:
         """The addresses in use: what is still there at the end of a scenario was leaked."""
-        return list(self._bound)
+        return [*self._bound, *self.wires.ears, *(end.address for end in self.wires.ends)]
 
     def carry(self, payload: bytes, source: Address, destination: Address) -> None:
         """Take a datagram from `source`; it arrives later, or not."""
@@ -160,7 +171,7 @@ class VirtualStack:
     Events reach the endpoint as with a driver: in batches, in a turn of the loop of their own.
     """
 
-    def __init__(self, network: Network, core: Core) -> None:
+    def __init__(self, network: Network, core: Core, listeners: Sequence[Listener] = ()) -> None:
         self._network = network
         self._core = core
         self._loop = network.loop
@@ -169,7 +180,15 @@ class VirtualStack:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self.local = core.local
+        self.streams: Streams | None = None
+        self._listeners = listeners
         network.bind(self.local, self._receive)
+
+    def with_streams(self, tls: Tls | None = None) -> Streams:
+        """Its connections, to be entered; from then on it listens for them and dials."""
+        plug = self._network.wires.plug()
+        self.streams = Streams(self, self._listeners, local=self.local[0], plug=plug, tls=tls)
+        return self.streams
 
     def attach(self, endpoint: Endpoint) -> None:
         """Dispatch to that endpoint from now on."""
@@ -220,6 +239,47 @@ class VirtualStack:
     def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
         return self._core.recall(needles, after, limit)
 
+    def seen_from(self, peer: Address) -> tuple[str, Address]:
+        return self._core.seen_from(peer)
+
+    def set_route(
+        self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False
+    ) -> None:
+        self._core.set_route(peer, transport, large_by_tcp=large_by_tcp, pong=pong)
+
+    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None:
+        self._core.set_terms(user, large=large, pong=pong)
+
+    def set_large_kinds(self, kinds: Sequence[bytes]) -> None:
+        self._core.set_large_kinds(kinds)
+
+    # Connections
+
+    def accept(self, peer: Address, transport: str) -> int:
+        if self._closed:
+            return 0
+        number = self._core.accept(peer, transport, self._loop.time())
+        self._settle()
+        return number
+
+    def opened(self, connection: int) -> None:
+        self._core.opened(connection, self._loop.time())
+        self._settle()
+
+    def certified(self, connection: int, names: str) -> None:
+        self._core.certified(connection, names)
+
+    def closed(self, connection: int, reason: str) -> None:
+        self._core.closed(connection, reason, self._loop.time())
+        self._settle()
+
+    def feed_stream(self, connection: int, data: bytes) -> None:
+        self._core.feed_stream(connection, data, self._loop.time())
+        self._settle()
+
+    def take_orders(self) -> list[Order]:
+        return self._core.take_orders()
+
     # Driver
 
     def _receive(self, payload: bytes, source: Address) -> None:
@@ -237,6 +297,8 @@ class VirtualStack:
             return
         for payload, destination in self._core.take_outputs():
             self._network.carry(payload, self.local, destination)
+        if self.streams is not None:
+            self.streams.carry_out()
         self._set_timer(self._core.deadline())
         if not self._woken:
             self._woken = True

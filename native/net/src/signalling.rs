@@ -1,19 +1,22 @@
-//! The SIP core over its socket: the only place where the core meets a clock.
+//! The SIP core over its datagram sockets: the only place where the core meets a clock.
+//!
+//! Connections are held above: what comes by them is handed in, what they have to do is taken out.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use sip_core::{Answer, Core, Event, Prepared, Settings, Time};
+use sip_core::{Answer, Core, Event, Order, Prepared, Settings, Time, Transport};
 
 use crate::udp::{BATCH, Inbox, Sent, Udp};
 use crate::wake::{Wake, monotonic};
 
-/// `fileno` is readable while datagrams, due timers or events wait.
+/// `fileno` is readable while datagrams, due timers, events or orders wait.
 pub struct Signalling {
     core: Core,
-    udp: Udp,
+    /// In the order of the core's datagram listeners; never empty.
+    udp: Vec<Udp>,
     wake: Wake,
     inbox: Inbox,
     dropped: u64,
@@ -25,12 +28,22 @@ fn time(now: Duration) -> Time {
 }
 
 impl Signalling {
-    /// Bind the local address of the settings; port 0 takes any.
+    /// Bind the local address of the settings, where port 0 takes any, and the other datagram listeners.
     pub fn bind(mut settings: Settings, receive_buffer: usize) -> io::Result<Self> {
-        let udp = Udp::bind(settings.local, receive_buffer)?;
-        settings.local = udp.local()?;
+        let first = Udp::bind(settings.local, receive_buffer)?;
+        settings.local = first.local()?;
+        let mut udp = vec![first];
+        for (transport, address) in &mut settings.listeners {
+            if *transport == Transport::Udp {
+                let socket = Udp::bind(*address, receive_buffer)?;
+                *address = socket.local()?;
+                udp.push(socket);
+            }
+        }
         let wake = Wake::new()?;
-        wake.watch(&udp)?;
+        for socket in &udp {
+            wake.watch(socket)?;
+        }
         Ok(Signalling {
             core: Core::new(settings),
             udp,
@@ -46,7 +59,7 @@ impl Signalling {
     }
 
     pub fn receive_buffer(&self) -> io::Result<usize> {
-        self.udp.receive_buffer()
+        self.udp[0].receive_buffer()
     }
 
     /// Take what the socket has, do what is due, and give up to `limit` events.
@@ -57,22 +70,8 @@ impl Signalling {
             if self.core.waiting() >= limit {
                 break;
             }
-            match self.udp.receive(&mut self.inbox) {
-                Ok(0) => break,
-                Ok(count) => {
-                    now = monotonic();
-                    for (bytes, source) in self.inbox.datagrams() {
-                        self.core.feed(bytes, source, time(now));
-                    }
-                    self.flush(now);
-                    if count < BATCH {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    self.receive_errors += 1;
-                    break;
-                }
+            if !self.receive(&mut now) {
+                break;
             }
         }
         self.core.advance(time(now));
@@ -80,6 +79,44 @@ impl Signalling {
         let events = self.core.take_events(limit).collect();
         self.settle(now);
         events
+    }
+
+    /// A batch of each socket; false when none of them has more.
+    fn receive(&mut self, now: &mut Duration) -> bool {
+        let mut more = false;
+        for (listener, socket) in (0u8..).zip(&self.udp) {
+            match socket.receive(&mut self.inbox) {
+                Ok(0) => {}
+                Ok(count) => {
+                    *now = monotonic();
+                    for (bytes, source) in self.inbox.datagrams() {
+                        self.core.feed_at(listener, bytes, source, time(*now));
+                    }
+                    more |= count == BATCH;
+                }
+                Err(_) => self.receive_errors += 1,
+            }
+        }
+        self.flush(*now);
+        more
+    }
+
+    /// Let the core do something about its connections, at this moment.
+    pub fn with_core<R>(&mut self, run: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let now = monotonic();
+        let result = run(&mut self.core, time(now));
+        self.flush(now);
+        self.settle(now);
+        result
+    }
+
+    /// See [`Core::take_orders`].
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        let orders = self.core.take_orders();
+        if !orders.is_empty() {
+            self.wake.set_waiting(self.core.waiting() > 0);
+        }
+        orders
     }
 
     pub fn reply(&mut self, answers: &[Answer<'_>]) {
@@ -134,14 +171,19 @@ impl Signalling {
         }
         let mut refused: Vec<(usize, String)> = Vec::new();
         let dropped = &mut self.dropped;
-        let datagrams = outputs
-            .iter()
-            .map(|output| (&*output.bytes, output.destination));
-        self.udp.send(datagrams, |index, sent| match sent {
-            Sent::Yes => {}
-            Sent::Dropped => *dropped += 1,
-            Sent::Refused(error) => refused.push((index, error.to_string())),
-        });
+        for (listener, socket) in (0u8..).zip(&self.udp) {
+            let own: Vec<usize> = (0..outputs.len())
+                .filter(|index| outputs[*index].listener == listener)
+                .collect();
+            let datagrams = own
+                .iter()
+                .map(|index| (&*outputs[*index].bytes, outputs[*index].destination));
+            socket.send(datagrams, |place, sent| match sent {
+                Sent::Yes => {}
+                Sent::Dropped => *dropped += 1,
+                Sent::Refused(error) => refused.push((own[place], error.to_string())),
+            });
+        }
         for (index, reason) in refused {
             self.dropped += 1;
             self.core
@@ -151,7 +193,8 @@ impl Signalling {
 
     /// Keep `fileno` true to what waits.
     fn settle(&mut self, now: Duration) {
-        self.wake.set_waiting(self.core.waiting() > 0);
+        self.wake
+            .set_waiting(self.core.waiting() > 0 || self.core.has_orders());
         let deadline = self
             .core
             .deadline()

@@ -13,12 +13,12 @@ use net::signalling::Signalling;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
-use sip_core::{Limits, Message, Ring, Time, codec};
+use sip_core::{Limits, Message, Ring, StreamLimits, Terms, Time, codec};
 
 use event::{Event, events};
 use given::{
-    Address, fault, pair, prepare, read_replies, read_requests, settings, socket_address,
-    with_answers,
+    Address, Listener, Ordered, fault, ordered, pair, prepare, read_replies, read_requests, route,
+    settings, socket_address, transport_of, with_answers,
 };
 
 #[pymodule]
@@ -40,7 +40,7 @@ impl Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (local, realm, networks, seed, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true))]
+    #[pyo3(signature = (local, realm, networks, seed, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true, listeners=Vec::new(), max_streams=16_384, max_streams_of_source=8))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keyword arguments of Python
     fn new(
         local: Address,
@@ -52,14 +52,21 @@ impl Core {
         max_events: usize,
         max_nonces: usize,
         qop: bool,
+        listeners: Vec<Listener>,
+        max_streams: usize,
+        max_streams_of_source: usize,
     ) -> PyResult<Self> {
         let limits = Limits {
+            streams: StreamLimits {
+                streams: max_streams,
+                per_source: max_streams_of_source,
+            },
             transactions: max_transactions,
             cached: max_cached,
             events: max_events,
             nonces: max_nonces,
         };
-        let settings = settings(&local, realm, &networks, seed, qop, limits)?;
+        let settings = settings(&local, realm, &networks, &listeners, seed, qop, limits)?;
         Ok(Core(Mutex::new(sip_core::Core::new(settings))))
     }
 
@@ -127,6 +134,66 @@ impl Core {
         self.lock().cancel(transaction, Time::from_seconds(now));
     }
 
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn accept(&self, peer: Address, transport: &str, now: f64) -> PyResult<u64> {
+        let (peer, transport) = (socket_address(&peer)?, transport_of(transport)?);
+        let accepted = self.lock().accept(peer, transport, Time::from_seconds(now));
+        Ok(accepted.unwrap_or(0))
+    }
+
+    fn opened(&self, connection: u64, now: f64) {
+        self.lock().opened(connection, Time::from_seconds(now));
+    }
+
+    fn certified(&self, connection: u64, names: &str) {
+        self.lock().certified(connection, names);
+    }
+
+    fn closed(&self, connection: u64, reason: &str, now: f64) {
+        self.lock()
+            .closed(connection, reason, Time::from_seconds(now));
+    }
+
+    fn feed_stream(&self, connection: u64, data: &[u8], now: f64) {
+        self.lock()
+            .feed_stream(connection, data, Time::from_seconds(now));
+    }
+
+    fn take_orders<'py>(&self, py: Python<'py>) -> Vec<Ordered<'py>> {
+        ordered(py, self.lock().take_orders())
+    }
+
+    #[pyo3(signature = (peer, transport, *, large_by_tcp=false, pong=false))]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_route(
+        &self,
+        peer: Address,
+        transport: Option<&str>,
+        large_by_tcp: bool,
+        pong: bool,
+    ) -> PyResult<()> {
+        let route = route(transport, large_by_tcp, pong)?;
+        self.lock().set_route(socket_address(&peer)?, route);
+        Ok(())
+    }
+
+    #[pyo3(signature = (user, *, large=0, pong=false))]
+    fn set_terms(&self, user: &str, large: usize, pong: bool) {
+        self.lock().set_terms(user, Some(Terms { large, pong }));
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_large_kinds(&self, kinds: Vec<PyBackedBytes>) {
+        let kinds = kinds.iter().map(|kind| Box::from(&**kind)).collect();
+        self.lock().set_large_kinds(kinds);
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn seen_from(&self, peer: Address) -> PyResult<(&'static str, (String, u16))> {
+        let (transport, own) = self.lock().seen_from(socket_address(&peer)?);
+        Ok((transport.parameter(), pair(own)))
+    }
+
     fn set_credentials(&self, user: &str, ha1: Option<&str>) -> PyResult<()> {
         self.lock().set_credentials(user, ha1).map_err(fault)
     }
@@ -171,7 +238,7 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (local, realm, networks, seed, receive_buffer=4_194_304, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true))]
+    #[pyo3(signature = (local, realm, networks, seed, receive_buffer=4_194_304, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true, listeners=Vec::new(), max_streams=16_384, max_streams_of_source=8))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keyword arguments of Python
     fn new(
         local: Address,
@@ -184,14 +251,21 @@ impl Engine {
         max_events: usize,
         max_nonces: usize,
         qop: bool,
+        listeners: Vec<Listener>,
+        max_streams: usize,
+        max_streams_of_source: usize,
     ) -> PyResult<Self> {
         let limits = Limits {
+            streams: StreamLimits {
+                streams: max_streams,
+                per_source: max_streams_of_source,
+            },
             transactions: max_transactions,
             cached: max_cached,
             events: max_events,
             nonces: max_nonces,
         };
-        let settings = settings(&local, realm, &networks, seed, qop, limits)?;
+        let settings = settings(&local, realm, &networks, &listeners, seed, qop, limits)?;
         let signalling = Signalling::bind(settings, receive_buffer)?;
         Ok(Engine {
             local: signalling.local(),
@@ -240,6 +314,70 @@ impl Engine {
 
     fn cancel(&self, transaction: u64) -> PyResult<()> {
         self.with(|engine| engine.cancel(transaction))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn accept(&self, peer: Address, transport: &str) -> PyResult<u64> {
+        let (peer, transport) = (socket_address(&peer)?, transport_of(transport)?);
+        let accepted =
+            self.with(|engine| engine.with_core(|core, now| core.accept(peer, transport, now)))?;
+        Ok(accepted.unwrap_or(0))
+    }
+
+    fn opened(&self, connection: u64) -> PyResult<()> {
+        self.with(|engine| engine.with_core(|core, now| core.opened(connection, now)))
+    }
+
+    fn certified(&self, connection: u64, names: &str) -> PyResult<()> {
+        self.with(|engine| engine.core().certified(connection, names))
+    }
+
+    fn closed(&self, connection: u64, reason: &str) -> PyResult<()> {
+        self.with(|engine| engine.with_core(|core, now| core.closed(connection, reason, now)))
+    }
+
+    fn feed_stream(&self, connection: u64, data: &[u8]) -> PyResult<()> {
+        self.with(|engine| engine.with_core(|core, now| core.feed_stream(connection, data, now)))
+    }
+
+    fn take_orders<'py>(&self, py: Python<'py>) -> PyResult<Vec<Ordered<'py>>> {
+        Ok(ordered(
+            py,
+            self.with(net::signalling::Signalling::take_orders)?,
+        ))
+    }
+
+    #[pyo3(signature = (peer, transport, *, large_by_tcp=false, pong=false))]
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_route(
+        &self,
+        peer: Address,
+        transport: Option<&str>,
+        large_by_tcp: bool,
+        pong: bool,
+    ) -> PyResult<()> {
+        let route = route(transport, large_by_tcp, pong)?;
+        let peer = socket_address(&peer)?;
+        self.with(|engine| engine.core().set_route(peer, route))
+    }
+
+    #[pyo3(signature = (user, *, large=0, pong=false))]
+    fn set_terms(&self, user: &str, large: usize, pong: bool) -> PyResult<()> {
+        let terms = Terms { large, pong };
+        self.with(|engine| engine.core().set_terms(user, Some(terms)))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_large_kinds(&self, kinds: Vec<PyBackedBytes>) -> PyResult<()> {
+        let kinds = kinds.iter().map(|kind| Box::from(&**kind)).collect();
+        self.with(|engine| engine.core().set_large_kinds(kinds))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn seen_from(&self, peer: Address) -> PyResult<(&'static str, (String, u16))> {
+        let peer = socket_address(&peer)?;
+        let (transport, own) = self.with(|engine| engine.core().seen_from(peer))?;
+        Ok((transport.parameter(), pair(own)))
     }
 
     fn set_credentials(&self, user: &str, ha1: Option<&str>) -> PyResult<()> {

@@ -1,9 +1,9 @@
 //! Client transactions (RFC 3261 section 17.1, RFC 6026): their states, and when they must be looked at.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::event::Message;
+use crate::hop::Hop;
 use crate::server::Due;
 use crate::time::{GIVE_UP, T1, T2, T4, TIMER_C, TIMER_D, Time};
 
@@ -36,10 +36,10 @@ pub struct Client {
     /// A CANCEL of ours: nobody above waits for its answer.
     pub silent: bool,
     pub cancel: Cancel,
-    pub destination: SocketAddr,
+    pub hop: Hop,
     /// The request; given up when it can't be needed any more.
     pub message: Option<Message>,
-    pub ack: Option<(Arc<[u8]>, SocketAddr)>,
+    pub ack: Option<(Arc<[u8]>, Hop)>,
     /// The To tag of the 2xx that counted.
     pub to_tag: Box<[u8]>,
     interval: u64,
@@ -62,25 +62,23 @@ pub enum Taken {
 }
 
 impl Client {
-    pub fn new(
-        branch: u64,
-        invite: bool,
-        destination: SocketAddr,
-        message: Message,
-        now: Time,
-    ) -> Self {
+    pub fn new(branch: u64, invite: bool, hop: Hop, message: Message, now: Time) -> Self {
         Client {
             state: State::Trying,
             branch,
             invite,
             silent: false,
             cancel: Cancel::No,
-            destination,
+            hop,
             message: Some(message),
             ack: None,
             to_tag: Box::default(),
             interval: T1,
-            resend_at: now.after(T1),
+            resend_at: if hop.reliable() {
+                Time::NEVER
+            } else {
+                now.after(T1)
+            },
             ends_at: now.after(GIVE_UP),
             queued: Time::NEVER,
         }

@@ -33,6 +33,18 @@ counters! {
     malformed_silenced,
     /// Requests that are sound and ask for what nobody here does: 416, 420, 415, 482, 483.
     unsupported,
+    /// Connections that came in.
+    streams_accepted,
+    /// Connections for which there was no place.
+    streams_refused,
+    /// Connections of strangers that a newer one displaced.
+    streams_displaced,
+    /// Connections that were closed because nothing came of them in time.
+    streams_timed_out,
+    /// Connections that were closed because nobody knows where the next message begins.
+    streams_lost,
+    /// Messages of ours whose connection was gone.
+    streams_unsent,
     /// Bytes behind the body that Content-Length names were dropped.
     body_beyond_length,
     /// Repeated requests and answers that were kept from the layers above.

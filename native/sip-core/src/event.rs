@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::codec::{Head, Span, Start};
+use crate::hop::{Hop, Transport};
 use crate::registrar::Auth;
 use crate::time::Time;
 
@@ -61,6 +62,11 @@ pub struct Event {
     pub transaction: u64,
     /// Where the datagram came from; for requests of ours where they went.
     pub source: SocketAddr,
+    pub transport: Transport,
+    /// The connection it came or went by, 0 for datagrams.
+    pub connection: u64,
+    /// Names in the certificate of that connection's other end; None without one.
+    pub certificate: Option<Arc<str>>,
     pub arrived: Time,
     pub awaits_answer: bool,
     pub auth: Auth,
@@ -76,17 +82,14 @@ pub struct Event {
 }
 
 impl Event {
-    pub fn new(
-        kind: Kind,
-        transaction: u64,
-        source: SocketAddr,
-        arrived: Time,
-        message: &Message,
-    ) -> Self {
+    pub fn new(kind: Kind, transaction: u64, hop: Hop, arrived: Time, message: &Message) -> Self {
         Event {
             kind,
             transaction,
-            source,
+            source: hop.address,
+            transport: hop.transport,
+            connection: hop.connection(),
+            certificate: None,
             arrived,
             awaits_answer: false,
             auth: Auth::None,
@@ -104,6 +107,6 @@ impl Event {
             Start::Request { .. } => Kind::Request,
             Start::Response { .. } => Kind::Response,
         };
-        Event::new(kind, 0, source, Time::default(), message)
+        Event::new(kind, 0, Hop::datagram(source, 0), Time::default(), message)
     }
 }

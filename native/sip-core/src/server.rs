@@ -1,9 +1,10 @@
 //! Server transactions (RFC 3261 section 17.2, RFC 6026): their states, and when they must be looked at.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::codec::Span;
 use crate::event::Message;
+use crate::hop::Hop;
 use crate::time::{GIVE_UP, T1, T2, T4, TIMER_C, Time};
 
 /// States of both machines; the first two are those of what is not an INVITE.
@@ -40,7 +41,9 @@ pub struct Server {
     /// The dialog's key once accepted, 0 before.
     pub dialog: u128,
     /// Where the last copy of the request came from; answers go there (Q07).
-    pub source: SocketAddr,
+    pub hop: Hop,
+    /// Of a REGISTER whose digest was right: its user, within the message.
+    pub username: Span,
     /// The request; given up when no answer needs it any more.
     pub message: Option<Message>,
     pub response: Option<Arc<[u8]>>,
@@ -66,14 +69,7 @@ pub enum Due {
 }
 
 impl Server {
-    pub fn new(
-        key: u128,
-        tag: u64,
-        source: SocketAddr,
-        message: Message,
-        invite: bool,
-        now: Time,
-    ) -> Self {
+    pub fn new(key: u128, tag: u64, hop: Hop, message: Message, invite: bool, now: Time) -> Self {
         let (state, wait) = if invite {
             (State::Proceeding, TIMER_C)
         } else {
@@ -83,7 +79,8 @@ impl Server {
             state,
             key,
             dialog: 0,
-            source,
+            hop,
+            username: Span::default(),
             message: Some(message),
             response: None,
             tag,
@@ -131,7 +128,10 @@ impl Server {
                     State::Completed
                 };
                 self.interval = T1;
-                self.resend_at = now.after(T1);
+                // A refusal arrives by a stream; a 2xx may have to go on from there (13.3.1.4).
+                if status < 300 || !self.hop.reliable() {
+                    self.resend_at = now.after(T1);
+                }
                 self.ends_at = now.after(GIVE_UP);
             }
             (State::Open, 200..) => {
@@ -148,7 +148,8 @@ impl Server {
         match self.state {
             State::Completed => {
                 self.state = State::Confirmed;
-                self.ends_at = now.after(T4);
+                let wait = if self.hop.reliable() { 0 } else { T4 };
+                self.ends_at = now.after(wait);
             }
             State::Accepted => self.state = State::Acknowledged,
             _ => return false,

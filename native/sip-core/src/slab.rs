@@ -70,6 +70,13 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.places.iter().zip(0u64..).filter_map(|(place, index)| {
+            let number = (u64::from(place.generation) << 32) | (index << 1) | self.table;
+            Some((number, place.value.as_ref()?))
+        })
+    }
+
     pub fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }

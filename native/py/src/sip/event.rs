@@ -70,6 +70,21 @@ impl Event {
     }
 
     #[getter]
+    fn transport(&self) -> &'static str {
+        self.0.transport.parameter()
+    }
+
+    #[getter]
+    fn connection(&self) -> u64 {
+        self.0.connection
+    }
+
+    #[getter]
+    fn certificate(&self) -> &str {
+        self.0.certificate.as_deref().unwrap_or_default()
+    }
+
+    #[getter]
     fn arrived(&self) -> f64 {
         self.0.arrived.seconds()
     }

@@ -5,11 +5,59 @@ use std::net::{IpAddr, SocketAddr};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::PyTuple;
-use sip_core::{Answer, Limits, Network, Outgoing, Prepared, Settings, codec};
+use pyo3::types::{PyBytes, PyTuple};
+use sip_core::{
+    Answer, Limits, Network, Order, Outgoing, Prepared, Route, Settings, Transport, codec,
+};
 
 pub(super) type Address = (PyBackedStr, u16);
 type Headers = Vec<(PyBackedStr, PyBackedStr)>;
+
+/// Transport, host, port.
+pub(super) type Listener = (PyBackedStr, PyBackedStr, u16);
+
+pub(super) fn transport_of(text: &str) -> PyResult<Transport> {
+    text.parse().map_err(|sentence: String| fault(sentence))
+}
+
+pub(super) fn route(
+    transport: Option<&str>,
+    large_by_tcp: bool,
+    pong: bool,
+) -> PyResult<Option<Route>> {
+    let Some(transport) = transport else {
+        return Ok(None);
+    };
+    Ok(Some(Route {
+        transport: transport_of(transport)?,
+        large_by_tcp,
+        pong,
+    }))
+}
+
+/// Kind (1 write, 2 close, 3 dial), connection, bytes to write, whom to dial, and by which transport.
+pub(super) type Ordered<'py> = (u8, u64, Bound<'py, PyBytes>, (String, u16), &'static str);
+
+pub(super) fn ordered(py: Python<'_>, orders: Vec<Order>) -> Vec<Ordered<'_>> {
+    let nobody = || (String::new(), 0);
+    orders
+        .into_iter()
+        .map(|order| match order {
+            Order::Write { connection, bytes } => {
+                (1, connection, PyBytes::new(py, &bytes), nobody(), "")
+            }
+            Order::Close { connection } => (2, connection, PyBytes::new(py, b""), nobody(), ""),
+            Order::Dial {
+                connection,
+                peer,
+                transport,
+            } => {
+                let nothing = PyBytes::new(py, b"");
+                (3, connection, nothing, pair(peer), transport.parameter())
+            }
+        })
+        .collect()
+}
 
 pub(super) fn fault(sentence: impl Into<String>) -> PyErr {
     PyValueError::new_err(sentence.into())
@@ -18,6 +66,13 @@ pub(super) fn fault(sentence: impl Into<String>) -> PyErr {
 pub(super) fn socket_address(address: &Address) -> PyResult<SocketAddr> {
     try_socket_address(address)
         .ok_or_else(|| fault(format!("not an IP address: {:?}", &*address.0)))
+}
+
+fn socket_address_of(host: &str, port: u16) -> PyResult<SocketAddr> {
+    let ip: IpAddr = host
+        .parse()
+        .map_err(|_| fault(format!("not an IP address: {host:?}")))?;
+    Ok(SocketAddr::new(ip, port))
 }
 
 fn try_socket_address((host, port): &Address) -> Option<SocketAddr> {
@@ -34,6 +89,7 @@ pub(super) fn settings(
     local: &Address,
     realm: String,
     networks: &[PyBackedStr],
+    listeners: &[Listener],
     seed: &[u8],
     qop: bool,
     limits: Limits,
@@ -45,8 +101,13 @@ pub(super) fn settings(
         return Err(fault("a realm that can't stand in quotes"));
     }
     let networks: Result<Vec<Network>, String> = networks.iter().map(|text| text.parse()).collect();
+    let listener = |(transport, host, port): &Listener| {
+        let address = socket_address_of(host, *port)?;
+        PyResult::Ok((transport_of(transport)?, address))
+    };
     Ok(Settings {
         local: socket_address(local)?,
+        listeners: listeners.iter().map(listener).collect::<PyResult<_>>()?,
         realm,
         networks: networks.map_err(fault)?,
         seed: seed

@@ -46,6 +46,8 @@ pub struct Head {
     /// The first Require; there may be more of them.
     pub require: Span,
     pub body: Span,
+    /// What Content-Length says; None where it is absent or no number.
+    pub length: Option<usize>,
     /// How many bytes of the datagram lie behind the body that Content-Length names.
     pub beyond: usize,
     /// From the first header to the empty line.

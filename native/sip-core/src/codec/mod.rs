@@ -10,21 +10,21 @@ pub mod values;
 mod write;
 
 pub use message::{Head, Refused, Start, unfold};
-pub use parse::{MAX_DATAGRAM, parse};
+pub use parse::{MAX_DATAGRAM, MAX_HEAD, parse, parse_head};
 pub use write::{Headers, check_header, check_method, check_uri, outline, request, response};
 
-/// A piece of a datagram. Offsets fit because no datagram is longer than 65,535 bytes.
+/// A piece of a message. Offsets fit: whoever reads messages bounds them far below 4 GiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
-    start: u16,
-    end: u16,
+    start: u32,
+    end: u32,
 }
 
 impl Span {
     /// # Panics
-    /// When an offset is beyond a datagram's largest length: the parser refuses longer ones first.
+    /// When an offset is beyond 4 GiB: longer messages are refused before anything is read of them.
     pub fn new(start: usize, end: usize) -> Self {
-        let narrow = |offset| u16::try_from(offset).expect("an offset into a datagram");
+        let narrow = |offset| u32::try_from(offset).expect("an offset into a message");
         Span {
             start: narrow(start),
             end: narrow(end),
@@ -32,11 +32,11 @@ impl Span {
     }
 
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[usize::from(self.start)..usize::from(self.end)]
+        &bytes[self.start as usize..self.end as usize]
     }
 
     pub fn bounds(self) -> (usize, usize) {
-        (usize::from(self.start), usize::from(self.end))
+        (self.start as usize, self.end as usize)
     }
 
     pub fn is_empty(self) -> bool {

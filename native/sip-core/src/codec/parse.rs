@@ -6,7 +6,7 @@ use super::values::{self, Via, is_token};
 use super::{Fault, Span};
 
 pub const MAX_DATAGRAM: usize = 65_535;
-const MAX_HEAD: usize = 16 * 1024;
+pub const MAX_HEAD: usize = 16 * 1024;
 const MAX_LINE: usize = 4 * 1024;
 const MAX_HEADERS: usize = 100;
 const MAX_VIAS: usize = 20;
@@ -33,6 +33,21 @@ pub fn parse(bytes: &[u8]) -> Result<Head, Box<Refused>> {
     }
 }
 
+/// Read the headers of one message from a stream, up to and with the empty line. The body is empty and
+/// begins where it will; `Head::length` says how long it is, also of what is refused.
+///
+/// # Errors
+/// As [`parse`], but for the body.
+pub fn parse_head(bytes: &[u8]) -> Result<Head, Box<Refused>> {
+    let mut head = Head::default();
+    let end = bytes.len();
+    head.body = Span::new(end, end);
+    match read_head(bytes, &mut head) {
+        Ok(_) => Ok(head),
+        Err(fault) => Err(Box::new(Refused { fault, head })),
+    }
+}
+
 /// What is counted on the way and judged at the end.
 #[derive(Default)]
 struct Tally {
@@ -40,6 +55,8 @@ struct Tally {
     vias: usize,
     max_forwards: usize,
     content_length: Span,
+    /// Different ones, or such that are no number.
+    lengths: usize,
 }
 
 fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
@@ -51,6 +68,12 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
             at: MAX_DATAGRAM,
         });
     }
+    let (end, length) = read_head(bytes, head)?;
+    read_body(bytes, head, end, length)
+}
+
+/// Where the body begins, and the value of Content-Length.
+fn read_head(bytes: &[u8], head: &mut Head) -> Result<(usize, Span), Fault> {
     let start = bytes
         .iter()
         .take_while(|byte| matches!(byte, b'\r' | b'\n'))
@@ -72,6 +95,10 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
         at = line.next;
     }
     head.block = Span::new(first + 2, at);
+    if tally.lengths == 1 {
+        let length = values::number(tally.content_length.of(bytes));
+        head.length = length.and_then(|length| usize::try_from(length).ok());
+    }
     if let Some(nul) = memchr::memchr(0, &bytes[..at]) {
         // Nothing of such a head is given back in an answer.
         head.start = Start::default();
@@ -88,7 +115,7 @@ fn read(bytes: &[u8], head: &mut Head) -> Result<(), Fault> {
     }
     via?;
     check(bytes, head, at)?;
-    read_body(bytes, head, at + 2, tally.content_length)
+    Ok((at + 2, tally.content_length))
 }
 
 /// Note where one header is, or count it.
@@ -120,11 +147,16 @@ fn take(bytes: &[u8], head: &mut Head, tally: &mut Tally, line: Line) -> Result<
                 Name::Expires => keep_first(&mut head.expires, value),
                 Name::ContentType => keep_first(&mut head.content_type, value),
                 Name::ContentLength if value.is_empty() => {
+                    tally.lengths += 2;
                     return Err(Fault::new("Content-Length is no number", at));
                 }
                 Name::ContentLength => {
-                    keep_first(&mut tally.content_length, value);
+                    if tally.content_length.is_empty() {
+                        tally.lengths += 1;
+                        tally.content_length = value;
+                    }
                     if tally.content_length.of(bytes) != value.of(bytes) {
+                        tally.lengths += 1;
                         return Err(Fault::new("two different Content-Length", at));
                     }
                 }

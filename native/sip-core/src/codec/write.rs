@@ -88,7 +88,7 @@ pub fn request(
     out: &mut Vec<u8>,
     method: &str,
     uri: &str,
-    local: SocketAddr,
+    (transport, sent_by): (&str, &str),
     branch: &str,
     headers: Headers<'_>,
     body: &[u8],
@@ -97,7 +97,7 @@ pub fn request(
     put(
         out,
         format_args!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch={branch}\r\n"
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {sent_by};rport;branch={branch}\r\n"
         ),
     );
     let hops = headers

@@ -1,10 +1,10 @@
 //! Time: repeats, ends, and what is forgotten.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Core;
-use crate::event::{Event, Kind};
+use crate::event::Kind;
+use crate::hop::Hop;
 use crate::server::{Due, State};
 use crate::time::Time;
 
@@ -21,12 +21,20 @@ impl Core {
                 self.fire(number, now);
             }
         }
+        self.expire_streams(now);
         self.forget_expired(now);
     }
 
     /// When [`Core::advance`] has something to do; None while it has not. Forgetting kept answers has no
     /// deadline: it is done along with whatever happens next.
     pub fn deadline(&mut self) -> Option<Time> {
+        match (self.transaction_deadline(), self.streams.deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn transaction_deadline(&mut self) -> Option<Time> {
         while let Some((due, number)) = self.timers.peek() {
             if self.is_queued(number, due) {
                 let next = self.next_due(number);
@@ -63,6 +71,16 @@ impl Core {
             servers.get(number).map(|server| server.queued) == Some(due)
                 || clients.get(number).map(|client| client.queued) == Some(due)
         });
+    }
+
+    /// The same for the ends of what is not an INVITE: what came by a stream is gone once it is answered.
+    pub(super) fn sweep_expiry(&mut self) {
+        let held = self.limits.transactions + self.limits.cached;
+        if self.expiry.len() > 2 * held {
+            let servers = &self.servers;
+            self.expiry
+                .retain(|(_, number)| servers.get(*number).is_some());
+        }
     }
 
     fn next_due(&self, number: u64) -> Time {
@@ -106,7 +124,7 @@ impl Core {
                 Due::Nothing => {}
                 Due::End => return self.end_server(number, now),
                 Due::Resend => {
-                    let (response, source) = (server.response.clone(), server.source);
+                    let (response, source) = (server.response.clone(), server.hop);
                     self.resend(response, source, 0);
                 }
             }
@@ -119,7 +137,7 @@ impl Core {
                         .message
                         .as_ref()
                         .map(|message| Arc::clone(&message.bytes));
-                    let destination = client.destination;
+                    let destination = client.hop;
                     self.resend(request, destination, number);
                 }
             }
@@ -127,10 +145,10 @@ impl Core {
         self.schedule(number);
     }
 
-    fn resend(&mut self, bytes: Option<Arc<[u8]>>, destination: SocketAddr, transaction: u64) {
+    fn resend(&mut self, bytes: Option<Arc<[u8]>>, hop: Hop, transaction: u64) {
         if let Some(bytes) = bytes {
             self.counters.retransmissions_sent += 1;
-            self.transmit(bytes, destination, transaction);
+            self.transmit(bytes, hop, transaction);
         }
     }
 
@@ -144,7 +162,7 @@ impl Core {
                 self.counters.unacknowledged += 1;
                 if let Some(message) = &server.message {
                     let mut event =
-                        Event::new(Kind::Unacknowledged, number, server.source, now, message);
+                        self.event(Kind::Unacknowledged, number, server.hop, now, message);
                     event.tag = server.tag;
                     self.tell(event);
                 }
@@ -162,17 +180,12 @@ impl Core {
         }
         self.counters.timeouts += 1;
         if let Some(message) = &client.message {
-            self.tell(Event::new(
-                Kind::Timeout,
-                number,
-                client.destination,
-                now,
-                message,
-            ));
+            let event = self.event(Kind::Timeout, number, client.hop, now, message);
+            self.tell(event);
         }
     }
 
-    fn remove_server(&mut self, number: u64) -> Option<crate::server::Server> {
+    pub(super) fn remove_server(&mut self, number: u64) -> Option<crate::server::Server> {
         let server = self.servers.remove(number)?;
         self.by_key.remove(&server.key);
         if server.dialog != 0 {

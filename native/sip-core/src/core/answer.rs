@@ -1,11 +1,11 @@
 //! Answers out, with memory of them and without.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Answer, Core, hex};
 use crate::codec::{self, Head, Headers};
 use crate::event::Kind;
+use crate::hop::Hop;
 use crate::server::State;
 use crate::time::{GIVE_UP, Time};
 
@@ -41,12 +41,17 @@ impl Core {
             return;
         };
         let (bytes, head) = (&message.bytes, &message.head);
-        let (source, tag) = (server.source, hex(server.tag));
+        let (hop, tag) = (server.hop, hex(server.tag));
+        let username = server.username;
         let kind = Kind::of_method(head.method(bytes));
 
-        let challenge =
-            (kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate"))
-                .then(|| self.registrar.challenge(source.ip(), server.stale, now));
+        let challenge = (kind == Kind::Register
+            && status == 401
+            && !names(headers, "WWW-Authenticate"))
+        .then(|| {
+            self.registrar
+                .challenge(hop.address.ip(), server.stale, now)
+        });
         let mut all;
         let mut given = headers;
         if let Some(challenge) = &challenge {
@@ -59,7 +64,7 @@ impl Core {
             &mut self.scratch,
             bytes,
             head,
-            source,
+            hop.address,
             status,
             shown,
             given,
@@ -82,6 +87,11 @@ impl Core {
             }
         }
         match state {
+            State::Answered if hop.reliable() => {
+                self.open -= 1; // nothing is repeated by a stream: timer J is 0
+                self.cached += 1;
+                self.remove_server(number);
+            }
             State::Answered => {
                 self.open -= 1;
                 self.cached += 1;
@@ -93,7 +103,11 @@ impl Core {
             State::Open => {}
             _ => self.schedule_server(number),
         }
-        self.transmit(response, source, 0);
+        self.transmit(response, hop, 0);
+        if kind == Kind::Register && (200..300).contains(&status) && !username.is_empty() {
+            let registered = head.expires(bytes) != Some(0);
+            self.know_stream(hop, username.of(bytes), registered, now);
+        }
     }
 
     /// Answer without a transaction; false when the answer would be longer than `longest`.
@@ -102,7 +116,7 @@ impl Core {
         &mut self,
         bytes: &[u8],
         head: &Head,
-        source: SocketAddr,
+        hop: Hop,
         key: u128,
         status: u16,
         headers: Headers<'_>,
@@ -113,7 +127,7 @@ impl Core {
             &mut self.scratch,
             bytes,
             head,
-            source,
+            hop.address,
             status,
             Some(&tag),
             headers,
@@ -123,7 +137,7 @@ impl Core {
             return false;
         }
         let response: Arc<[u8]> = Arc::from(self.scratch.as_slice());
-        self.transmit(response, source, 0);
+        self.transmit(response, hop, 0);
         true
     }
 }

@@ -74,7 +74,7 @@ impl Core {
             let branch = via.branch.of(bytes);
             branch.len() == MAGIC_COOKIE.len() + 16
                 && branch.starts_with(MAGIC_COOKIE)
-                && via.sent_by.of(bytes) == self.sent_by.as_bytes()
+                && self.is_ours(via.sent_by.of(bytes))
         };
         if ours(&head.via) {
             return true;
@@ -92,5 +92,11 @@ impl Core {
             }
             false
         })
+    }
+
+    fn is_ours(&self, sent_by: &[u8]) -> bool {
+        self.places
+            .iter()
+            .any(|place| place.text.as_bytes() == sent_by)
     }
 }

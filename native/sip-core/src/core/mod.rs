@@ -6,6 +6,10 @@ mod judge;
 mod receive;
 mod request;
 mod responses;
+mod route;
+mod stream;
+
+use route::Place;
 
 pub use request::Prepared;
 
@@ -18,13 +22,15 @@ use crate::client::Client;
 use crate::codec::Headers;
 use crate::counters::Counters;
 use crate::digest::HEX;
-use crate::event::Event;
+use crate::event::{Event, Kind, Message};
+use crate::hop::{Hop, Transport, Way};
 use crate::network::Network;
 use crate::random::{Keys, Random, Seed};
 use crate::registrar::Registrar;
 use crate::ring::Ring;
 use crate::server::Server;
 use crate::slab::Slab;
+use crate::streams::{StreamLimits, Streams, Terms};
 use crate::time::Time;
 use crate::timers::Timers;
 
@@ -39,6 +45,7 @@ pub struct Limits {
     pub events: usize,
     /// Nonces that were used and have not expired.
     pub nonces: usize,
+    pub streams: StreamLimits,
 }
 
 impl Default for Limits {
@@ -48,6 +55,7 @@ impl Default for Limits {
             cached: 131_072,
             events: 65_536,
             nonces: 262_144,
+            streams: StreamLimits::default(),
         }
     }
 }
@@ -56,6 +64,8 @@ impl Default for Limits {
 pub struct Settings {
     /// What our Via says.
     pub local: SocketAddr,
+    /// Our other addresses.
+    pub listeners: Vec<(Transport, SocketAddr)>,
     pub realm: String,
     /// Allowed sources.
     pub networks: Vec<Network>,
@@ -92,6 +102,8 @@ pub struct Outgoing<'a> {
 pub struct Output {
     pub bytes: Arc<[u8]>,
     pub destination: SocketAddr,
+    /// By which of our datagram sockets.
+    pub listener: u8,
     pub transaction: u64,
 }
 
@@ -120,9 +132,8 @@ type ByHash = HashMap<u128, u64, BuildHasherDefault<AsItIs>>;
 
 #[derive(Debug)]
 pub struct Core {
-    local: SocketAddr,
-    /// `local` as our Via writes it.
-    sent_by: String,
+    /// Where we are; the first one is the datagram socket that counts where nothing says otherwise.
+    places: Vec<Place>,
     networks: Vec<Network>,
     limits: Limits,
     keys: Keys,
@@ -147,6 +158,9 @@ pub struct Core {
     cached: usize,
     events: VecDeque<Event>,
     outputs: Vec<Output>,
+    streams: Streams,
+    terms: HashMap<Box<[u8]>, Terms>,
+    large_kinds: Vec<Box<[u8]>>,
     malformed_since: Time,
     malformed_events: u32,
     counters: Counters,
@@ -158,15 +172,23 @@ impl Core {
     pub fn new(settings: Settings) -> Self {
         let Settings {
             local,
+            listeners,
             realm,
             networks,
             seed,
             qop,
             limits,
         } = settings;
+        let places = std::iter::once((Transport::Udp, local))
+            .chain(listeners)
+            .map(|(transport, address)| Place {
+                transport,
+                address,
+                text: address.to_string(),
+            })
+            .collect();
         Core {
-            local,
-            sent_by: local.to_string(),
+            places,
             networks,
             limits,
             keys: Keys::new(&seed),
@@ -184,6 +206,9 @@ impl Core {
             cached: 0,
             events: VecDeque::new(),
             outputs: Vec::new(),
+            streams: Streams::new(limits.streams),
+            terms: HashMap::new(),
+            large_kinds: Vec::new(),
             malformed_since: Time::default(),
             malformed_events: 0,
             counters: Counters::default(),
@@ -193,7 +218,7 @@ impl Core {
     }
 
     pub fn local(&self) -> SocketAddr {
-        self.local
+        self.places[0].address
     }
 
     /// # Errors
@@ -236,9 +261,22 @@ impl Core {
             ("now_cached", held(self.cached)),
             ("now_requests", held(self.requests)),
             ("now_events", held(self.events.len())),
+            ("now_streams", held(self.streams.len())),
             ("now_nonces", held(self.registrar.nonces.remembered())),
         ]);
         all
+    }
+
+    fn event(&self, kind: Kind, number: u64, hop: Hop, now: Time, message: &Message) -> Event {
+        let mut event = Event::new(kind, number, hop, now, message);
+        if let Way::Stream(connection) = hop.way {
+            event.certificate = self
+                .streams
+                .get(connection)
+                .map(|stream| Arc::clone(&stream.certificate))
+                .filter(|names| !names.is_empty());
+        }
+        event
     }
 
     fn tell(&mut self, event: Event) {
@@ -246,14 +284,25 @@ impl Core {
         self.events.push_back(event);
     }
 
-    fn transmit(&mut self, bytes: Arc<[u8]>, destination: SocketAddr, transaction: u64) {
+    /// False: its connection is gone, or too much waits for it to be made.
+    fn transmit(&mut self, bytes: Arc<[u8]>, hop: Hop, transaction: u64) -> bool {
         self.counters.sent += 1;
-        self.ring.note(&bytes, destination, true);
-        self.outputs.push(Output {
-            bytes,
-            destination,
-            transaction,
-        });
+        self.ring.note(&bytes, hop.address, true);
+        match hop.way {
+            Way::Datagram(listener) => self.outputs.push(Output {
+                bytes,
+                destination: hop.address,
+                listener,
+                transaction,
+            }),
+            Way::Stream(connection) if !self.streams.write(connection, bytes) => {
+                self.counters.sent -= 1;
+                self.counters.streams_unsent += 1;
+                return false;
+            }
+            Way::Stream(_) => {}
+        }
+        true
     }
 }
 

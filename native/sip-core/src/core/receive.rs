@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::judge::Objection;
+use super::route::Plan;
 use super::{Core, hex};
 use crate::codec::values::MAGIC_COOKIE;
 use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Start};
-use crate::event::{Event, Kind, Message};
+use crate::event::{Kind, Message};
+use crate::hop::Hop;
 use crate::network::octets;
 use crate::registrar::Auth;
 use crate::server::{Server, State};
@@ -23,6 +25,11 @@ const RETRY_AFTER: &str = "10";
 impl Core {
     /// Take one datagram.
     pub fn feed(&mut self, datagram: &[u8], source: SocketAddr, now: Time) {
+        self.feed_at(0, datagram, source, now);
+    }
+
+    /// Take one datagram that came to that one of our sockets.
+    pub fn feed_at(&mut self, listener: u8, datagram: &[u8], source: SocketAddr, now: Time) {
         self.counters.received += 1;
         if !self.admits(source) {
             self.counters.foreign_source += 1;
@@ -39,34 +46,47 @@ impl Core {
         self.ring.set_clock(now);
         self.ring.note(datagram, source, false);
         self.forget_expired(now);
+        self.streams.is_back(source);
+        let hop = Hop::datagram(source, listener);
         match codec::parse(datagram) {
             Ok(head) => {
                 if head.beyond > 0 {
                     self.counters.body_beyond_length += 1;
                 }
-                match head.start {
-                    Start::Request { .. } => self.receive_request(datagram, head, source, now),
-                    Start::Response { status, .. } => {
-                        self.receive_response(datagram, &head, status, source, now);
-                    }
-                }
+                self.receive(datagram, head, hop, now);
             }
             Err(refused) => {
                 self.counters.malformed += 1;
                 let Refused { fault, head } = *refused;
-                self.refuse(datagram, &head, &fault, &[], source, now);
+                self.refuse(datagram, &head, &fault, &[], hop, now);
+            }
+        }
+    }
+
+    /// Take one message, by whatever way it came.
+    pub(super) fn receive(
+        &mut self,
+        bytes: impl Into<Arc<[u8]>> + AsRef<[u8]>,
+        head: Head,
+        hop: Hop,
+        now: Time,
+    ) {
+        match head.start {
+            Start::Request { .. } => self.receive_request(bytes, head, hop, now),
+            Start::Response { status, .. } => {
+                self.receive_response(bytes.as_ref(), &head, status, hop, now);
             }
         }
     }
 
     /// Answer what is no message for us without memory of it, as far as it can be answered, and tell of it.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         datagram: &[u8],
         head: &Head,
         fault: &Fault,
         headers: Headers<'_>,
-        source: SocketAddr,
+        hop: Hop,
         now: Time,
     ) {
         let enough = [
@@ -82,12 +102,12 @@ impl Core {
             && method != b"ACK"
             && !enough.iter().any(|span| span.is_empty())
         {
-            let key = self.transaction_key(datagram, head, source, method);
+            let key = self.transaction_key(datagram, head, hop, method);
             // A bigger answer than question would be a gift to whoever forges sources.
             if self.answer_stateless(
                 datagram,
                 head,
-                source,
+                hop,
                 key,
                 fault.status,
                 headers,
@@ -110,7 +130,7 @@ impl Core {
             bytes: Arc::from(kept),
             head: Head::default(),
         };
-        let mut event = Event::new(Kind::Malformed, 0, source, now, &message);
+        let mut event = self.event(Kind::Malformed, 0, hop, now, &message);
         event.head = None;
         event.fault = Cow::Owned(fault.to_string());
         self.tell(event);
@@ -120,14 +140,8 @@ impl Core {
     ///
     /// The branch alone would do for a peer that follows RFC 3261. Cameras repeat branches, numbers
     /// or Call-IDs (Q12), so all of them count, and without the magic cookie the content too.
-    fn transaction_key(
-        &self,
-        bytes: &[u8],
-        head: &Head,
-        source: SocketAddr,
-        method: &[u8],
-    ) -> u128 {
-        let address = octets(source.ip());
+    fn transaction_key(&self, bytes: &[u8], head: &Head, hop: Hop, method: &[u8]) -> u128 {
+        let address = octets(hop.address.ip());
         let branch = head.via.branch.of(bytes);
         let (mut body, mut authorization) = (&b""[..], &b""[..]);
         let unique = branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE);
@@ -163,24 +177,31 @@ impl Core {
         ])
     }
 
-    fn receive_request(&mut self, bytes: &[u8], head: Head, source: SocketAddr, now: Time) {
+    fn receive_request(
+        &mut self,
+        given: impl Into<Arc<[u8]>> + AsRef<[u8]>,
+        head: Head,
+        hop: Hop,
+        now: Time,
+    ) {
+        let bytes = given.as_ref();
         let method = head.method(bytes);
         if method == b"ACK" {
-            return self.receive_ack(bytes, &head, source, now);
+            return self.receive_ack(bytes, &head, hop, now);
         }
-        let key = self.transaction_key(bytes, &head, source, method);
+        let key = self.transaction_key(bytes, &head, hop, method);
         if let Some(&number) = self.by_key.get(&key) {
-            return self.repeat(number, source);
+            return self.repeat(number, hop);
         }
         if method == b"CANCEL" {
-            return self.receive_cancel(bytes, head, source, key, now);
+            return self.receive_cancel(bytes, head, hop, key, now);
         }
         if self.is_full() {
             self.counters.overload += 1;
             self.answer_stateless(
                 bytes,
                 &head,
-                source,
+                hop,
                 key,
                 503,
                 &[("Retry-After", RETRY_AFTER)],
@@ -191,19 +212,20 @@ impl Core {
         if let Some(Objection { fault, header }) = self.object(bytes, &head, method) {
             self.counters.unsupported += 1;
             let header = header.as_ref().map(|(name, value)| (*name, value.as_str()));
-            return self.refuse(bytes, &head, &fault, header.as_slice(), source, now);
+            return self.refuse(bytes, &head, &fault, header.as_slice(), hop, now);
         }
         let kind = Kind::of_method(method);
         let message = Message {
-            bytes: Arc::from(bytes),
+            bytes: given.into(),
             head,
         };
+        let bytes = &message.bytes;
         let tag = self.keys.tag(key);
-        let mut event = Event::new(kind, 0, source, now, &message);
+        let mut event = self.event(kind, 0, hop, now, &message);
         event.tag = tag;
         event.awaits_answer = true;
         if kind == Kind::Register {
-            let proof = self.registrar.check(bytes, &head, source.ip(), now);
+            let proof = self.registrar.check(bytes, &head, hop.address.ip(), now);
             event.auth = proof.auth;
             event.username = proof.username;
             self.counters.nonces_full += u64::from(proof.full);
@@ -214,8 +236,11 @@ impl Core {
                 Auth::Stale => self.counters.digest_stale += 1,
             }
         }
-        let mut server = Server::new(key, tag, source, message, kind == Kind::Invite, now);
+        let mut server = Server::new(key, tag, hop, message, kind == Kind::Invite, now);
         server.stale = event.auth == Auth::Stale;
+        if event.auth == Auth::Verified {
+            server.username = event.username;
+        }
         event.transaction = self.insert_server(server);
         self.tell(event);
     }
@@ -230,7 +255,10 @@ impl Core {
         if !invite || !self.admits(source) || self.is_full() {
             return None;
         }
-        let key = self.transaction_key(outline, &head, source, b"INVITE");
+        let Plan::Go(hop) = self.plan(source, 0) else {
+            return None;
+        };
+        let key = self.transaction_key(outline, &head, hop, b"INVITE");
         if self.by_key.contains_key(&key) {
             return None;
         }
@@ -238,11 +266,11 @@ impl Core {
             bytes: Arc::from(outline),
             head,
         };
-        let server = Server::new(key, self.keys.tag(key), source, message, true, now).announced();
+        let server = Server::new(key, self.keys.tag(key), hop, message, true, now).announced();
         Some(self.insert_server(server))
     }
 
-    fn admits(&self, source: SocketAddr) -> bool {
+    pub(super) fn admits(&self, source: SocketAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(source.ip()))
@@ -261,28 +289,29 @@ impl Core {
             self.sweep_timers();
             self.schedule_server(number);
         } else {
+            self.sweep_expiry();
             self.expiry.push_back((ends_at, number));
         }
         number
     }
 
     /// A request that is known: its last answer again, to where this copy came from.
-    fn repeat(&mut self, number: u64, source: SocketAddr) {
+    fn repeat(&mut self, number: u64, hop: Hop) {
         self.counters.retransmissions_absorbed += 1;
         let Some(server) = self.servers.get_mut(number) else {
             return;
         };
-        server.source = source;
+        server.hop = hop;
         if matches!(server.state, State::Confirmed | State::Acknowledged) {
             return;
         }
         if let Some(response) = server.response.clone() {
-            self.transmit(response, source, 0);
+            self.transmit(response, hop, 0);
         }
     }
 
-    fn receive_ack(&mut self, bytes: &[u8], head: &Head, source: SocketAddr, now: Time) {
-        let key = self.transaction_key(bytes, head, source, b"INVITE");
+    fn receive_ack(&mut self, bytes: &[u8], head: &Head, hop: Hop, now: Time) {
+        let key = self.transaction_key(bytes, head, hop, b"INVITE");
         let dialog = self.dialog_key(bytes, head, head.to_tag.of(bytes));
         let number = self
             .by_key
@@ -318,21 +347,14 @@ impl Core {
             bytes: Arc::from(bytes),
             head: *head,
         };
-        let mut event = Event::new(Kind::Ack, transaction, source, now, &message);
+        let mut event = self.event(Kind::Ack, transaction, hop, now, &message);
         event.tag = tag;
         self.tell(event);
     }
 
     /// The CANCEL is answered here; the INVITE is left to the layer above (RFC 3261 section 9.2).
-    fn receive_cancel(
-        &mut self,
-        bytes: &[u8],
-        head: Head,
-        source: SocketAddr,
-        key: u128,
-        now: Time,
-    ) {
-        let invite_key = self.transaction_key(bytes, &head, source, b"INVITE");
+    fn receive_cancel(&mut self, bytes: &[u8], head: Head, hop: Hop, key: u128, now: Time) {
+        let invite_key = self.transaction_key(bytes, &head, hop, b"INVITE");
         let invite = self.by_key.get(&invite_key).copied();
         let found = invite
             .and_then(|number| self.servers.get(number))
@@ -343,7 +365,7 @@ impl Core {
             self.answer_stateless(
                 bytes,
                 &head,
-                source,
+                hop,
                 key,
                 503,
                 &[("Retry-After", RETRY_AFTER)],
@@ -356,11 +378,11 @@ impl Core {
             head,
         };
         let tag = found.map_or_else(|| self.keys.tag(key), |(_, tag)| tag);
-        let server = Server::new(key, tag, source, message.clone(), false, now);
+        let server = Server::new(key, tag, hop, message.clone(), false, now);
         let cancel = self.insert_server(server);
         self.answer(cancel, status, &[], &[], now);
         if let (Some(number), Some((State::Proceeding, tag))) = (invite, found) {
-            let mut event = Event::new(Kind::Cancel, number, source, now, &message);
+            let mut event = self.event(Kind::Cancel, number, hop, now, &message);
             event.tag = tag;
             event.awaits_answer = true;
             self.tell(event);

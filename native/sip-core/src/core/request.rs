@@ -1,21 +1,27 @@
 //! Requests of ours: out, again, and cancelled.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use super::route::{Plan, UNSPLIT};
 use super::{Core, Outgoing};
 use crate::client::{Cancel, Client, State};
-use crate::codec::{self, Head, Headers};
-use crate::event::{Event, Kind, Message};
+use crate::codec::{self, Head, Headers, Refused, Span};
+use crate::event::{Kind, Message};
+use crate::hop::{Hop, Transport};
 use crate::time::Time;
+
+/// Of what goes nowhere.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A request that is written and checked, and has not left.
 #[derive(Debug)]
 pub struct Prepared {
     message: Message,
     branch: u64,
-    pub(super) destination: Option<SocketAddr>,
+    destination: SocketAddr,
+    pub(super) plan: Plan,
     ack_for: u64,
 }
 
@@ -43,16 +49,20 @@ impl Core {
             ..
         } = *outgoing;
         let text = branch_text(branch);
-        codec::request(
-            &mut self.scratch,
-            method,
-            uri,
-            self.local,
-            &text,
-            headers,
-            body,
-        );
-        let head = codec::parse(&self.scratch)
+        let mut plan = match outgoing.destination {
+            Some(destination) => self.plan(destination, 0),
+            None => Plan::Never("the destination is not an IP address"),
+        };
+        self.write_request(method, uri, plan, &text, headers, body);
+        if let (Some(destination), true) = (outgoing.destination, self.scratch.len() > UNSPLIT) {
+            let longer = self.plan(destination, self.scratch.len());
+            if self.place_of(longer).0 != self.place_of(plan).0 {
+                self.write_request(method, uri, longer, &text, headers, body);
+            }
+            plan = longer;
+        }
+        let head = self
+            .parse_own(plan)
             .map_err(|refused| format!("{method}: {}", refused.fault))?;
         let message = Message {
             bytes: Arc::from(self.scratch.as_slice()),
@@ -61,9 +71,37 @@ impl Core {
         Ok(Prepared {
             message,
             branch,
-            destination: outgoing.destination,
+            destination: outgoing.destination.unwrap_or(NOWHERE),
+            plan,
             ack_for: outgoing.ack_for,
         })
+    }
+
+    fn write_request(
+        &mut self,
+        method: &str,
+        uri: &str,
+        plan: Plan,
+        branch: &str,
+        headers: Headers<'_>,
+        body: &[u8],
+    ) {
+        let mut out = std::mem::take(&mut self.scratch);
+        let (transport, place) = self.place_of(plan);
+        let sent_by = (transport.name(), place.text.as_str());
+        codec::request(&mut out, method, uri, sent_by, branch, headers, body);
+        self.scratch = out;
+    }
+
+    /// Read what was written; a stream carries more than a datagram.
+    fn parse_own(&self, plan: Plan) -> Result<Head, Box<Refused>> {
+        if self.place_of(plan).0 == Transport::Udp {
+            return codec::parse(&self.scratch);
+        }
+        let end = memchr::memmem::find(&self.scratch, b"\r\n\r\n").map_or(0, |at| at + 4);
+        let mut head = codec::parse_head(&self.scratch[..end])?;
+        head.body = Span::new(end, self.scratch.len());
+        Ok(head)
     }
 
     /// Send what was prepared; the number of its client transaction, 0 for an ACK.
@@ -73,29 +111,38 @@ impl Core {
             message,
             branch,
             destination,
+            plan,
             ack_for,
         } = prepared;
+        let way = self.take_way(plan, now);
         let method = message.head.method(&message.bytes);
         if method == b"ACK" {
-            if let Some(destination) = destination {
-                self.send_ack(message.bytes, destination, ack_for);
-            } else {
-                self.counters.undelivered += 1;
+            match way {
+                Ok(hop) => self.send_ack(message.bytes, hop, ack_for),
+                Err(_) => self.counters.undelivered += 1,
             }
             return 0;
         }
         let invite = method == b"INVITE";
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let bytes = Arc::clone(&message.bytes);
-        let client = Client::new(branch, invite, destination.unwrap_or(nowhere), message, now);
+        let hop = way.unwrap_or(Hop::datagram(destination, 0));
         let full = self.requests >= self.limits.transactions;
-        let number = self.insert_client(client);
-        match destination {
-            Some(destination) if !full => self.transmit(bytes, destination, number),
-            Some(_) => self.undelivered(number, "too many requests are open", now),
-            None => self.undelivered(number, "the destination is not an IP address", now),
+        let number = self.insert_client(Client::new(branch, invite, hop, message, now));
+        match way {
+            Ok(_) if full => self.undelivered(number, "too many requests are open", now),
+            Ok(hop) => self.transmit_request(bytes, hop, number, now),
+            Err(reason) => self.undelivered(number, reason, now),
         }
         number
+    }
+
+    fn transmit_request(&mut self, bytes: Arc<[u8]>, hop: Hop, number: u64, now: Time) {
+        if let Some(stream) = self.streams.get_mut(hop.connection()) {
+            stream.asked = true;
+        }
+        if !self.transmit(bytes, hop, number) {
+            self.undelivered(number, "its connection takes no more", now);
+        }
     }
 
     fn insert_client(&mut self, client: Client) -> u64 {
@@ -117,21 +164,21 @@ impl Core {
         };
         self.counters.undelivered += 1;
         if let Some(message) = client.message.as_ref().filter(|_| !client.silent) {
-            let mut event = Event::new(Kind::Undelivered, number, client.destination, now, message);
+            let mut event = self.event(Kind::Undelivered, number, client.hop, now, message);
             event.fault = Cow::Owned(reason.to_owned());
             self.tell(event);
         }
     }
 
-    fn send_ack(&mut self, bytes: Arc<[u8]>, destination: SocketAddr, ack_for: u64) {
+    fn send_ack(&mut self, bytes: Arc<[u8]>, hop: Hop, ack_for: u64) {
         let invite = self
             .clients
             .get_mut(ack_for)
             .filter(|client| client.state == State::Accepted);
         if let Some(invite) = invite {
-            invite.ack = Some((Arc::clone(&bytes), destination));
+            invite.ack = Some((Arc::clone(&bytes), hop));
         }
-        self.transmit(bytes, destination, 0);
+        self.transmit(bytes, hop, 0);
     }
 
     /// Cancel an INVITE of ours: at once when something came back, else as soon as it does
@@ -158,17 +205,17 @@ impl Core {
             return;
         };
         invite.cancel_sent(now);
-        let (branch, destination) = (invite.branch, invite.destination);
+        let (branch, hop) = (invite.branch, invite.hop);
         self.schedule_client(number);
         let to = text(message.head.to.of(&message.bytes));
-        let Some(cancel) = self.along_invite(&message, branch, "CANCEL", &to) else {
+        let Some(cancel) = self.along_invite(&message, hop, branch, "CANCEL", &to) else {
             return;
         };
         let bytes = Arc::clone(&cancel.bytes);
-        let mut client = Client::new(branch, false, destination, cancel, now);
+        let mut client = Client::new(branch, false, hop, cancel, now);
         client.silent = true;
         let cancel = self.insert_client(client);
-        self.transmit(bytes, destination, cancel);
+        self.transmit_request(bytes, hop, cancel, now);
     }
 
     /// Acknowledge a refusal (RFC 3261 section 17.1.1.3).
@@ -179,22 +226,23 @@ impl Core {
         let Some(message) = invite.message.clone() else {
             return;
         };
-        let (branch, destination) = (invite.branch, invite.destination);
+        let (branch, hop) = (invite.branch, invite.hop);
         let to = text(head.to.of(bytes));
-        let Some(ack) = self.along_invite(&message, branch, "ACK", &to) else {
+        let Some(ack) = self.along_invite(&message, hop, branch, "ACK", &to) else {
             return;
         };
         if let Some(invite) = self.clients.get_mut(number) {
-            invite.ack = Some((Arc::clone(&ack.bytes), destination));
+            invite.ack = Some((Arc::clone(&ack.bytes), hop));
             invite.message = None;
         }
-        self.transmit(ack.bytes, destination, number);
+        self.transmit(ack.bytes, hop, number);
     }
 
     /// A request with the branch, the URI, From, Call-ID, number and Route of an INVITE of ours.
     fn along_invite(
         &mut self,
         invite: &Message,
+        hop: Hop,
         branch: u64,
         method: &str,
         to: &str,
@@ -216,16 +264,9 @@ impl Core {
         ];
         headers.extend(routes.iter().map(|route| ("Route", &**route)));
         let headers: Headers<'_> = &headers;
-        codec::request(
-            &mut self.scratch,
-            method,
-            &uri,
-            self.local,
-            &branch_text(branch),
-            headers,
-            b"",
-        );
-        let head = codec::parse(&self.scratch).ok()?;
+        let plan = Plan::Go(hop);
+        self.write_request(method, &uri, plan, &branch_text(branch), headers, b"");
+        let head = self.parse_own(plan).ok()?;
         Some(Message {
             bytes: Arc::from(self.scratch.as_slice()),
             head,

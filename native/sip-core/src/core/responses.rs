@@ -1,12 +1,12 @@
 //! Answers to requests of ours, to their client transactions.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Core;
 use crate::client::{Cancel, Taken};
 use crate::codec::{Head, values::MAGIC_COOKIE};
-use crate::event::{Event, Kind, Message};
+use crate::event::{Kind, Message};
+use crate::hop::Hop;
 use crate::time::Time;
 
 /// The number inside a branch of ours.
@@ -26,7 +26,7 @@ impl Core {
         bytes: &[u8],
         head: &Head,
         status: u16,
-        source: SocketAddr,
+        hop: Hop,
         now: Time,
     ) {
         let method = head.method(bytes);
@@ -39,7 +39,7 @@ impl Core {
         else {
             self.counters.stray_responses += 1;
             if number.is_none() && method == b"INVITE" && (200..300).contains(&status) {
-                self.tell_stray(bytes, head, source, now);
+                self.tell_stray(bytes, head, hop, now);
             }
             return;
         };
@@ -47,6 +47,7 @@ impl Core {
         let taken = client.receive(status, head.to_tag.of(bytes), now);
         let (over, invite) = (client.is_over(), client.invite);
         let silent = client.silent;
+        let reliable = client.hop.reliable();
         let cancel = client.cancel == Cancel::Wanted && !over;
         let ack = client.ack.clone();
         self.schedule_client(number);
@@ -71,8 +72,10 @@ impl Core {
         if cancel {
             self.send_cancel(number, now);
         }
-        if over && !invite && self.clients.len() > 2 * self.limits.transactions {
-            self.remove_client(number); // repeats of this answer will be strays, that is all
+        // Nothing is repeated by a stream (timers D and K are 0); else repeats become strays, that is all.
+        let absorbs = !reliable || (invite && status < 300);
+        if over && (!absorbs || (!invite && self.clients.len() > 2 * self.limits.transactions)) {
+            self.remove_client(number);
         }
         // Final answers are few, one for each request of ours; provisional ones a peer can make at will.
         if !silent && (status >= 200 || self.events.len() < self.limits.events) {
@@ -80,19 +83,21 @@ impl Core {
                 bytes: Arc::from(bytes),
                 head: *head,
             };
-            self.tell(Event::new(Kind::Response, number, source, now, &message));
+            let event = self.event(Kind::Response, number, hop, now, &message);
+            self.tell(event);
         }
     }
 
     /// A 2xx to an INVITE that this process did not send: an earlier one did, and its owner may have to end
     /// what came of it (RFC 3261 section 13.2.2.4).
-    fn tell_stray(&mut self, bytes: &[u8], head: &Head, source: SocketAddr, now: Time) {
+    fn tell_stray(&mut self, bytes: &[u8], head: &Head, hop: Hop, now: Time) {
         if self.events.len() < self.limits.events {
             let message = Message {
                 bytes: Arc::from(bytes),
                 head: *head,
             };
-            self.tell(Event::new(Kind::Response, 0, source, now, &message));
+            let event = self.event(Kind::Response, 0, hop, now, &message);
+            self.tell(event);
         }
     }
 }

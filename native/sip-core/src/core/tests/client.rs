@@ -1,5 +1,6 @@
 //! Requests of ours.
 
+use super::super::route::Plan;
 use super::*;
 
 #[test]
@@ -194,7 +195,7 @@ fn what_can_not_leave_is_told() {
     );
     assert_eq!(core.deadline(), None);
     let mut prepared = prepare(&mut core, "MESSAGE", 0);
-    prepared.destination = None;
+    prepared.plan = Plan::Never("the destination is not an IP address");
     let third = core.send(prepared, at(0.0));
     assert_eq!(event(&mut core).transaction, third);
     assert_eq!(count(&core, "undelivered"), 3);

@@ -3,6 +3,7 @@
 mod client;
 mod guard;
 mod server;
+mod stream;
 
 use super::*;
 use crate::event::Kind;
@@ -22,6 +23,7 @@ fn address(text: &str) -> SocketAddr {
 fn core_with(limits: Limits) -> Core {
     Core::new(Settings {
         local: address(US),
+        listeners: vec![(Transport::Tcp, address(US))],
         realm: "4401000000".to_owned(),
         networks: vec!["203.0.113.0/24".parse().unwrap()],
         seed: [3; 32],

@@ -1,0 +1,118 @@
+//! By which way a request of ours goes, and what its Via says of us.
+
+use std::net::SocketAddr;
+
+use super::Core;
+use super::stream::stream_hop;
+use crate::hop::{Hop, Transport, Way};
+use crate::time::Time;
+
+/// Longer ones may be split on the way (RFC 3261 section 18.1.1).
+pub(super) const UNSPLIT: usize = 1300;
+
+/// One address of ours.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub transport: Transport,
+    pub address: SocketAddr,
+    /// As our Via writes it.
+    pub text: String,
+}
+
+/// How a request will go, once it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Plan {
+    Go(Hop),
+    Dial(SocketAddr, Transport),
+    Never(&'static str),
+}
+
+impl Core {
+    /// Of all ways to `destination` the one that counts for a message of `size` bytes.
+    pub(super) fn plan(&self, destination: SocketAddr, size: usize) -> Plan {
+        let transport = match self.streams.route(destination) {
+            Some(route) if route.transport != Transport::Udp => route.transport,
+            Some(route) if route.large_by_tcp && size > UNSPLIT => Transport::Tcp,
+            Some(_) => return Plan::Go(self.by_datagram(destination)),
+            None => {
+                return match self.streams.of(destination) {
+                    Some(connection) => self.by_stream(connection),
+                    None if self.streams.is_gone(destination) => {
+                        Plan::Never("its connection is closed")
+                    }
+                    None => Plan::Go(self.by_datagram(destination)),
+                };
+            }
+        };
+        match self.streams.of(destination) {
+            Some(connection) => self.by_stream(connection),
+            None => Plan::Dial(destination, transport),
+        }
+    }
+
+    fn by_stream(&self, connection: u64) -> Plan {
+        match self.streams.get(connection) {
+            Some(stream) => Plan::Go(stream_hop(stream, connection)),
+            None => Plan::Never("its connection is closed"),
+        }
+    }
+
+    pub(super) fn by_datagram(&self, destination: SocketAddr) -> Hop {
+        let listener = self
+            .places
+            .iter()
+            .filter(|place| place.transport == Transport::Udp)
+            .position(|place| place.address.is_ipv6() == destination.is_ipv6());
+        let listener = listener.and_then(|place| u8::try_from(place).ok());
+        Hop::datagram(destination, listener.unwrap_or(0))
+    }
+
+    /// The hop itself; a connection that is not there is ordered.
+    pub(super) fn take_way(&mut self, plan: Plan, now: Time) -> Result<Hop, &'static str> {
+        match plan {
+            Plan::Go(hop) => Ok(hop),
+            Plan::Never(reason) => Err(reason),
+            Plan::Dial(peer, transport) => {
+                let connection = self
+                    .streams
+                    .of(peer)
+                    .unwrap_or_else(|| self.streams.dial(peer, transport, now));
+                match self.by_stream(connection) {
+                    Plan::Go(hop) => Ok(hop),
+                    _ => Err("its connection is closed"),
+                }
+            }
+        }
+    }
+
+    /// Which of our addresses a message to there names.
+    pub(super) fn place(&self, transport: Transport, way: Option<Way>, v6: bool) -> &Place {
+        let own = || {
+            self.places
+                .iter()
+                .filter(|place| place.transport == transport)
+        };
+        let found = match way {
+            Some(Way::Datagram(listener)) => own().nth(usize::from(listener)),
+            _ => own().find(|place| place.address.is_ipv6() == v6),
+        };
+        found.or_else(|| own().next()).unwrap_or(&self.places[0])
+    }
+
+    pub(super) fn place_of(&self, plan: Plan) -> (Transport, &Place) {
+        match plan {
+            Plan::Go(hop) => (
+                hop.transport,
+                self.place(hop.transport, Some(hop.way), hop.address.is_ipv6()),
+            ),
+            Plan::Dial(peer, transport) => (transport, self.place(transport, None, peer.is_ipv6())),
+            Plan::Never(_) => (Transport::Udp, &self.places[0]),
+        }
+    }
+
+    /// By which transport a request goes to `destination`, and our address there: for a Contact.
+    pub fn seen_from(&self, destination: SocketAddr) -> (Transport, SocketAddr) {
+        let (transport, place) = self.place_of(self.plan(destination, 0));
+        (transport, place.address)
+    }
+}

@@ -1,0 +1,186 @@
+//! Connections in and out: bytes become messages here, and take the path that datagrams take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Core;
+use crate::hop::{Hop, Transport, Way};
+use crate::streams::framing::Found;
+use crate::streams::{Order, Route, Stream, Terms};
+use crate::time::Time;
+
+impl Core {
+    /// A connection came in; None: it is to be closed at once.
+    pub fn accept(&mut self, peer: SocketAddr, transport: Transport, now: Time) -> Option<u64> {
+        if !self.admits(peer) {
+            self.counters.foreign_source += 1;
+            return None;
+        }
+        let Ok((connection, displaced)) = self.streams.accept(peer, transport, now) else {
+            self.counters.streams_refused += 1;
+            return None;
+        };
+        self.counters.streams_accepted += 1;
+        if let Some(oldest) = displaced {
+            self.counters.streams_displaced += 1;
+            self.drop_stream(oldest, true, "a newer connection took its place", now);
+        }
+        Some(connection)
+    }
+
+    /// A connection that was ordered is made.
+    pub fn opened(&mut self, connection: u64, now: Time) {
+        self.streams.opened(connection, now);
+    }
+
+    /// The names in the certificate of its other end, which was verified.
+    pub fn certified(&mut self, connection: u64, names: &str) {
+        if let Some(stream) = self.streams.get_mut(connection) {
+            stream.certificate = Arc::from(names);
+        }
+    }
+
+    /// A connection is gone, or could not be made.
+    pub fn closed(&mut self, connection: u64, reason: &str, now: Time) {
+        self.drop_stream(connection, false, reason, now);
+    }
+
+    /// What whoever holds the connections has to do.
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        self.streams.take_orders()
+    }
+
+    pub fn has_orders(&self) -> bool {
+        self.streams.waiting()
+    }
+
+    /// How requests of ours go to that address; None: as what comes from there.
+    pub fn set_route(&mut self, peer: SocketAddr, route: Option<Route>) {
+        self.streams.set_route(peer, route);
+    }
+
+    /// What that user may do on a connection by which it has registered.
+    pub fn set_terms(&mut self, user: &str, terms: Option<Terms>) {
+        match terms {
+            Some(terms) => self.terms.insert(user.as_bytes().into(), terms),
+            None => self.terms.remove(user.as_bytes()),
+        };
+    }
+
+    /// Of whose body in its first KiB one of these stands, that may be large where terms say so.
+    pub fn set_large_kinds(&mut self, kinds: Vec<Box<[u8]>>) {
+        self.large_kinds = kinds;
+    }
+
+    /// Take what came by a connection, in any pieces.
+    pub fn feed_stream(&mut self, connection: u64, bytes: &[u8], now: Time) {
+        self.ring.set_clock(now);
+        self.forget_expired(now);
+        if let Some(stream) = self.streams.get_mut(connection) {
+            stream.framing.feed(bytes);
+        }
+        while let Some(stream) = self.streams.get_mut(connection) {
+            let allowed = stream.allowed(&self.large_kinds);
+            match stream.framing.next(allowed, now) {
+                Found::Nothing => break,
+                Found::Ping => self.take_ping(connection, now),
+                found => {
+                    if !self.take_found(connection, found, now) {
+                        return;
+                    }
+                }
+            }
+        }
+        if let Some(stream) = self.streams.get_mut(connection) {
+            stream.framing.settle();
+        }
+        self.streams.schedule(connection);
+    }
+
+    fn take_ping(&mut self, connection: u64, now: Time) {
+        self.counters.pings += 1;
+        let Some(stream) = self.streams.get_mut(connection) else {
+            return;
+        };
+        if stream.known {
+            stream.heard(now);
+        }
+        if stream.pong() {
+            self.streams.write(connection, Arc::from(&b"\r\n"[..]));
+        }
+    }
+
+    /// False: the connection is closed.
+    fn take_found(&mut self, connection: u64, found: Found, now: Time) -> bool {
+        let (head, fault, length, lost) = match found {
+            Found::Nothing | Found::Ping => return true,
+            Found::Message(head, length) => (head, None, length, false),
+            Found::Refused(head, fault, length) => (head, Some(fault), length, false),
+            Found::Lost(head, fault, length) => (head, Some(fault), length, true),
+        };
+        let Some(stream) = self.streams.get_mut(connection) else {
+            return false;
+        };
+        let hop = stream_hop(stream, connection);
+        let bytes: Arc<[u8]> = Arc::from(stream.framing.front(length));
+        stream.framing.take(length);
+        stream.heard(now);
+        self.counters.received += 1;
+        self.ring.note(&bytes, hop.address, false);
+        match fault {
+            None => self.receive(bytes, *head, hop, now),
+            Some(fault) => {
+                self.counters.malformed += 1;
+                self.refuse(&bytes, &head, &fault, &[], hop, now);
+            }
+        }
+        if lost {
+            self.counters.streams_lost += 1;
+            self.drop_stream(connection, true, "what it says is no SIP", now);
+        }
+        !lost
+    }
+
+    /// Close those whose time is over.
+    pub(super) fn expire_streams(&mut self, now: Time) {
+        while let Some(connection) = self.streams.expired(now) {
+            self.counters.streams_timed_out += 1;
+            self.drop_stream(connection, true, "nothing came of it in time", now);
+        }
+    }
+
+    fn drop_stream(&mut self, connection: u64, close: bool, reason: &str, now: Time) {
+        let Some(stream) = self.streams.remove(connection, close) else {
+            return;
+        };
+        if !stream.asked {
+            return;
+        }
+        let waiting: Vec<u64> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.hop.connection() == connection && !client.is_over())
+            .map(|(number, _)| number)
+            .collect();
+        for number in waiting {
+            self.undelivered(number, reason, now);
+        }
+    }
+
+    /// After our 2xx to a REGISTER that proved itself: whose connection it is, or no longer.
+    pub(super) fn know_stream(&mut self, hop: Hop, user: &[u8], registered: bool, now: Time) {
+        if let Way::Stream(connection) = hop.way {
+            let terms = self.terms.get(user).copied().unwrap_or_default();
+            self.streams
+                .know(connection, registered.then_some(terms), now);
+        }
+    }
+}
+
+pub(super) fn stream_hop(stream: &Stream, connection: u64) -> Hop {
+    Hop {
+        address: stream.peer,
+        way: Way::Stream(connection),
+        transport: stream.transport,
+    }
+}

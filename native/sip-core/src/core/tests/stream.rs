@@ -1,0 +1,373 @@
+//! Connections: what comes by them, goes by them, and how they end.
+
+use super::*;
+use crate::digest;
+use crate::streams::{Order, Route, Terms};
+
+const USER: &str = "44010600001180000001";
+const THEIRS: &str = "203.0.113.50:41000";
+
+fn accept(core: &mut Core, peer: &str, seconds: f64) -> u64 {
+    core.accept(address(peer), Transport::Tcp, at(seconds))
+        .unwrap()
+}
+
+/// What was written to each connection, and what else was ordered, as words.
+fn orders(core: &mut Core) -> Vec<String> {
+    let word = |order: Order| match order {
+        Order::Write { bytes, .. } => {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+        Order::Close { .. } => "close".to_owned(),
+        Order::Dial {
+            peer, transport, ..
+        } => format!("dial {} {peer}", transport.name()),
+    };
+    core.take_orders().into_iter().map(word).collect()
+}
+
+fn written(core: &mut Core) -> String {
+    let text = |order: Order| match order {
+        Order::Write { bytes, .. } => String::from_utf8_lossy(&bytes).into_owned(),
+        _ => String::new(),
+    };
+    core.take_orders().into_iter().map(text).collect()
+}
+
+fn say(core: &mut Core, connection: u64, bytes: &[u8], seconds: f64) {
+    core.feed_stream(connection, bytes, at(seconds));
+}
+
+fn register(core: &mut Core, connection: u64, expires: u32, seconds: f64) {
+    let ha1 = digest::ha1(USER, "4401000000", "right");
+    core.set_credentials(USER, Some(std::str::from_utf8(&ha1).unwrap()))
+        .unwrap();
+    let branch = |number: u32| format!("z9hG4bK{number}at{seconds}");
+    say(
+        core,
+        connection,
+        &ask("REGISTER", &branch(1), 1, "", "", ""),
+        seconds,
+    );
+    let first = event(core);
+    reply(core, first.transaction, 401, seconds);
+    let challenge = header(&written(core), "WWW-Authenticate");
+    let uri = "sip:44010000002000000001@4401000000";
+    let value = digest::authorize(&challenge, USER, "right", "REGISTER", uri, "c", 1).unwrap();
+    let lines = format!("Authorization: {value}\r\nExpires: {expires}\r\n");
+    say(
+        core,
+        connection,
+        &ask("REGISTER", &branch(2), 2, "", &lines, ""),
+        seconds,
+    );
+    let second = event(core);
+    assert_eq!(second.auth, Auth::Verified);
+    reply(core, second.transaction, 200, seconds);
+    assert_eq!(orders(core), ["SIP/2.0 200 OK"]);
+}
+
+#[test]
+fn an_answer_goes_by_the_connection_of_its_request_and_nothing_is_kept_of_either() {
+    let mut core = core();
+    let one = accept(&mut core, THEIRS, 0.0);
+    let request = ask("MESSAGE", "z9hG4bKa", 1, "", "", "hello");
+    for byte in &request {
+        say(&mut core, one, &[*byte], 0.1);
+    }
+    let asked = event(&mut core);
+    assert_eq!(
+        (asked.kind, asked.transport, asked.connection, asked.source),
+        (Kind::Message, Transport::Tcp, one, address(THEIRS))
+    );
+    reply(&mut core, asked.transaction, 200, 0.1);
+    assert!(sent(&mut core).is_empty());
+    assert!(
+        written(&mut core)
+            .starts_with("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.5:5060;rport=41000")
+    );
+    assert_eq!(
+        (count(&core, "now_cached"), count(&core, "now_open")),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_refused_invite_is_not_repeated_by_a_stream_and_an_accepted_one_is() {
+    for (status, repeats) in [(486, 0), (200, 10)] {
+        let mut core = core();
+        let one = accept(&mut core, THEIRS, 0.0);
+        say(
+            &mut core,
+            one,
+            &ask("INVITE", "z9hG4bKi", 1, "", "", ""),
+            0.0,
+        );
+        let invite = event(&mut core);
+        reply(&mut core, invite.transaction, 100, 0.0);
+        reply(&mut core, invite.transaction, status, 0.0);
+        orders(&mut core);
+        let mut repeated = 0;
+        while let Some(deadline) = core.deadline().filter(|due| *due < at(40.0)) {
+            core.advance(deadline);
+            repeated += orders(&mut core).len();
+        }
+        assert_eq!(repeated, repeats, "{status}");
+    }
+}
+
+#[test]
+fn our_request_goes_by_the_connection_that_is_there_and_is_not_repeated() {
+    let mut core = core();
+    let one = accept(&mut core, PEER, 0.0);
+    register(&mut core, one, 3600, 0.0);
+    send(&mut core, "MESSAGE", 1.0);
+    assert!(sent(&mut core).is_empty());
+    let text = written(&mut core);
+    assert!(text.contains("Via: SIP/2.0/TCP 192.0.2.1:5060;"), "{text}");
+    assert!(moments(&mut core, 30.0).is_empty());
+    say(&mut core, one, &answer(&text, 200, ";tag=b"), 31.0);
+    assert_eq!(event(&mut core).kind, Kind::Response);
+    assert_eq!(core.clients.len(), 0);
+}
+
+#[test]
+fn a_connection_that_goes_takes_our_requests_with_it_and_no_datagram_goes_there() {
+    let mut core = core();
+    let one = accept(&mut core, PEER, 0.0);
+    register(&mut core, one, 3600, 0.0);
+    let number = send(&mut core, "INVITE", 1.0);
+    core.closed(one, "reset by peer", at(2.0));
+    let lost = event(&mut core);
+    assert_eq!(
+        (lost.kind, lost.transaction, &*lost.fault),
+        (Kind::Undelivered, number, "reset by peer")
+    );
+    send(&mut core, "MESSAGE", 3.0);
+    assert_eq!(event(&mut core).fault, "its connection is closed");
+    assert!(sent(&mut core).is_empty());
+    feed(&mut core, &ask("MESSAGE", "z9hG4bKu", 1, "", "", ""), 4.0);
+    event(&mut core);
+    send(&mut core, "MESSAGE", 5.0);
+    assert_eq!(sent(&mut core).len(), 1);
+}
+
+#[test]
+fn an_answer_whose_connection_is_gone_is_counted_and_goes_nowhere() {
+    let mut core = core();
+    let one = accept(&mut core, THEIRS, 0.0);
+    say(
+        &mut core,
+        one,
+        &ask("MESSAGE", "z9hG4bKa", 1, "", "", ""),
+        0.0,
+    );
+    let asked = event(&mut core);
+    core.closed(one, "reset by peer", at(0.1));
+    reply(&mut core, asked.transaction, 200, 0.2);
+    assert!(sent(&mut core).is_empty());
+    assert_eq!(count(&core, "streams_unsent"), 1);
+}
+
+#[test]
+fn a_route_is_dialled_once_and_what_waits_leaves_in_order() {
+    let mut core = core();
+    let route = Route {
+        transport: Transport::Tls,
+        large_by_tcp: false,
+        pong: false,
+    };
+    core.set_route(address(PEER), Some(route));
+    send(&mut core, "REGISTER", 0.0);
+    send(&mut core, "MESSAGE", 0.0);
+    let ordered = core.take_orders();
+    assert_eq!(ordered.len(), 1);
+    let Order::Dial {
+        connection,
+        peer,
+        transport,
+    } = ordered[0]
+    else {
+        panic!("{ordered:?}");
+    };
+    assert_eq!((peer, transport), (address(PEER), Transport::Tls));
+    core.opened(connection, at(0.2));
+    let lines = orders(&mut core);
+    assert!(lines[0].starts_with("REGISTER ") && lines[1].starts_with("MESSAGE "));
+
+    core.closed(connection, "refused", at(1.0));
+    assert_eq!(events(&mut core).len(), 2);
+    send(&mut core, "REGISTER", 2.0);
+    assert_eq!(orders(&mut core), [format!("dial TLS {PEER}")]);
+    core.advance(at(10.0));
+    assert_eq!(event(&mut core).fault, "nothing came of it in time");
+    assert_eq!(orders(&mut core), ["close"]);
+}
+
+#[test]
+fn what_nobody_may_split_goes_by_tcp_where_that_is_configured() {
+    let mut core = core();
+    let route = Route {
+        transport: Transport::Udp,
+        large_by_tcp: true,
+        pong: false,
+    };
+    core.set_route(address(PEER), Some(route));
+    for (size, way) in [(100, "UDP"), (1200, "TCP")] {
+        let headers = [
+            ("From", "<sip:us@4401000000>;tag=a"),
+            ("To", "<sip:x@y>"),
+            ("Call-ID", "ours"),
+            ("CSeq", "1 MESSAGE"),
+            ("Content-Type", "text/plain"),
+        ];
+        let body = vec![b'x'; size];
+        let outgoing = Outgoing {
+            method: "MESSAGE",
+            uri: "sip:x@y",
+            destination: Some(address(PEER)),
+            headers: &headers,
+            body: &body,
+            ack_for: 0,
+        };
+        let prepared = core.prepare(&outgoing).unwrap();
+        core.send(prepared, at(0.0));
+        let dialled = orders(&mut core).len();
+        assert_eq!(
+            (sent(&mut core).len(), dialled),
+            if way == "UDP" { (1, 0) } else { (0, 1) }
+        );
+    }
+}
+
+#[test]
+fn a_stranger_may_say_64_kib_and_a_registered_peer_a_mebibyte_and_its_catalog_more() {
+    let sized = |start: &str, size: usize| {
+        let body = format!("{start}{}", "x".repeat(size - start.len()));
+        ask("MESSAGE", &format!("z9hG4bK{size}"), 1, "", "", &body)
+    };
+    let catalog = "<CmdType>Catalog<";
+    for (large, start, size, known, taken) in [
+        (0, "", 60_000, false, true),
+        (0, "", 70_000, false, false),
+        (0, "", 1_000_000, true, true),
+        (0, catalog, 1_100_000, true, false),
+        (16 << 20, "", 1_100_000, true, false),
+        (16 << 20, catalog, 16_000_000, true, true),
+        (16 << 20, catalog, 17_000_000, true, false),
+    ] {
+        let mut core = core();
+        let terms = Terms { large, pong: false };
+        core.set_terms(USER, Some(terms));
+        core.set_large_kinds(vec![Box::from(catalog.as_bytes())]);
+        let one = accept(&mut core, THEIRS, 0.0);
+        if known {
+            register(&mut core, one, 3600, 0.0);
+        }
+        for piece in sized(start, size).chunks(65_536) {
+            say(&mut core, one, piece, 1.0);
+        }
+        if taken {
+            assert_eq!(
+                event(&mut core).bytes.len() / 1000,
+                sized(start, size).len() / 1000
+            );
+        } else {
+            assert_eq!(
+                orders(&mut core),
+                ["SIP/2.0 513 Message Too Large", "close"]
+            );
+        }
+    }
+}
+
+#[test]
+fn who_leaves_is_a_stranger_again() {
+    let mut core = core();
+    let one = accept(&mut core, THEIRS, 0.0);
+    register(&mut core, one, 3600, 0.0);
+    core.advance(at(300.0));
+    assert!(orders(&mut core).is_empty());
+    register(&mut core, one, 0, 300.0);
+    core.advance(at(365.0));
+    assert_eq!(orders(&mut core), ["close"]);
+}
+
+#[test]
+fn no_byte_that_is_no_sip_leaves_unless_it_is_configured() {
+    for pong in [false, true] {
+        let mut core = core();
+        core.set_terms(USER, Some(Terms { large: 0, pong }));
+        let one = accept(&mut core, THEIRS, 0.0);
+        say(&mut core, one, b"\r\n\r\n", 0.1);
+        assert!(orders(&mut core).is_empty());
+        register(&mut core, one, 3600, 0.2);
+        say(&mut core, one, b"\r\n\r\n", 1.0);
+        assert_eq!(orders(&mut core).len(), usize::from(pong));
+        assert_eq!(count(&core, "pings"), 2);
+    }
+}
+
+#[test]
+fn the_slow_and_the_silent_are_closed_in_time() {
+    for (said, until) in [
+        (&b""[..], 5.0),
+        (b"\r\n\r\n", 5.0),
+        (b"MESSAGE sip:a", 10.0),
+        (&ask("MESSAGE", "z9hG4bK1", 1, "", "", "hello")[..258], 30.0),
+        (&ask("OPTIONS", "z9hG4bK1", 1, "", "", ""), 64.0),
+    ] {
+        let mut core = core();
+        let one = accept(&mut core, THEIRS, 0.0);
+        say(&mut core, one, said, 0.0);
+        core.advance(at(until - 0.1));
+        orders(&mut core);
+        assert_eq!(count(&core, "now_streams"), 1, "{until}");
+        core.advance(at(until));
+        assert_eq!(count(&core, "now_streams"), 0, "{until}");
+        assert_eq!(orders(&mut core), ["close"]);
+    }
+}
+
+#[test]
+fn the_newest_stranger_displaces_the_oldest_and_nobody_who_is_known() {
+    let limits = Limits {
+        streams: crate::streams::StreamLimits {
+            streams: 4,
+            per_source: 2,
+        },
+        ..Limits::default()
+    };
+    let mut core = core_with(limits);
+    let known = accept(&mut core, "203.0.113.9:1", 0.0);
+    register(&mut core, known, 3600, 0.0);
+    for port in 1..=3 {
+        accept(&mut core, &format!("203.0.113.10:{port}"), 1.0);
+    }
+    assert_eq!(
+        (count(&core, "now_streams"), orders(&mut core).len()),
+        (3, 1)
+    );
+    for host in 11..=20 {
+        accept(&mut core, &format!("203.0.113.{host}:1"), 2.0);
+    }
+    assert_eq!(
+        (
+            count(&core, "now_streams"),
+            count(&core, "streams_displaced")
+        ),
+        (4, 10)
+    );
+    for host in 30..=32 {
+        let one = accept(&mut core, &format!("203.0.113.{host}:1"), 3.0);
+        orders(&mut core);
+        register(&mut core, one, 3600, 3.0);
+    }
+    let full = core.accept(address("203.0.113.40:1"), Transport::Tcp, at(4.0));
+    assert_eq!((full, count(&core, "streams_refused")), (None, 1));
+    assert_eq!(
+        core.accept(address("198.51.100.1:1"), Transport::Tcp, at(4.0)),
+        None
+    );
+}

@@ -1,0 +1,448 @@
+//! The table of connections: who is there, for how long, and who has to go when it is full.
+//!
+//! A connection is a stranger's until a REGISTER that came by it is accepted, or it is one that we made, or
+//! it comes from a host that we make connections to. Strangers are bounded in number by source and in all,
+//! in the length of a message, and in time; the newest of them displaces the oldest, a known one nobody.
+
+pub mod framing;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::hop::Transport;
+use crate::slab::Slab;
+use crate::time::Time;
+use crate::timers::Timers;
+use framing::{Allowed, Framing};
+
+/// Microseconds, as all of these: from the connection to its first byte.
+const FIRST_BYTE: u64 = 5_000_000;
+/// From the first byte of a message to its empty line.
+const HEAD: u64 = 10_000_000;
+/// From there to its end, and one second more for each so many bytes of it.
+const MESSAGE: u64 = 30_000_000;
+const BYTES_A_SECOND: u64 = 65_536;
+/// Silence of a stranger between messages.
+const IDLE: u64 = 64_000_000;
+/// Silence of a known one: three of the longest keepalives that are usual, and some.
+const IDLE_KNOWN: u64 = 960_000_000;
+/// How long the other end may take to accept a connection of ours.
+const DIAL: u64 = 8_000_000;
+/// What may wait for a connection to be made.
+const WAITING: usize = 256;
+/// Bytes in one message of a stranger, and of somebody known.
+const USUAL: usize = 64 * 1024;
+const USUAL_KNOWN: usize = 1024 * 1024;
+/// Addresses remembered of connections that are gone.
+const GONE: usize = 16_384;
+
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    /// Connections at once.
+    pub streams: usize,
+    /// Strangers from one address at once.
+    pub per_source: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        StreamLimits {
+            streams: 16_384,
+            per_source: 8,
+        }
+    }
+}
+
+/// How requests of ours go to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    pub transport: Transport,
+    /// By TCP what is too long for a datagram that nobody splits (RFC 3261 section 18.1.1).
+    pub large_by_tcp: bool,
+    /// Whether an empty line twice from there is answered (RFC 5626 section 3.5.1).
+    pub pong: bool,
+}
+
+/// What a user may do on the connection by which it is registered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Bytes in one message of a kind that may be large; 0: no such.
+    pub large: usize,
+    pub pong: bool,
+}
+
+/// What whoever holds the sockets has to do, in this order.
+#[derive(Debug, Clone)]
+pub enum Order {
+    Write {
+        connection: u64,
+        bytes: Arc<[u8]>,
+    },
+    /// After what was written has left.
+    Close {
+        connection: u64,
+    },
+    Dial {
+        connection: u64,
+        peer: SocketAddr,
+        transport: Transport,
+    },
+}
+
+#[derive(Debug)]
+pub struct Stream {
+    pub peer: SocketAddr,
+    pub transport: Transport,
+    pub known: bool,
+    pub framing: Framing,
+    /// Names in the certificate that the other end showed, in one text; empty without one.
+    pub certificate: Arc<str>,
+    /// Requests of ours that went by it.
+    pub asked: bool,
+    terms: Terms,
+    /// What waits until it is made; None once it is.
+    dialling: Option<Vec<Arc<[u8]>>>,
+    opened: Time,
+    heard: Option<Time>,
+    queued: Time,
+}
+
+impl Stream {
+    fn due(&self) -> Time {
+        if self.dialling.is_some() {
+            return self.opened.after(DIAL);
+        }
+        match (self.framing.began, self.framing.need(), self.heard) {
+            (Some(began), None, _) => began.after(HEAD),
+            (Some(began), Some(need), _) => {
+                let longer = u64::try_from(need).unwrap_or(u64::MAX) / BYTES_A_SECOND;
+                began.after(MESSAGE + longer * 1_000_000)
+            }
+            (None, _, None) if !self.known => self.opened.after(FIRST_BYTE),
+            (None, _, heard) => {
+                let idle = if self.known { IDLE_KNOWN } else { IDLE };
+                heard.unwrap_or(self.opened).after(idle)
+            }
+        }
+    }
+
+    /// Something whole came, so it counts as alive: a message, or a ping of somebody known.
+    pub fn heard(&mut self, now: Time) {
+        self.heard = Some(now);
+    }
+
+    pub fn pong(&self) -> bool {
+        self.terms.pong
+    }
+
+    /// How long its messages may be; `kinds` are those that may be large.
+    pub fn allowed<'a>(&self, kinds: &'a [Box<[u8]>]) -> Allowed<'a> {
+        Allowed {
+            usual: if self.known { USUAL_KNOWN } else { USUAL },
+            large: if self.known { self.terms.large } else { 0 },
+            kinds,
+        }
+    }
+}
+
+/// Why there is no place for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+#[derive(Debug)]
+pub struct Streams {
+    table: Slab<Stream>,
+    limits: StreamLimits,
+    by_peer: HashMap<SocketAddr, u64>,
+    /// Connections of strangers, oldest first; those that are gone or known by now are passed over.
+    strangers: VecDeque<u64>,
+    by_source: HashMap<IpAddr, VecDeque<u64>>,
+    routes: HashMap<SocketAddr, Route>,
+    gone: HashSet<SocketAddr>,
+    gone_in_order: VecDeque<SocketAddr>,
+    timers: Timers,
+    orders: Vec<Order>,
+}
+
+impl Streams {
+    pub fn new(limits: StreamLimits) -> Self {
+        Streams {
+            table: Slab::new(0),
+            limits,
+            by_peer: HashMap::new(),
+            strangers: VecDeque::new(),
+            by_source: HashMap::new(),
+            routes: HashMap::new(),
+            gone: HashSet::new(),
+            gone_in_order: VecDeque::new(),
+            timers: Timers::default(),
+            orders: Vec::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn get(&self, connection: u64) -> Option<&Stream> {
+        self.table.get(connection)
+    }
+
+    pub fn get_mut(&mut self, connection: u64) -> Option<&mut Stream> {
+        self.table.get_mut(connection)
+    }
+
+    /// The connection with that address at its other end.
+    pub fn of(&self, peer: SocketAddr) -> Option<u64> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    pub fn route(&self, peer: SocketAddr) -> Option<Route> {
+        self.routes.get(&peer).copied()
+    }
+
+    pub fn set_route(&mut self, peer: SocketAddr, route: Option<Route>) {
+        match route {
+            Some(route) => self.routes.insert(peer, route),
+            None => self.routes.remove(&peer),
+        };
+    }
+
+    /// Whether a connection of that address is gone, and nothing else was heard from there since.
+    pub fn is_gone(&self, peer: SocketAddr) -> bool {
+        !self.gone.is_empty() && self.gone.contains(&peer)
+    }
+
+    /// A datagram came from there, so datagrams go there.
+    pub fn is_back(&mut self, peer: SocketAddr) {
+        if !self.gone.is_empty() {
+            self.gone.remove(&peer);
+        }
+    }
+
+    pub fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    pub fn waiting(&self) -> bool {
+        !self.orders.is_empty()
+    }
+
+    /// A connection that came in; who has to go for it, if anybody must.
+    pub fn accept(
+        &mut self,
+        peer: SocketAddr,
+        transport: Transport,
+        now: Time,
+    ) -> Result<(u64, Option<u64>), Full> {
+        let source = peer.ip();
+        let route = self.routes.iter().find(|(at, _)| at.ip() == source);
+        let terms = route.map_or(Terms::default(), |(_, route)| Terms {
+            large: 0,
+            pong: route.pong,
+        });
+        let known = route.is_some();
+        let mut displaced = None;
+        if !known {
+            let oldest = self.oldest_of(source);
+            let full = self.table.len() >= self.limits.streams;
+            displaced = oldest.or_else(|| if full { self.oldest() } else { None });
+            if full && displaced.is_none() {
+                return Err(Full);
+            }
+        }
+        let connection = self.insert(peer, transport, known, terms, None, now);
+        if !known {
+            self.strangers.push_back(connection);
+            self.by_source
+                .entry(source)
+                .or_default()
+                .push_back(connection);
+        }
+        Ok((connection, displaced))
+    }
+
+    /// The oldest stranger from there, if there are as many as may be.
+    fn oldest_of(&mut self, source: IpAddr) -> Option<u64> {
+        let table = &self.table;
+        let queue = self.by_source.get_mut(&source)?;
+        queue.retain(|connection| table.get(*connection).is_some_and(|stream| !stream.known));
+        if queue.is_empty() {
+            self.by_source.remove(&source);
+            return None;
+        }
+        (queue.len() >= self.limits.per_source)
+            .then(|| queue.front().copied())
+            .flatten()
+    }
+
+    fn oldest(&mut self) -> Option<u64> {
+        while let Some(&connection) = self.strangers.front() {
+            if self
+                .table
+                .get(connection)
+                .is_some_and(|stream| !stream.known)
+            {
+                return Some(connection);
+            }
+            self.strangers.pop_front();
+        }
+        None
+    }
+
+    /// A connection of ours to `peer`, to be made. What is written meanwhile waits for it.
+    pub fn dial(&mut self, peer: SocketAddr, transport: Transport, now: Time) -> u64 {
+        let pong = self.routes.get(&peer).is_some_and(|route| route.pong);
+        let terms = Terms { large: 0, pong };
+        let connection = self.insert(peer, transport, true, terms, Some(Vec::new()), now);
+        self.orders.push(Order::Dial {
+            connection,
+            peer,
+            transport,
+        });
+        connection
+    }
+
+    fn insert(
+        &mut self,
+        peer: SocketAddr,
+        transport: Transport,
+        known: bool,
+        terms: Terms,
+        dialling: Option<Vec<Arc<[u8]>>>,
+        now: Time,
+    ) -> u64 {
+        self.is_back(peer);
+        let connection = self.table.insert(Stream {
+            peer,
+            transport,
+            known,
+            framing: Framing::default(),
+            certificate: Arc::from(""),
+            asked: false,
+            terms,
+            dialling,
+            opened: now,
+            heard: None,
+            queued: Time::NEVER,
+        });
+        self.by_peer.insert(peer, connection);
+        self.schedule(connection);
+        connection
+    }
+
+    /// A connection of ours is made: what waited for it leaves.
+    pub fn opened(&mut self, connection: u64, now: Time) {
+        let Some(stream) = self.table.get_mut(connection) else {
+            return;
+        };
+        stream.opened = now;
+        for bytes in stream.dialling.take().unwrap_or_default() {
+            self.orders.push(Order::Write { connection, bytes });
+        }
+        self.schedule(connection);
+    }
+
+    /// False: it is gone, or too much waits for it.
+    pub fn write(&mut self, connection: u64, bytes: Arc<[u8]>) -> bool {
+        let Some(stream) = self.table.get_mut(connection) else {
+            return false;
+        };
+        match &mut stream.dialling {
+            Some(waiting) if waiting.len() >= WAITING => return false,
+            Some(waiting) => waiting.push(bytes),
+            None => self.orders.push(Order::Write { connection, bytes }),
+        }
+        true
+    }
+
+    /// It is known who this is, or not any more.
+    pub fn know(&mut self, connection: u64, terms: Option<Terms>, now: Time) {
+        let Some(stream) = self.table.get_mut(connection) else {
+            return;
+        };
+        stream.known = terms.is_some();
+        stream.terms = terms.unwrap_or_default();
+        stream.heard = Some(now);
+        let source = stream.peer.ip();
+        if terms.is_none() {
+            self.strangers.push_back(connection);
+            self.by_source
+                .entry(source)
+                .or_default()
+                .push_back(connection);
+        }
+        self.schedule(connection);
+    }
+
+    /// Forget a connection; `close`: it is still there, and is to be closed.
+    pub fn remove(&mut self, connection: u64, close: bool) -> Option<Stream> {
+        let stream = self.table.remove(connection)?;
+        if self.by_peer.get(&stream.peer) == Some(&connection) {
+            self.by_peer.remove(&stream.peer);
+            if stream.known || stream.asked {
+                self.remember_gone(stream.peer);
+            }
+        }
+        if let Some(queue) = self.by_source.get_mut(&stream.peer.ip()) {
+            queue.retain(|other| *other != connection);
+            if queue.is_empty() {
+                self.by_source.remove(&stream.peer.ip());
+            }
+        }
+        if self.strangers.len() > 2 * self.limits.streams {
+            let table = &self.table;
+            self.strangers
+                .retain(|other| table.get(*other).is_some_and(|stream| !stream.known));
+        }
+        if close {
+            self.orders.push(Order::Close { connection });
+        }
+        Some(stream)
+    }
+
+    fn remember_gone(&mut self, peer: SocketAddr) {
+        if self.gone.insert(peer) {
+            self.gone_in_order.push_back(peer);
+        }
+        while self.gone_in_order.len() > GONE {
+            if let Some(oldest) = self.gone_in_order.pop_front() {
+                self.gone.remove(&oldest);
+            }
+        }
+    }
+
+    pub fn schedule(&mut self, connection: u64) {
+        if let Some(stream) = self.table.get_mut(connection) {
+            self.timers
+                .schedule(connection, stream.due(), &mut stream.queued);
+        }
+    }
+
+    pub fn deadline(&mut self) -> Option<Time> {
+        while let Some((due, connection)) = self.timers.peek() {
+            if let Some(stream) = self.table.get_mut(connection) {
+                if stream.queued == due && stream.due() == due {
+                    return Some(due);
+                }
+                if stream.queued == due {
+                    stream.queued = Time::NEVER;
+                    self.timers.pop();
+                    self.schedule(connection);
+                    continue;
+                }
+            }
+            self.timers.pop();
+        }
+        None
+    }
+
+    /// Who has come to the end of its time; called until there is none.
+    pub fn expired(&mut self, now: Time) -> Option<u64> {
+        self.deadline().filter(|due| *due <= now)?;
+        let (_, connection) = self.timers.peek()?;
+        self.timers.pop();
+        Some(connection)
+    }
+}
