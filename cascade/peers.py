@@ -38,6 +38,9 @@ class PtzTerms:
 USUAL_PTZ: Final = PtzTerms()
 
 
+MEBIBYTE: Final = 1 << 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowerPeer:
     """A device or platform below us: it registers, we query and play."""
@@ -46,6 +49,10 @@ class LowerPeer:
     networks: tuple[str, ...]  # CIDR; where its signalling may come from
     media_networks: tuple[str, ...] = ()  # CIDR; where its media may come from; () is `networks`
     aliases: tuple[str, ...] = ()  # other From users it may use once it is registered (Q09)
+    transport: Literal["any", "udp", "tcp", "tls"] = "any"  # by which it may register
+    certificate: bool = False  # its TLS connection shows one of ours, with its id among the names
+    message_bytes: int = MEBIBYTE  # of one Catalog or RecordInfo that comes by a connection
+    answer_pings: bool = False  # CR LF for its CR LF CR LF (RFC 5626 3.5.1)
     keepalive_seconds: float = 60.0
     keepalive_misses: int = 3  # this many without one, and it is offline
     grace_seconds: float = 10.0  # added to each deadline: late because of us, not of them (Q15)
@@ -81,6 +88,8 @@ class UpperPeer:
     host: str
     username: str  # of the digest; usually our own id
     port: int = 5060
+    transport: Literal["udp", "tcp", "tls", "udp+tcp"] = "udp"  # the last: long requests by TCP
+    answer_pings: bool = False  # CR LF for its CR LF CR LF
     networks: tuple[str, ...] = ()  # CIDR; where its signalling may come from; () is `host` alone
     media_networks: tuple[str, ...] = ()  # CIDR; where media may be sent; () is `networks`
     aliases: tuple[str, ...] = ()  # other From users it may use (Q09)

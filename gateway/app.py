@@ -7,12 +7,11 @@ of them by import; in one process both sides run on one loop that is handed in.
 import asyncio
 import itertools
 import logging
-import os
 import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -48,6 +47,7 @@ from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
 from gateway.trace.desk import Desk, Seat
 from gateway.trace.plane import TracedPlane, TracedTrunk
+from gateway.transports import agree, attached, open_engine
 from gateway.words import Saying, Told, saying
 from gateway.words.sentences import recognised
 from gateway.words.system import reason
@@ -56,7 +56,6 @@ from media.ports import Ports
 from media.relay import NativePlane, PortTaken, RelayRefused, TrunkPlane
 from sip._native import Engine, ha1
 from sip.aio.calls import Calls
-from sip.aio.driver import UdpDriver
 from sip.endpoint import Endpoint, Party, Stack
 
 log = logging.getLogger(__name__)
@@ -68,15 +67,6 @@ FIRST_CORRELATION: Final[dict[SideName, int]] = {"outer": 1, "inner": 2}
 
 LEAVING_SECONDS: Final = 3.0
 """How long a stop waits for the answers to our BYEs; who is silent longer is told again after a restart."""
-
-
-class CannotListen(Told):
-    """The signalling address of a side is not to be had."""
-
-    def __init__(self, name: SideName, own: SideConfig, error: OSError) -> None:
-        side = saying("side.outer") if name == "outer" else saying("side.inner")
-        address = f"{own.address}:{own.port}"
-        super().__init__(saying("run.address", side=side, address=address, reason=reason(error)))
 
 
 class CannotLink(Told):
@@ -96,7 +86,7 @@ class Surroundings:
     wall: Callable[[], float]
     random: random.Random
     stack: Callable[[SideName, SideConfig], Stack]
-    attach: Callable[[Stack, Endpoint], AbstractContextManager[object]]
+    attach: Callable[[SideName, SideConfig, Stack, Endpoint], AbstractAsyncContextManager[object]]
     plane: TrunkPlane
     media: MediaLink | None = None  # the leg to another host; None: both sides use `plane`
     link: Callable[[], LinkView | None] = lambda: None  # how the link to that host stands
@@ -170,7 +160,8 @@ async def open_side(
             secret = passwords.get(peer.id)
             if secret is not None:
                 stack.set_credentials(peer.id, ha1(peer.id, us.domain, secret.reveal()))
-        held.enter_context(around.attach(stack, endpoint))
+        agree(stack, own)
+        await held.enter_async_context(around.attach(name, own, stack, endpoint))
 
         below = Index()  # what our lowers have
         shared = Index(told=True)  # what the other side lets us show, and where it says that stands
@@ -388,16 +379,7 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
     state = Path(config.gateway.state)
 
     def stack(name: SideName, own: SideConfig) -> Engine:
-        try:
-            engine = Engine(
-                (own.address, own.port),
-                own.domain or own.id[:10],
-                own.networks,
-                os.urandom(32),
-                receive_buffer=own.receive_buffer,
-            )
-        except OSError as error:
-            raise CannotListen(name, own, error) from error
+        engine = open_engine(name, own)
         engines.append(engine)
         return engine
 
@@ -408,7 +390,7 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
                 wall=time.time,
                 random=random.SystemRandom(),
                 stack=stack,
-                attach=_driver,
+                attach=attached,
                 plane=plane,
                 store=lambda name: SqliteStore(state / name),
                 audit=lambda name: Audit(state / name / "audit.jsonl"),
@@ -416,11 +398,6 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
         finally:
             for engine in engines:
                 engine.close()
-
-
-def _driver(stack: Stack, endpoint: Endpoint) -> AbstractContextManager[object]:
-    assert isinstance(stack, Engine)
-    return UdpDriver(stack, endpoint)
 
 
 @asynccontextmanager

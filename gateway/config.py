@@ -6,7 +6,7 @@ words. Unknown keys are errors. What types cannot say is checked in `gateway.con
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
@@ -22,14 +22,39 @@ from gateway.config_checks import check, check_secrets
 from gateway.config_link import filled
 from gateway.config_reading import Problem, read
 from gateway.log import Form
+from sip.events import Listener
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 Count = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Document(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the document."""
+
+
+class ListenConfig(Document, frozen=True, kw_only=True):
+    """One more address of signalling on this side."""
+
+    transport: Literal["udp", "tcp", "tls"]
+    """udp, tcp or tls; the last needs the side's certificate."""
+    address: str = ""
+    """IP address of this machine's interface in this network, IPv4 or IPv6. Default: the side's `address`."""
+    port: Port = 0
+    """Its port. Default 5060, with tls 5061."""
+
+
+class TlsConfig(Document, frozen=True, kw_only=True):
+    """How this side shows who it is by TLS, and whose certificates it believes."""
+
+    certificate: str = ""
+    """File with our certificate chain, PEM; relative to this file. Needed where anything is tls."""
+    key: str = ""
+    """File with its private key, PEM, readable by nobody else; relative to this file."""
+    authority: str = ""
+    """File with the authorities of our peers' certificates, PEM; relative to this file. Default: nobody's
+    certificate is asked for, and that of an upper is not checked."""
 
 
 class LowerConfig(Document, frozen=True, kw_only=True):
@@ -43,6 +68,16 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """CIDR: where its media may come from. Default: `networks`."""
     aliases: tuple[PeerName, ...] = ()
     """Other names it may use in From once it is registered. Default: none."""
+    transport: Literal["any", "udp", "tcp", "tls"] = "any"
+    """By what it may register; a REGISTER by another one is challenged for ever. Default any."""
+    certificate: bool = False
+    """It registers by TLS alone, with a certificate in whose names its id stands. Default false."""
+    message_bytes: Annotated[int, Meta(ge=1 << 20, le=16 << 20)] = 1 << 20
+    """Bytes of one catalog or record list that it may send by TCP or TLS; any other message may have
+    1 MiB. Default 1,048,576."""
+    answer_pings: bool = False
+    """Answer an empty line sent twice on its connection by an empty line (RFC 5626). Default false: nothing
+    that is no SIP is ever sent."""
     keepalive_seconds: Seconds = 60.0
     """How often it sends a keepalive. Default 60 s."""
     keepalive_misses: Count = 3
@@ -102,7 +137,11 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     host: str
     """Its IP address; no host name, since names are not resolved across a boundary."""
     port: Annotated[int, Meta(ge=1, le=65_535)] = 5060
-    """Its UDP port. Default 5060."""
+    """Its port. Default 5060."""
+    transport: Literal["udp", "tcp", "tls", "udp+tcp"] = "udp"
+    """By what we speak to it; with udp+tcp requests of more than 1,300 bytes go by TCP. Default udp."""
+    answer_pings: bool = False
+    """Answer an empty line sent twice on its connection by an empty line (RFC 5626). Default false."""
     username: str = ""
     """Our user name of the digest there. Default: our own id."""
     networks: tuple[str, ...] = ()
@@ -161,6 +200,10 @@ class SideConfig(Document, frozen=True, kw_only=True):
     """IP address of this machine's interface in this network, for signalling."""
     port: Port = 5060
     """UDP port of signalling. Default 5060."""
+    listen: tuple[ListenConfig, ...] = ()
+    """Further addresses of signalling: TCP, TLS, IPv6. Default: none."""
+    tls: TlsConfig = TlsConfig()
+    """Certificates for TLS in this network."""
     media_address: str = ""
     """IP address of the interface for media. Default: `address`."""
     media_ports: tuple[Port, Port]
@@ -180,6 +223,13 @@ class SideConfig(Document, frozen=True, kw_only=True):
             yield f"lower[#{number}]", lower
         for number, upper in enumerate(self.upper, start=1):
             yield f"upper[#{number}]", upper
+
+    def listeners(self) -> list[Listener]:
+        """Every address but the first, with the defaults filled in."""
+        return [
+            (more.transport, more.address or self.address, more.port or DEFAULT_PORTS[more.transport])
+            for more in self.listen
+        ]
 
     def us(self) -> Us:
         return Us(
@@ -375,5 +425,12 @@ def _resolved(config: Config, folder: Path) -> Config:
     return replace(
         config,
         gateway=replace(given, state=state, secrets=str(folder / given.secrets)),
+        outer=_with_files(config.outer, folder),
+        inner=_with_files(config.inner, folder),
         link=replace(config.link, certs=str(folder / config.link.certs)),
     )
+
+
+def _with_files(side: SideConfig, folder: Path) -> SideConfig:
+    files = {name: str(folder / file) for name, file in asdict(side.tls).items() if file}
+    return replace(side, tls=replace(side.tls, **files)) if files else side

@@ -20,6 +20,7 @@ from gateway.chamber.tickets import PREFIX
 from gateway.config_link import check_link, odd_link
 from gateway.config_reading import Problem
 from gateway.words import Saying, saying
+from sip.uri import host_port
 
 if TYPE_CHECKING:
     from gateway.config import Config, LowerConfig, Secrets, SideConfig, UpperConfig
@@ -107,6 +108,7 @@ def _check_side(name: str, side: "SideConfig") -> Iterator[Finding]:
     ):
         yield f"{name}.civil_code", saying("config.civil_code", code=side.civil_code)
     yield from _check_address(f"{name}.address", side.address)
+    yield from _check_listeners(name, side)
     if side.media_address:
         yield from _check_address(f"{name}.media_address", side.media_address)
     low, high = side.media_ports
@@ -115,6 +117,33 @@ def _check_side(name: str, side: "SideConfig") -> Iterator[Finding]:
     elif low <= side.port <= high and (side.media_address or side.address) == side.address:
         yield f"{name}.media_ports", saying("config.own_port_in_range", port=side.port)
     yield from _check_networks(f"{name}.networks", side.networks)
+
+
+def _check_listeners(name: str, side: "SideConfig") -> Iterator[Finding]:
+    seen = {("udp", side.address, side.port)}
+    for number, listener in enumerate(side.listeners(), start=1):
+        transport, address, port = listener
+        key = f"{name}.listen[#{number}]"
+        yield from _check_address(f"{key}.address", address, v6=True)
+        if listener in seen:
+            yield key, saying("config.listen_again", transport=transport, address=host_port(address, port))
+        seen.add(listener)
+    wants = [f"{name}.listen[#{n}]" for n, more in enumerate(side.listen, 1) if more.transport == "tls"]
+    wants += [f"{name}.upper[#{n}]" for n, upper in enumerate(side.upper, 1) if upper.transport == "tls"]
+    for key in wants:
+        if not side.tls.certificate:
+            yield f"{key}.transport", saying("config.tls_certificate", side=name)
+    for field in ("certificate", "key", "authority"):
+        file = getattr(side.tls, field)
+        if file and not os.access(file, os.R_OK):
+            yield f"{name}.tls.{field}", saying("config.tls_file", file=file)
+    offered = {transport for transport, _, _ in side.listeners()} | {"udp", "any"}
+    for number, lower in enumerate(side.lower, start=1):
+        key = f"{name}.lower[#{number}]"
+        if lower.transport not in offered:
+            yield f"{key}.transport", saying("config.not_listened", transport=lower.transport, side=name)
+        if lower.certificate and not (side.tls.authority and "tls" in offered):
+            yield f"{key}.certificate", saying("config.no_authority", side=name)
 
 
 def _check_id(key: str, digits: str) -> Iterator[Finding]:
@@ -126,13 +155,13 @@ def _check_id(key: str, digits: str) -> Iterator[Finding]:
         yield key, saying("config.id", id=digits)
 
 
-def _check_address(key: str, text: str) -> Iterator[Finding]:
+def _check_address(key: str, text: str, *, v6: bool = False) -> Iterator[Finding]:
     try:
         address = ip_address(text)
     except ValueError:
         yield key, saying("config.address", text=text)
         return
-    if address.version != 4:
+    if address.version != 4 and not v6:
         yield key, saying("config.ipv6", text=text)
     elif address.is_unspecified:
         yield key, saying("config.every_network", text=text)
@@ -190,7 +219,8 @@ def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
 
 
 def _check_upper(key: str, upper: "UpperConfig", side: "SideConfig") -> Iterator[Finding]:
-    wrong = list(_check_address(f"{key}.host", upper.host))
+    hears_v6 = any(":" in address for _, address, _ in side.listeners())
+    wrong = list(_check_address(f"{key}.host", upper.host, v6=hears_v6))
     yield from wrong
     if not wrong and not any(_holds(network, upper.host) for network in side.networks):
         yield f"{key}.host", saying("config.host_outside", host=upper.host)

@@ -54,6 +54,10 @@ class Heard(Protocol):
     @property
     def username(self) -> str: ...
     @property
+    def transport(self) -> str: ...
+    @property
+    def certificate(self) -> str: ...
+    @property
     def expires(self) -> int | None: ...
     @property
     def contact(self) -> str | None: ...
@@ -260,7 +264,7 @@ class Registrar:
         lease = self._leases.get(peer.id)
         elsewhere = (
             lease
-            if lease and lease.online and lease.address != source and not self._over(lease, arrived)
+            if lease and lease.online and _is_elsewhere(lease, event) and not self._over(lease, arrived)
             else None
         )
         if elsewhere is not None and peer.binding == "strict":  # nor may it end there, to begin here
@@ -296,6 +300,9 @@ class Registrar:
             return None
         if event.source[0] not in self._networks[peer.id]:
             self.counts["another_network"] += 1
+            return None
+        if not _comes_as_agreed(event, peer):
+            self.counts["another_transport"] += 1
             return None
         return peer
 
@@ -410,3 +417,17 @@ def answer(decision: Decision, date: str) -> Reply:
             return (transaction, status)
         case _:
             assert_never(decision)
+
+
+def _is_elsewhere(lease: Lease, event: Heard) -> bool:
+    """Does it register from another address? The port at the other end of a connection tells nothing."""
+    if event.transport != "udp" and lease.host == event.source[0]:
+        return False
+    return lease.address != event.source
+
+
+def _comes_as_agreed(event: Heard, peer: LowerPeer) -> bool:
+    """By the transport that was agreed, and with a certificate in its name where it needs one."""
+    if peer.transport not in {"any", event.transport}:
+        return False
+    return not peer.certificate or peer.id in event.certificate.split()

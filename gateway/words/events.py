@@ -99,6 +99,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.sip_malformed.what"),
         "remedy": saying("events.sip_malformed.remedy"),
     },
+    "tls.refused": {
+        "what": saying("events.tls_refused.what"),
+        "remedy": saying("events.tls_refused.remedy"),
+    },
     "store.write_failed": {
         "what": saying("events.store_write_failed.what"),
         "remedy": saying("events.store_write_failed.remedy"),

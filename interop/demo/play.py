@@ -19,8 +19,8 @@ from rich.console import Console
 
 import gateway.words
 from gateway import log
-from gateway.app import CannotListen
 from gateway.chamber import chain
+from gateway.transports import CannotListen
 from interop.demo.cast import CAMERA, INNER_ID, LOWER_ID
 from interop.demo.faults import FAULTS, WELL, Fault
 from interop.demo.judging import Expected, judge

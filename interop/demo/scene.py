@@ -10,7 +10,8 @@ from secrets import token_bytes
 from typing import Final, Protocol
 
 from gateway import config
-from gateway.app import CannotListen, Gateway, open_gateway, real_surroundings
+from gateway.app import Gateway, open_gateway, real_surroundings
+from gateway.transports import CannotListen
 from interop.demo.cast import (
     INNER_ID,
     INNER_NETWORK,

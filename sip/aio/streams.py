@@ -5,17 +5,15 @@ may be silent and where a message goes is the engine's; this does what it orders
 """
 
 import asyncio
-import logging
+import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from sip.aio.secured import Secured
-from sip.errors import UsageError
+from sip.errors import TransportFailed, UsageError
 from sip.events import Address, Listener, Order
-
-log = logging.getLogger(__name__)
 
 WRITE, CLOSE, DIAL = 1, 2, 3
 
@@ -78,6 +76,15 @@ class Tls:
     names: Callable[[Address], frozenset[str] | None] = lambda _peer: None
 
 
+class CannotBind(TransportFailed):
+    """An address of ours is not to be had."""
+
+    def __init__(self, listener: Listener, why: OSError) -> None:
+        super().__init__(f"{listener}: {why}")
+        self.listener = listener
+        self.why = why
+
+
 class Streams:
     """All connections of one engine. Use `async with`; call `carry_out` whenever the engine did something.
 
@@ -105,18 +112,26 @@ class Streams:
         self._connections: dict[int, Connection] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._over = False  # what still happens concerns the engine no more
 
     async def __aenter__(self) -> "Streams":
         try:
             for transport, host, port in self._listeners:
                 if transport == "tls" and self.tls.server is None:
                     raise UsageError("a TLS listener without a certificate")
-                make = _maker(self, transport)
-                self._listening.append(await self._plug.listen((host, port), make))
+                await self._listen((transport, host, port))
         except BaseException:
             self._stop_listening()
             raise
         return self
+
+    async def _listen(self, listener: Listener) -> None:
+        transport, host, port = listener
+        try:
+            listening = await self._plug.listen((host, port), lambda: Connection(self, transport))
+        except OSError as error:
+            raise CannotBind(listener, error) from error
+        self._listening.append(listening)
 
     async def __aexit__(self, *_: object) -> None:
         self.carry_out()
@@ -124,7 +139,9 @@ class Streams:
         for task in list(self._dialling):
             task.cancel()
         for connection in list(self._connections.values()):
+            self.left(connection, "this side is being stopped")
             connection.close()
+        self._over = True
 
     def _stop_listening(self) -> None:
         for listening in self._listening:
@@ -153,7 +170,12 @@ class Streams:
         try:
             await self._plug.dial(local, peer, lambda: Connection(self, transport, number))
         except (OSError, TimeoutError) as error:
-            self.engine.closed(number, str(error) or "no answer")
+            if not self._over:
+                self.engine.closed(number, _reason(error))
+
+    def accept(self, peer: Address, transport: str) -> int:
+        """Its number, 0 if it has to go; some are gone by the time they are accepted, and have no address."""
+        return 0 if self._over or not peer[0] else self.engine.accept(peer, transport)
 
     def joined(self, connection: "Connection") -> None:
         self._connections[connection.number] = connection
@@ -161,10 +183,6 @@ class Streams:
     def left(self, connection: "Connection", reason: str) -> None:
         if self._connections.pop(connection.number, None) is not None:
             self.engine.closed(connection.number, reason)
-
-
-def _maker(streams: Streams, transport: str) -> Make:
-    return lambda: Connection(streams, transport)
 
 
 class Connection(asyncio.Protocol):
@@ -191,7 +209,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         if not self._dialled:
-            self.number = engine.accept(self._peer, self._transport_name) if self._peer[0] else 0
+            self.number = self._streams.accept(self._peer, self._transport_name)
             if not self.number:
                 self._transport.abort()
                 return
@@ -209,7 +227,7 @@ class Connection(asyncio.Protocol):
             self._streams.engine.feed_stream(self.number, plain)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._streams.left(self, str(exc) if exc is not None else "the other end closed it")
+        self._streams.left(self, _reason(exc) if exc is not None else "the other end closed it")
 
     def write(self, data: bytes) -> None:
         transport = self._transport
@@ -260,3 +278,9 @@ class Connection(asyncio.Protocol):
                 return "another name in its certificate"
             engine.opened(self.number)
         return ""
+
+
+def _reason(error: Exception) -> str:
+    """The system's word for it, without what asyncio puts around it."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None else str(error) or "no answer"

@@ -42,6 +42,8 @@ class Request:
     expires: int | None = 3600
     contact: str | None = f"sip:{NVR}@192.168.1.50:5060"
     version: str | None = None
+    transport: str = "udp"
+    certificate: str = ""
 
     def header(self, name: str, /) -> str | None:
         return self.version if name == "X-GB-Ver" else None
@@ -357,3 +359,33 @@ def test_forged_ports_are_followed_only_so_often() -> None:
     lease = one.lease(NVR)
     assert lease is not None
     assert lease.address == HOME
+
+
+@pytest.mark.parametrize(
+    ("agreed", "came", "shown", "status"),
+    [
+        (PEER, "tls", "", Accepted),
+        (replace(PEER, transport="tcp"), "tcp", "", Accepted),
+        (replace(PEER, transport="tls"), "tcp", "", Challenged),
+        (replace(PEER, transport="udp"), "tls", NVR, Challenged),
+        (replace(PEER, transport="tls", certificate=True), "tls", f"gate.example {NVR}", Accepted),
+        (replace(PEER, transport="tls", certificate=True), "tls", "gate.example", Challenged),
+        (replace(PEER, certificate=True), "udp", "", Challenged),
+    ],
+)
+def test_a_peer_registers_by_the_transport_and_with_the_certificate_that_were_agreed(
+    agreed: LowerPeer, came: str, shown: str, status: type
+) -> None:
+    here = registrar(agreed)
+    [decision] = here.decide([replace(REGISTER, transport=came, certificate=shown)], 0.0, 0.0)
+    assert type(decision) is status
+    assert here.counts["another_transport"] == (status is Challenged)
+
+
+def test_a_port_of_a_connection_is_no_address_that_moves() -> None:
+    peer = replace(PEER, binding="strict")
+    for transport, expected in (("tcp", Accepted), ("udp", Refused)):
+        here = registered(peer)
+        host, port = HOME
+        [decision] = here.decide([replace(REGISTER, source=(host, port + 1), transport=transport)], 1.0, 1.0)
+        assert type(decision) is expected

@@ -34,7 +34,7 @@ from sip.events import Address
 from tests.gateway import relays
 from tests.gateway.markers import Haystack
 from tests.gateway.relays import TwoRelays, relay_for
-from tests.gateway.world import WALL, Link, attach
+from tests.gateway.world import WALL, Link, attached
 from tests.media.plane import CorePlane
 from tests.sip.network import Network
 
@@ -232,7 +232,9 @@ async def apart(
             return stores[side]
 
         def stack(side: SideName, own: SideConfig) -> Stack:
-            made = network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
+            made = network.stack(
+                (own.address, own.port), own.domain or own.id[:10], own.networks, own.listeners()
+            )
             network.unbind(made.local)
             network.bind(made.local, on_side(side, made._receive))
             return made
@@ -248,7 +250,7 @@ async def apart(
                 wall=lambda: WALL + loop.time(),
                 random=dice,
                 stack=stack,
-                attach=attach,
+                attach=attached,
                 plane=plane,
                 media=media,
                 store=opened,

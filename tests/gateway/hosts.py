@@ -27,7 +27,7 @@ from interop.sim.upper import UpperPlatform
 from sip.aio.calls import Calls
 from sip.endpoint import Stack
 from tests.gateway.cable import HOST, OTHER, Cable, Certificates
-from tests.gateway.world import LOWER_ID, WALL, attach, open_lower, open_upper, sample, settings_in, text
+from tests.gateway.world import LOWER_ID, WALL, attached, open_lower, open_upper, sample, settings_in, text
 from tests.media.plane import CorePlane
 from tests.sip.network import Network, VirtualStack
 
@@ -94,7 +94,7 @@ class Host:
             wall=lambda: WALL + loop.time(),
             random=random.Random(self._number),
             stack=self._stack,
-            attach=attach,
+            attach=attached,
             plane=self.plane,
             store=self._store,
             audit=self._audit,
@@ -110,7 +110,9 @@ class Host:
         self.plane.close()
 
     def _stack(self, _name: SideName, own: SideConfig) -> Stack:
-        made = self._here.network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
+        made = self._here.network.stack(
+            (own.address, own.port), own.domain or own.id[:10], own.networks, own.listeners()
+        )
         self._stacks.append(made)
         return made
 

@@ -106,6 +106,7 @@ def test_the_defaults_shown_in_the_example_are_the_defaults(tmp_path: Path, lang
             other.uppers(),
         )
         assert (side.port, side.receive_buffer) == (other.port, other.receive_buffer)
+        assert (side.listen, side.tls) == (other.listen, other.tls)
     assert (one.log, one.media, one.link, one.gateway) == (two.log, two.media, two.link, two.gateway)
 
 

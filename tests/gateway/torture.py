@@ -3,18 +3,19 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
 from sip.events import Address
 from tests.clock import run
-from tests.gateway.world import INNER, INNER_ID, LOWER, OUTER, UPPER, World, world
+from tests.gateway.world import INNER, INNER_ID, LOWER, OUTER, UPPER, World, text, world
+from tests.sip.bytestreams import Talker
 
 Role = Literal["above", "below", "stranger"]
-Form = Literal["datagram"]
+Form = Literal["datagram", "whole", "bytes"]
+"""A datagram; by TCP in one piece, and byte by byte."""
 ROLES: Final[tuple[Role, ...]] = ("above", "below", "stranger")
-FORMS: Final[tuple[Form, ...]] = ("datagram",)
+FORMS: Final[tuple[Form, ...]] = ("datagram", "whole", "bytes")
 
 OWN: Final = Path(__file__).parents[1] / "sip" / "vectors"
 RFCS: Final = Path(__file__).parents[3] / "shared" / "testdata"
@@ -26,6 +27,10 @@ AT: Final[dict[Role, tuple[Address, Address]]] = {
     "stranger": (("203.0.113.99", 5060), (OUTER, 5060)),
 }
 """From where and where to: a registered peer of each kind, and somebody of an allowed network."""
+
+LISTENING: Final = {
+    f'address = "{own}"': f'address = "{own}"\nlisten = [{{ transport = "tcp" }}]' for own in (OUTER, INNER)
+}
 
 APART_SECONDS: Final = 40.0
 """Between two messages: longer than anything of one that is refused lives."""
@@ -42,16 +47,18 @@ def outcomes(folder: Path, role: Role, form: Form) -> dict[str, str]:
     messages = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.dat"))}
 
     async def scenario() -> None:
-        async with world() as here:
+        async with world(written=text(**LISTENING)) as here:
             await here.shown()
             await here.upper.wait_registered(INNER_ID)
             for name, message in messages.items():
-                found[name] = await sent(here, message, role)
+                said = said_by_datagram if form == "datagram" else said_by_stream
+                found[name] = await said(here, message, role, piece=1 if form == "bytes" else None)
             assert here.gateway.orphans == 0
             assert here.gateway.outer.side.as_upper.state()[0].online
             assert here.gateway.inner.side.as_lower.state()[0].registered
             for side in (here.gateway.outer, here.gateway.inner):
                 assert side.side.endpoint.stack.counters()["now_open"] == 0
+            await asyncio.sleep(70.0)  # a keepalive: where the lower is reached is known by the last it sent
             async with here.upper.play(here.shared()[0]) as playing:
                 await asyncio.sleep(2.0)
                 assert playing.report().frames_decoded > 20
@@ -60,27 +67,42 @@ def outcomes(folder: Path, role: Role, form: Form) -> dict[str, str]:
     return found
 
 
-async def sent(here: World, message: bytes, role: Role) -> str:
+async def said_by_datagram(here: World, message: bytes, role: Role, *, piece: int | None) -> str:
     source, destination = AT[role]
-    with answers(here, message, source[0]) as heard:
-        here.network.carry(message, source, destination)
-        await asyncio.sleep(APART_SECONDS)
-    return ", ".join(dict.fromkeys(heard)) or "ignored"
-
-
-@contextmanager
-def answers(here: World, message: bytes, host: str) -> Iterator[list[str]]:
-    """The final statuses that go to `host` in answer to `message`."""
     calls = set(_CALL_ID.findall(message))
     heard: list[str] = []
 
     def note(_at: float, payload: bytes, _source: Address, destination: Address, _arrives: bool) -> None:
-        final = payload.startswith(b"SIP/2.0 ") and payload[8:9] != b"1"
-        if destination[0] == host and final and calls & set(_CALL_ID.findall(payload)):
-            heard.append(payload[8:11].decode())
+        if destination[0] == source[0] and calls & set(_CALL_ID.findall(payload)):
+            heard.extend(finals(payload))
 
     here.network.taps.append(note)
-    try:
-        yield heard
-    finally:
-        here.network.taps.remove(note)
+    here.network.carry(message, source, destination)
+    await asyncio.sleep(APART_SECONDS)
+    here.network.taps.remove(note)
+    return ", ".join(dict.fromkeys(heard)) or "ignored"
+
+
+async def said_by_stream(here: World, message: bytes, role: Role, *, piece: int | None) -> str:
+    """As `outcomes` says, with "closed" at the end where the connection was; the peer closes it else."""
+    source, destination = AT[role]
+    talker = Talker()
+    here.network.wires.piece = piece
+    here.network.wires.connect(source, destination, talker)
+    here.network.wires.piece = None
+    await asyncio.sleep(0.1)
+    talker.end.write(message)
+    await asyncio.sleep(4.0)
+    at_once = talker.closed
+    await asyncio.sleep(APART_SECONDS)
+    words = sorted(set(finals(bytes(talker.heard))))
+    words += ["closed"] if at_once else ["timed out"] if talker.closed else []
+    talker.end.close()
+    return ", ".join(words) or "ignored"
+
+
+def finals(heard: bytes) -> Iterator[str]:
+    """The final statuses in one or several responses."""
+    for line in heard.split(b"\r\n"):
+        if line.startswith(b"SIP/2.0 ") and line[8:9] != b"1":
+            yield line[8:11].decode()

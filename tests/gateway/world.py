@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cascade.ports import Store
 from gateway import config
@@ -26,6 +26,7 @@ from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import memory_link
 from gateway.config import SideConfig
 from gateway.store.memory import MemoryStore
+from gateway.transports import connected
 from interop.demo.cast import CONFIG, KEPT, KEPT_BRANCH, SHARED
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
@@ -36,10 +37,11 @@ from interop.sim.upper import UpperPlatform
 from media.link import MediaLink
 from media.relay import TrunkPlane
 from sip.aio.calls import Calls
+from sip.aio.streams import Tls
 from sip.endpoint import Endpoint, Party, Stack
 from tests.gateway.relays import TwoRelays, opened, relay_for, two_hosts
 from tests.media.plane import CorePlane
-from tests.sip.network import Network, VirtualStack
+from tests.sip.network import EVERYWHERE, Network, VirtualStack
 
 OUTER: Final = "203.0.113.20"
 INNER: Final = "198.51.100.20"
@@ -122,7 +124,7 @@ class Life:
             wall=lambda: WALL + self._network.loop.time(),
             random=self._random,
             stack=self._stack,
-            attach=attach,
+            attach=attached,
             plane=plane,
             media=media,
             store=self._store,
@@ -130,7 +132,9 @@ class Life:
         )
 
     def _stack(self, _name: SideName, own: SideConfig) -> Stack:
-        stack = self._network.stack((own.address, own.port), own.domain or own.id[:10], own.networks)
+        stack = self._network.stack(
+            (own.address, own.port), own.domain or own.id[:10], own.networks, own.listeners()
+        )
         self._stacks.append(stack)
         return stack
 
@@ -141,6 +145,16 @@ class Life:
         audit = Audit(self._folder / f"{side}.jsonl", monotonic=self._network.loop.time)
         self._audits.append(audit)
         return audit
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """By what a platform speaks to the gateway at `gateway`, and listens for it at `port`."""
+
+    transport: Literal["tcp", "tls"]
+    gateway: tuple[str, int]
+    port: int
+    tls: Tls | None = None
 
 
 @dataclass(slots=True)
@@ -277,16 +291,21 @@ async def world(
     stores: dict[SideName, MemoryStore] | None = None,
     lower_runs: bool = True,
     speakers: int = 0,
+    below: By | None = None,
+    above: By | None = None,
 ) -> AsyncIterator[World]:
-    """Everybody up and running in virtual time; on leaving nothing may be bound any more."""
+    """Everybody up and running in virtual time; on leaving nothing may be bound any more.
+
+    `below`, `above`: by what the two platforms speak, where that is not UDP.
+    """
     network = Network(asyncio.get_running_loop(), seed, loss=loss)
     kept: dict[SideName, MemoryStore] = {} if stores is None else stores
 
     with settings_in(written, passwords) as folder:
         tree = sample(cameras, speakers)
         async with AsyncExitStack() as held:
-            upper, upper_calls = await open_upper(held, network)
-            lower, lower_calls = await open_lower(held, network, tree, lower_password)
+            upper, upper_calls = await open_upper(held, network, above)
+            lower, lower_calls = await open_lower(held, network, tree, lower_password, below)
             life = Life(network, folder, link, kept, seed)
             gateway = await life.opened()
             here = World(
@@ -297,11 +316,14 @@ async def world(
             if lower_runs:
                 background.start(lower.run())
             yield here
+        await asyncio.sleep(0.1)  # connections end at both ends
         assert network.bound() == [], "addresses are still bound after everybody has left"
 
 
-async def open_upper(held: AsyncExitStack, network: Network) -> tuple[UpperPlatform, Calls]:
-    calls = await open_calls(held, network, Party(UPPER_ID, UPPER_ID[:10]), (UPPER, 5060))
+async def open_upper(
+    held: AsyncExitStack, network: Network, by: By | None = None
+) -> tuple[UpperPlatform, Calls]:
+    calls = await open_calls(held, network, Party(UPPER_ID, UPPER_ID[:10]), (UPPER, 5060), by=by)
     upper = UpperPlatform(
         endpoint=calls.endpoint,
         calls=calls,
@@ -315,14 +337,14 @@ async def open_upper(held: AsyncExitStack, network: Network) -> tuple[UpperPlatf
 
 
 async def open_lower(
-    held: AsyncExitStack, network: Network, tree: Tree, password: str = PASSWORD
+    held: AsyncExitStack, network: Network, tree: Tree, password: str = PASSWORD, by: By | None = None
 ) -> tuple[LowerPlatform, Calls]:
-    calls = await open_calls(held, network, Party(LOWER_ID, LOWER_ID[:10]), (LOWER, 5060))
+    calls = await open_calls(held, network, Party(LOWER_ID, LOWER_ID[:10]), (LOWER, 5060), by=by)
     lower = LowerPlatform(
         endpoint=calls.endpoint,
         calls=calls,
         net=network,
-        server=Server(OUTER_ID, OUTER_ID[:10], (OUTER, 5060)),
+        server=Server(OUTER_ID, OUTER_ID[:10], by.gateway if by else (OUTER, 5060)),
         password=password,
         media_host=LOWER,
         name=tree.name,
@@ -337,12 +359,32 @@ async def open_lower(
 
 
 async def open_calls(
-    held: AsyncExitStack, network: Network, me: Party, address: tuple[str, int], allowed: Sequence[str] = ()
+    held: AsyncExitStack,
+    network: Network,
+    me: Party,
+    address: tuple[str, int],
+    allowed: Sequence[str] = (),
+    *,
+    by: By | None = None,
 ) -> Calls:
-    stack = network.stack(address, me.host, allowed or ("0.0.0.0/0",))
+    listeners = [(by.transport, address[0], by.port)] if by else []
+    stack = network.stack(address, me.host, allowed or EVERYWHERE, listeners)
     endpoint = Endpoint(stack, me)
     held.enter_context(attach(stack, endpoint))
+    if by:
+        stack.set_route(by.gateway, by.transport)
+        await held.enter_async_context(stack.with_streams(by.tls))
     return await held.enter_async_context(Calls(endpoint))
+
+
+@asynccontextmanager
+async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint) -> AsyncIterator[None]:
+    """What `gateway.transports.attached` is to an engine, its connections over the network's wires."""
+    assert isinstance(stack, VirtualStack)
+    with attach(stack, endpoint):
+        async with connected(name, own, stack, stack.network.wires.plug()) as streams:
+            stack.streams = streams
+            yield
 
 
 @contextmanager

@@ -24,7 +24,8 @@ def table(expected: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _outcome(row: Mapping[str, Any], role: str) -> str:
-    return str(row[role])
+    by_stream = row.get("stream", row)[role]
+    return str(row[role]) if by_stream == row[role] else f"{row[role]}; by TCP {by_stream}"
 
 
 def main() -> None:

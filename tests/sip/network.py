@@ -172,7 +172,7 @@ class VirtualStack:
     """
 
     def __init__(self, network: Network, core: Core, listeners: Sequence[Listener] = ()) -> None:
-        self._network = network
+        self.network = network
         self._core = core
         self._loop = network.loop
         self._endpoint: Endpoint | None = None
@@ -186,7 +186,7 @@ class VirtualStack:
 
     def with_streams(self, tls: Tls | None = None) -> Streams:
         """Its connections, to be entered; from then on it listens for them and dials."""
-        plug = self._network.wires.plug()
+        plug = self.network.wires.plug()
         self.streams = Streams(self, self._listeners, local=self.local[0], plug=plug, tls=tls)
         return self.streams
 
@@ -200,7 +200,7 @@ class VirtualStack:
         if self._closed:
             return
         self._closed = True
-        self._network.unbind(self.local)
+        self.network.unbind(self.local)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -296,7 +296,7 @@ class VirtualStack:
         if self._closed:
             return
         for payload, destination in self._core.take_outputs():
-            self._network.carry(payload, self.local, destination)
+            self.network.carry(payload, self.local, destination)
         if self.streams is not None:
             self.streams.carry_out()
         self._set_timer(self._core.deadline())

@@ -76,8 +76,9 @@ impl Core {
     pub fn feed_stream(&mut self, connection: u64, bytes: &[u8], now: Time) {
         self.ring.set_clock(now);
         self.forget_expired(now);
-        if let Some(stream) = self.streams.get_mut(connection) {
-            stream.framing.feed(bytes);
+        match self.streams.get_mut(connection) {
+            Some(stream) if !stream.is_ending() => stream.framing.feed(bytes),
+            _ => return,
         }
         while let Some(stream) = self.streams.get_mut(connection) {
             let allowed = stream.allowed(&self.large_kinds);
@@ -86,7 +87,7 @@ impl Core {
                 Found::Ping => self.take_ping(connection, now),
                 found => {
                     if !self.take_found(connection, found, now) {
-                        return;
+                        break;
                     }
                 }
             }
@@ -110,7 +111,7 @@ impl Core {
         }
     }
 
-    /// False: the connection is closed.
+    /// False: nothing more is read.
     fn take_found(&mut self, connection: u64, found: Found, now: Time) -> bool {
         let (head, fault, length, lost) = match found {
             Found::Nothing | Found::Ping => return true,
@@ -136,7 +137,9 @@ impl Core {
         }
         if lost {
             self.counters.streams_lost += 1;
-            self.drop_stream(connection, true, "what it says is no SIP", now);
+            if let Some(stream) = self.streams.get_mut(connection) {
+                stream.end(now);
+            }
         }
         !lost
     }
@@ -144,8 +147,14 @@ impl Core {
     /// Close those whose time is over.
     pub(super) fn expire_streams(&mut self, now: Time) {
         while let Some(connection) = self.streams.expired(now) {
-            self.counters.streams_timed_out += 1;
-            self.drop_stream(connection, true, "nothing came of it in time", now);
+            let lost = self.streams.get(connection).is_some_and(Stream::is_ending);
+            self.counters.streams_timed_out += u64::from(!lost);
+            let reason = if lost {
+                "what it says is no SIP"
+            } else {
+                "nothing came of it in time"
+            };
+            self.drop_stream(connection, true, reason, now);
         }
     }
 

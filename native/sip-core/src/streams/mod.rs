@@ -27,6 +27,8 @@ const BYTES_A_SECOND: u64 = 65_536;
 const IDLE: u64 = 64_000_000;
 /// Silence of a known one: three of the longest keepalives that are usual, and some.
 const IDLE_KNOWN: u64 = 960_000_000;
+/// How long answers may still leave by a connection that is not read any more.
+const ENDING: u64 = 500_000;
 /// How long the other end may take to accept a connection of ours.
 const DIAL: u64 = 8_000_000;
 /// What may wait for a connection to be made.
@@ -105,11 +107,16 @@ pub struct Stream {
     dialling: Option<Vec<Arc<[u8]>>>,
     opened: Time,
     heard: Option<Time>,
+    /// It is not read any more, and closed then.
+    ends: Option<Time>,
     queued: Time,
 }
 
 impl Stream {
     fn due(&self) -> Time {
+        if let Some(ends) = self.ends {
+            return ends;
+        }
         if self.dialling.is_some() {
             return self.opened.after(DIAL);
         }
@@ -130,6 +137,16 @@ impl Stream {
     /// Something whole came, so it counts as alive: a message, or a ping of somebody known.
     pub fn heard(&mut self, now: Time) {
         self.heard = Some(now);
+    }
+
+    /// Read it no more: what it said before is answered, and then it is closed.
+    pub fn end(&mut self, now: Time) {
+        self.framing = Framing::default();
+        self.ends = Some(now.after(ENDING));
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ends.is_some()
     }
 
     pub fn pong(&self) -> bool {
@@ -325,6 +342,7 @@ impl Streams {
             dialling,
             opened: now,
             heard: None,
+            ends: None,
             queued: Time::NEVER,
         });
         self.by_peer.insert(peer, connection);

@@ -274,6 +274,7 @@ fn a_stranger_may_say_64_kib_and_a_registered_peer_a_mebibyte_and_its_catalog_mo
                 sized(start, size).len() / 1000
             );
         } else {
+            core.advance(at(1.5));
             assert_eq!(
                 orders(&mut core),
                 ["SIP/2.0 513 Message Too Large", "close"]
@@ -369,5 +370,35 @@ fn the_newest_stranger_displaces_the_oldest_and_nobody_who_is_known() {
     assert_eq!(
         core.accept(address("198.51.100.1:1"), Transport::Tcp, at(4.0)),
         None
+    );
+}
+
+#[test]
+fn what_was_said_before_the_nonsense_is_answered_and_nothing_behind_it_is_read() {
+    let mut core = core();
+    let one = accept(&mut core, THEIRS, 0.0);
+    let mut said = ask("MESSAGE", "z9hG4bKa", 1, "", "", "hello");
+    said.extend_from_slice(b"\x16\x03\x01");
+    say(&mut core, one, &said, 0.0);
+    say(
+        &mut core,
+        one,
+        &ask("MESSAGE", "z9hG4bKb", 2, "", "", ""),
+        0.1,
+    );
+    let all = events(&mut core);
+    assert_eq!(
+        all.iter().map(|event| event.kind).collect::<Vec<_>>(),
+        [Kind::Message, Kind::Malformed]
+    );
+    reply(&mut core, all[0].transaction, 200, 0.2);
+    core.advance(at(0.5));
+    assert_eq!(orders(&mut core), ["SIP/2.0 200 OK", "close"]);
+    assert_eq!(
+        (
+            count(&core, "streams_lost"),
+            count(&core, "streams_timed_out")
+        ),
+        (1, 0)
     );
 }

@@ -1,0 +1,175 @@
+"""How a side's transports are set up: its connections, its certificates, and how its peers are reached."""
+
+import asyncio
+import logging
+import os
+import resource
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Literal
+
+from certs.identities import SideName
+from gateway.config import SideConfig, TlsConfig
+from gateway.side.firsts import Firsts
+from gateway.words import Saying, Told, saying
+from gateway.words.system import reason
+from sip._native import Engine
+from sip.aio.driver import UdpDriver
+from sip.aio.streams import CannotBind, Plug, Streams, Tls
+from sip.aio.streams import Engine as Connected
+from sip.endpoint import Endpoint, Stack
+from sip.events import Address, Listener
+from sip.uri import host_port
+
+log = logging.getLogger(__name__)
+
+LARGE_KINDS: Final = (b"<CmdType>Catalog<", b"<CmdType>RecordInfo<")
+"""What stands in a body that may be as large as its peer's `message_bytes`."""
+
+MEBIBYTE: Final = 1 << 20
+
+MOST_STREAMS: Final = 16_384
+OTHER_FILES: Final = 4096
+"""Descriptors that media, stores and the console may take of those that this process may open."""
+
+
+class CannotListen(Told):
+    """A signalling address of a side is not to be had."""
+
+    def __init__(self, name: SideName, listener: Listener, error: OSError) -> None:
+        protocol, host, port = listener
+        side = saying("side.outer") if name == "outer" else saying("side.inner")
+        address = host_port(host, port)
+        why = reason(error)
+        super().__init__(
+            saying("run.address", side=side, address=address, protocol=protocol.upper(), reason=why)
+        )
+
+
+class BadCertificate(Told):
+    """A file of `[SIDE.tls]` cannot be used."""
+
+    def __init__(self, file: str, why: Saying | str) -> None:
+        super().__init__(saying("run.certificate", file=file, reason=why))
+
+
+def agree(stack: Stack, own: SideConfig) -> None:
+    """Tell the engine how each configured peer is reached, and what it may do on its connection."""
+    stack.set_large_kinds(LARGE_KINDS)
+    for upper in own.upper:
+        large_by_tcp = upper.transport == "udp+tcp"
+        transport: Literal["udp", "tcp", "tls"] = "udp" if upper.transport == "udp+tcp" else upper.transport
+        address = (upper.host, upper.port)
+        stack.set_route(address, transport, large_by_tcp=large_by_tcp, pong=upper.answer_pings)
+    for lower in own.lower:
+        large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
+        stack.set_terms(lower.id, large=large, pong=lower.answer_pings)
+
+
+def open_engine(name: SideName, own: SideConfig) -> Engine:
+    """The engine of a side, bound to its datagram addresses. Raises CannotListen."""
+    first: Listener = ("udp", own.address, own.port)
+    try:
+        return Engine(
+            (own.address, own.port),
+            own.domain or own.id[:10],
+            own.networks,
+            os.urandom(32),
+            receive_buffer=own.receive_buffer,
+            listeners=own.listeners(),
+            max_streams=_streams_at_most(),
+        )
+    except OSError as error:
+        raise CannotListen(name, first, error) from error
+
+
+def _streams_at_most() -> int:
+    """As many connections as this process may have files, once it asked for all it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(64, min(MOST_STREAMS, hard - OTHER_FILES))
+
+
+@asynccontextmanager
+async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint) -> AsyncIterator[None]:
+    """Drive the engine of a side, with its connections, on this machine's sockets."""
+    assert isinstance(stack, Engine)
+    async with connected(name, own, stack) as streams:
+        with UdpDriver(stack, endpoint, streams):
+            yield
+
+
+@asynccontextmanager
+async def connected(
+    name: SideName, own: SideConfig, engine: Connected, plug: Plug | None = None
+) -> AsyncIterator[Streams]:
+    """The connections of a side. Raises BadCertificate, CannotListen."""
+    told = _TlsTold(name)
+    streams = Streams(
+        engine, own.listeners(), local=own.address, plug=plug, tls=_tls(own), on_trouble=told.failed
+    )
+    try:
+        await streams.__aenter__()
+    except CannotBind as error:
+        raise CannotListen(name, error.listener, error.why) from error
+    try:
+        yield streams
+    finally:
+        await streams.__aexit__()
+
+
+class _TlsTold:
+    """One line of each source and kind of a handshake that failed."""
+
+    def __init__(self, side: SideName) -> None:
+        self._side = side
+        self._firsts = Firsts()
+        self._loop = asyncio.get_running_loop()
+
+    def failed(self, peer: Address, why: str) -> None:
+        count = self._firsts.told(peer[0], why, self._loop.time())
+        if count is not None:
+            fields = {"side": self._side, "source": host_port(*peer), "reason": why, "count": count}
+            log.warning("tls.refused", extra=fields)
+
+
+def _tls(own: SideConfig) -> Tls:
+    """Settings for both directions: TLS 1.2 or newer; a certificate of theirs is asked for, never a name."""
+    given = own.tls
+    if not given.certificate:
+        return Tls()
+    ids: dict[Address, frozenset[str]] = {
+        (upper.host, upper.port): frozenset({upper.id, upper.host}) for upper in own.upper
+    }
+    names = ids.get if given.authority else _anybody
+    return Tls(_context(given, server=True), _context(given, server=False), names)
+
+
+def _anybody(_peer: Address) -> None:
+    return None
+
+
+def _context(given: TlsConfig, *, server: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.check_hostname = False  # peers are known by id or address: `Tls.names`
+    try:
+        context.load_cert_chain(given.certificate, given.key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise BadCertificate(given.certificate, _why(error)) from error
+    context.verify_mode = ssl.CERT_NONE
+    if given.authority:
+        try:
+            context.load_verify_locations(given.authority)
+        except (OSError, ssl.SSLError) as error:
+            raise BadCertificate(given.authority, _why(error)) from error
+        context.verify_mode = ssl.CERT_OPTIONAL if server else ssl.CERT_REQUIRED
+    return context
+
+
+def _why(error: OSError) -> Saying | str:
+    """ssl.SSLError is an OSError with a reason of its own."""
+    return str(error) if isinstance(error, ssl.SSLError) else reason(error)
