@@ -421,13 +421,13 @@ def answer(decision: Decision, date: str) -> Reply:
 
 def _is_elsewhere(lease: Lease, event: Heard) -> bool:
     """Does it register from another address? The port at the other end of a connection tells nothing."""
-    if event.transport != "udp" and lease.host == event.source[0]:
+    if lease.address == event.source:
         return False
-    return lease.address != event.source
+    return event.transport == "udp" or lease.host != event.source[0]
 
 
 def _comes_as_agreed(event: Heard, peer: LowerPeer) -> bool:
     """By the transport that was agreed, and with a certificate in its name where it needs one."""
-    if peer.transport not in {"any", event.transport}:
+    if peer.transport != "any" and peer.transport != event.transport:
         return False
     return not peer.certificate or peer.id in event.certificate.split()

@@ -70,8 +70,12 @@ impl Event {
     }
 
     #[getter]
-    fn transport(&self) -> &'static str {
-        self.0.transport.parameter()
+    fn transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        match self.0.transport {
+            sip_core::Transport::Udp => pyo3::intern!(py, "udp").clone(),
+            sip_core::Transport::Tcp => pyo3::intern!(py, "tcp").clone(),
+            sip_core::Transport::Tls => pyo3::intern!(py, "tls").clone(),
+        }
     }
 
     #[getter]
