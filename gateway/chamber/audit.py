@@ -172,28 +172,28 @@ class Audit:
             raise AuditUnavailable(_words(self.path, error)) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            end = _read_end(fd)
+            end, whole = _read_end(fd)
         except OSError as error:
             os.close(fd)
             raise AuditUnavailable(_words(self.path, error)) from error
         with self._lock:
             self._fd = fd
         try:
-            self._continue(end)
+            self._continue(end, whole=whole)
         except AuditUnavailable:
             with self._lock:
                 os.close(fd)
                 self._fd = -1
             raise
 
-    def _continue(self, end: bytes) -> None:
-        """Take up the chain after the last readable record; `end` is the last part of the file."""
+    def _continue(self, end: bytes, *, whole: bool) -> None:
+        """Take up the chain after the last readable record; `end` is the last part of the file, or all."""
         *lines, tail = end.split(b"\n")
         torn: list[bytes] = [tail]
         record = None
         while lines and (record := chain.unseal(lines[-1])) is None:
             torn.insert(0, lines.pop())
-        if record is None and (len(end) > chain.MAX_LINE_BYTES or len(torn) > 2):
+        if record is None and (not whole or len(end) > chain.MAX_LINE_BYTES or len(torn) > 2):
             raise AuditUnavailable(saying("audit_file.unreadable_end", file=str(self.path)))
         self._last = Anchor(record["sequence"], record["hash"]) if record else None
         if torn != [b""]:
@@ -265,13 +265,15 @@ class Audit:
             log.info("audit.anchor", extra={"file": str(self.path), "anchor": str(last)})
 
 
-def _read_end(fd: int) -> bytes:
-    """The last lines of the file, from the start of a line on: a bounded read, however long the file."""
+def _read_end(fd: int) -> tuple[bytes, bool]:
+    """The last lines of the file, from the start of a line on, and whether these are all: a bounded read."""
     about = os.fstat(fd)
     size = about.st_size if stat.S_ISREG(about.st_mode) else 0
     wanted = min(size, 2 * chain.MAX_LINE_BYTES + 2)
     end = os.pread(fd, wanted, size - wanted)
-    return end if wanted == size or b"\n" not in end else end.partition(b"\n")[2]
+    if wanted == size:
+        return end, True
+    return (end.partition(b"\n")[2] if b"\n" in end else end), False
 
 
 def _words(path: Path, error: OSError) -> Saying:

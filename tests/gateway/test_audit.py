@@ -247,6 +247,26 @@ def test_a_file_that_is_no_audit_is_left_alone(path: Path) -> None:
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+@pytest.mark.parametrize("kilobytes", [300, 511, 512, 513, 2000])
+def test_a_last_line_longer_than_any_record_is_no_empty_file(path: Path, kilobytes: int, end: bytes) -> None:
+    """Whatever it is, the chain before it cannot be continued unseen."""
+    written(path, 1)
+    with path.open("ab") as file:
+        file.write(b"x" * (1024 * kilobytes) + end)
+    before = path.read_bytes()
+    if kilobytes >= 512:
+        with pytest.raises(AuditUnavailable, match="Move the file away"):
+            Audit(path)
+        assert path.read_bytes() == before
+        return
+    audit = Audit(path)  # the record before it is within reach
+    audit.record({"action": "two"})
+    audit.close()
+    report = chain.verify(path)
+    assert (report.records, report.torn, report.problem) == (3, 1, None)
+
+
 def test_opening_a_long_file_reads_its_end_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = written(path, 1)
     path.write_bytes(b"x" * (chain.MAX_LINE_BYTES * 8) + b"\n" + b"".join(lines))
