@@ -26,7 +26,7 @@ from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.policy import NOWHERE, CompiledRules, Place, judge
 from gateway.chamber.record import Post
-from gateway.config import Config, load
+from gateway.config import Config, load, load_secrets
 from gateway.keeper import Keeper, Kept
 
 LOWERS: Final = tuple(PlatformId(f"440106000020000000{number:02d}") for number in range(1, 12))
@@ -196,8 +196,8 @@ async def measure(folder: Path) -> list[Result]:
     stage = Stage(config, filled())
     await stage.told()
     before = len(stage.shared)
-    sides = [Kept(OURS, stage.outer, stage.offer), Kept(OURS, stage.inner, lambda: None)]
-    keeper = Keeper(file, config, sides, wall=time.time)
+    sides = [Kept("outer", OURS, stage.outer, stage.offer), Kept("inner", OURS, stage.inner, lambda: None)]
+    keeper = Keeper(file, config, load_secrets(folder / "secrets.toml"), sides, wall=time.time)
     for number in range(STREAMS):  # of cameras that both lists let see
         channel = _channel(20_001 + 2 * number)
         assert stage.inner.send(StreamOpen(correlation=number, origin=UPPER, channel=channel)).passes

@@ -53,6 +53,7 @@ End = Literal[
     "media stopped",
     "peer moved",
     "peer offline",
+    "peer removed",
     "cancelled by the viewer",
     "no answer from below",
 ]

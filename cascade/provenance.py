@@ -47,6 +47,10 @@ class LoopGuard:
         self.exported: Callable[[str], Iterable[Key]] = lambda shown: ()
         """Which channels this side's uppers call so; of the lower face."""
 
+    def adopt(self, above: Collection[PlatformId]) -> None:
+        """These are this side's uppers from now on."""
+        self._above = frozenset(above)
+
     def listed(self, peer: PlatformId, rows: Rows, index: Index, *, complete: bool) -> Rows:
         """What of its rows a lower brings itself. `index` has what our lowers have; where the list is
         not `complete`, what it leaves out counts as it was."""

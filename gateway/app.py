@@ -36,13 +36,14 @@ from gateway.chamber.link.memory import memory_link
 from gateway.chamber.link.plug import Plug, TcpPlug
 from gateway.chamber.link.standing import LinkView
 from gateway.chamber.policy import NOWHERE, Place
-from gateway.config import Config, Secrets, SideConfig, load_secrets
+from gateway.config import Config, Secrets, SideConfig
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.place import NAME
 from gateway.local.server import serving
 from gateway.session.meter import Meter
 from gateway.session.sessions import Sessions
-from gateway.side.side import Side, sources
+from gateway.side.adopting import Adopting, Credentials
+from gateway.side.side import Limits, Side, sources
 from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
 from gateway.trace.desk import Desk, Seat
@@ -54,7 +55,7 @@ from gateway.words.system import reason
 from media.link import BadMessage, MediaLink, Memory, Network, Terms
 from media.ports import Ports
 from media.relay import NativePlane, PortTaken, RelayRefused, TrunkPlane
-from sip._native import Engine, ha1
+from sip._native import Engine
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Party, Stack
 
@@ -103,6 +104,7 @@ class Open:
     gate: Gate
     audit: Audit
     seat: Seat
+    adopting: Adopting
 
     @property
     def counters(self) -> GateCounters:
@@ -110,7 +112,8 @@ class Open:
 
     def kept(self) -> Kept:
         """As whoever keeps the rules looks at it."""
-        return Kept(PlatformId(self.side.as_upper.us.id.digits), self.gate, self.side.tell_anew)
+        own = PlatformId(self.side.as_upper.us.id.digits)
+        return Kept(self.seat.name, own, self.gate, self.side.tell_anew, self.adopting.take)
 
     def linked(self, up: bool) -> None:
         """Told by a link that may lose its other end (`HostsEnd.on_linked`)."""
@@ -156,10 +159,8 @@ async def open_side(
         held.callback(audit.close)
         stack = around.stack(name, own)
         endpoint = Endpoint(stack, Party(us.id.digits, us.domain), user_agent=us.user_agent)
-        for peer in own.lower:
-            secret = passwords.get(peer.id)
-            if secret is not None:
-                stack.set_credentials(peer.id, ha1(peer.id, us.domain, secret.reveal()))
+        credentials = Credentials(stack, us.domain)
+        credentials.take(own, passwords)
         agree(stack, own)
         await held.enter_async_context(around.attach(name, own, stack, endpoint))
 
@@ -214,7 +215,7 @@ async def open_side(
             calls=calls,
             uppers=own.uppers(),
             lowers=own.lowers(),
-            secrets=lambda peer: _revealed(passwords.get(peer)),
+            secrets=credentials.reveal,
             gate=gate,
             index=shared,
             store=store,
@@ -235,14 +236,14 @@ async def open_side(
             resting=[kept.media_port for kept in remembered if kept.media_port],
         )
         media = around.media or Memory(stack.token)
+        limits = Limits(config.media.linger_seconds, config.media.max_bits_per_second)
         bringing = sources(
             plane,
             ports,
             as_upper,
             as_lower,
             name=media.name,
-            linger_seconds=config.media.linger_seconds,
-            max_bits_per_second=config.media.max_bits_per_second,
+            limits=limits,
         )
         sessions = Sessions(
             gate=gate,
@@ -271,18 +272,14 @@ async def open_side(
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        yield Open(
-            side, gate, audit, Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
-        )
+        adopting = Adopting(side, credentials, limits, lambda new: agree(stack, new))
+        seat = Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
+        yield Open(side, gate, audit, seat, adopting)
     log.info("side.closed", extra={"side": name})
 
 
 def _book(name: SideName, around: Surroundings) -> Book:
     return Book(name, clock=around.loop.time, wall=around.wall)
-
-
-def _revealed(secret: Secret | None) -> str | None:
-    return None if secret is None else secret.reveal()
 
 
 @asynccontextmanager
@@ -352,6 +349,12 @@ async def open_host(
             open_side(name, config, passwords, link, replace(around, media=leg, link=link.view, trunk=trunk))
         )
         link.on_linked = here.linked
+
+        def taken(new: Config) -> None:
+            link.adopt(lambda: read_trust(Path(new.link.certs), name), new.link.alive_seconds)
+            leg.adopt(_terms(new))
+
+        here.adopting.on_taken = taken
         try:
             await link.open()
         except OSError as error:
@@ -402,15 +405,14 @@ async def real_surroundings(config: Config) -> AsyncIterator[Surroundings]:
 
 @asynccontextmanager
 async def _running(
-    config: Config, side: SideName | None, around: Surroundings
+    config: Config, secrets: Secrets, side: SideName | None, around: Surroundings
 ) -> AsyncIterator[tuple[Desk, list[Kept]]]:
     """The whole gateway, or one side of it."""
-    secrets = load_secrets(Path(config.gateway.secrets))
     if side is None:
         async with open_gateway(config, secrets, around) as gateway:
             yield gateway.desk(around.wall), [gateway.outer.kept(), gateway.inner.kept()]
         return
-    passwords = secrets.outer if side == "outer" else secrets.inner
+    passwords = secrets.of(side)
     link = config.link
     own, other = (link.outer, link.inner) if side == "outer" else (link.inner, link.outer)
     plug = TcpPlug(around.loop, own, other, link.port)
@@ -418,23 +420,23 @@ async def _running(
         yield Desk((here.seat,), wall=around.wall), [here.kept()]
 
 
-def run(file: Path, config: Config, side: SideName | None = None) -> int:
+def run(file: Path, config: Config, secrets: Secrets, side: SideName | None = None) -> int:
     """`lockgate run`: serve until SIGINT or SIGTERM, both sides or one. Returns the exit code.
 
-    SIGHUP has `file` read again, of which `config` was made.
+    SIGHUP has `file` read again, of which `config` and `secrets` were made.
     """
-    return asyncio.run(_serve(file, config, side))
+    return asyncio.run(_serve(file, config, secrets, side))
 
 
-async def _serve(file: Path, config: Config, side: SideName | None) -> int:
+async def _serve(file: Path, config: Config, secrets: Secrets, side: SideName | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with (
         real_surroundings(config) as around,
-        _running(config, side, around) as (desk, sides),
-        keeping(Keeper(file, config, sides, wall=around.wall, side=side)) as keeper,
+        _running(config, secrets, side, around) as (desk, sides),
+        keeping(Keeper(file, config, secrets, sides, wall=around.wall, side=side)) as keeper,
         serving(desk, Path(config.gateway.state) / (side or "") / NAME, reload=keeper.answer),
     ):
         loop.add_signal_handler(signal.SIGHUP, keeper.ask)

@@ -22,6 +22,8 @@ from gateway.config_checks import check, check_secrets
 from gateway.config_link import filled
 from gateway.config_reading import Problem, read
 from gateway.log import Form
+from gateway.words import saying
+from gateway.words.system import reason
 from sip.events import Listener
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
@@ -359,6 +361,9 @@ class Secrets(Struct, frozen=True):
     outer: dict[str, Secret] = {}
     inner: dict[str, Secret] = {}
 
+    def of(self, side: SideName) -> dict[str, Secret]:
+        return self.outer if side == "outer" else self.inner
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; `problems` says each thing that is wrong."""
@@ -374,6 +379,11 @@ class Examined(Struct, frozen=True):
     config: Config | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    secrets: Secrets = Secrets()
+
+    @property
+    def usable(self) -> bool:
+        return self.config is not None and not self.problems
 
 
 def load(path: Path, side: SideName | None = None) -> Config:
@@ -407,15 +417,19 @@ def examine(path: Path, side: SideName | None = None, *, place: Path | None = No
         return Examined(None, tuple(unreadable))
     config = _resolved(config, (place or path).resolve().parent)
     found = check(config, path, side)
-    secrets = Path(config.gateway.secrets)
+    file, secrets = Path(config.gateway.secrets), Secrets()
     try:
-        found += check_secrets(config, load_secrets(secrets), secrets, side)
+        secrets = load_secrets(file)
+        found += check_secrets(config, secrets, file, side)
     except ConfigError as error:
         found += error.problems
+    except OSError as error:  # it went while it was looked at
+        found.append(Problem(str(file), "", saying("config.unreadable", reason=reason(error))))
     return Examined(
         config,
         tuple(problem for problem in found if not problem.warning),
         tuple(problem for problem in found if problem.warning),
+        secrets,
     )
 
 

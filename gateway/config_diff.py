@@ -1,19 +1,14 @@
-"""What differs between two configurations, before one takes the place of the other."""
+"""What differs between two lists of rules, before one takes the place of the other."""
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from cascade.crossing import Direction
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from gateway.chamber.policy import CATALOG_ROWS, CompiledRules
 from gateway.chamber.rules import Rule
-
-if TYPE_CHECKING:
-    from gateway.config import Config
 
 
 class RuleChanges(Struct, frozen=True):
@@ -67,18 +62,3 @@ def changed_rows(
     hidden = [name for name in old if name not in new]
     first = (shown[0] if shown else "", hidden[0] if hidden else "")
     return RowChanges(peer, len(shown), len(hidden), first)
-
-
-def at_next_start(before: "Config", after: "Config") -> Iterator[str]:
-    """The keys that differ and are read when the gateway starts: all but the rules."""
-    for name, old in asdict(before).items():
-        if name != "rule":
-            yield from _differing(name, old, getattr(after, name))
-
-
-def _differing(key: str, old: object, new: object) -> Iterator[str]:
-    if type(old) is type(new) and isinstance(old, Struct):
-        for name, value in asdict(old).items():
-            yield from _differing(f"{key}.{name}", value, getattr(new, name))
-    elif old != new:
-        yield key

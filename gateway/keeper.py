@@ -1,31 +1,33 @@
-"""Keeps the rules of a running gateway: takes new ones while it runs, and follows the times they count at.
+"""Keeps the configuration of a running gateway: takes another while it runs, and follows the times of rules.
 
 Nothing is closed or opened for that. Both doors judge by the new list from one moment on; streams that it
 does not allow end with its reason, and what the other side is shown is told anew, so that rows that
-may not be seen any more go and new ones come. Whatever is wrong in the new file leaves all as it was.
+may not be seen any more go and new ones come. Each side takes what it says of peers, passwords and limits.
+Whatever is wrong in the new file, or its secrets, leaves all as it was.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cascade.model.ids import PlatformId
+from cascade.model.secret import Secret
 from certs.identities import SideName
 from gateway.chamber.policy import CompiledRules
 from gateway.chamber.tickets import Ticket
 from gateway.chamber.under_way import Stream
-from gateway.config import Config, Examined, examine
-from gateway.config_diff import RuleChanges, at_next_start, changed_rules
-from gateway.config_reading import Problem
+from gateway.config import Config, Examined, Secrets, examine
+from gateway.config_changes import Changes, changes_of, in_force, noted
+from gateway.config_diff import RuleChanges
 from gateway.local.messages import Flowing, Reload, Reloaded
+from gateway.outcome import Outcome, lines, some
 from gateway.ticket_file import TicketsUnusable, granted
 from gateway.words import Words
 
@@ -34,8 +36,6 @@ log = logging.getLogger(__name__)
 MINUTE: Final = 60.0
 MAX_TOLD: Final = 20
 """Problems of one file that are logged; a check of it tells all."""
-MAX_NAMED: Final = 40
-"""Rules that one audit record or answer names."""
 
 
 class Door(Protocol):
@@ -53,25 +53,19 @@ class Door(Protocol):
     def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
 
 
-class Kept(Struct, frozen=True):
-    """One running side: its id, its door, and how it tells the other side anew what there is below it."""
+def _nothing_to_take(config: Config, passwords: Mapping[str, Secret]) -> None:
+    """Of a door without a side."""
 
+
+class Kept(Struct, frozen=True):
+    """One running side: its id, its door, how it tells the other side anew what there is below it, and how
+    it takes what a configuration says of its peers and limits."""
+
+    side: SideName
     id: PlatformId
     door: Door
     offer: Callable[[], None]
-
-
-class Outcome(Struct, frozen=True):
-    """What came of one attempt. `changes` is None where the file was not taken."""
-
-    problems: tuple[Problem, ...]
-    changes: RuleChanges | None
-    ended: int  # streams that the new rules do not allow
-    later: tuple[str, ...]  # keys that differ and count from the next start on
-
-    @property
-    def taken(self) -> bool:
-        return self.changes is not None
+    take: Callable[[Config, Mapping[str, Secret]], None] = _nothing_to_take
 
 
 class Keeper:
@@ -81,6 +75,7 @@ class Keeper:
         self,
         file: Path,
         config: Config,
+        secrets: Secrets,
         sides: Sequence[Kept],
         *,
         wall: Callable[[], float],
@@ -91,6 +86,7 @@ class Keeper:
         self.rules = config.rules()
         self._file = file
         self._config = config
+        self._secrets = secrets
         self._sides = tuple(sides)
         self._side: SideName | None = side
         self._wall = wall
@@ -119,11 +115,11 @@ class Keeper:
             except Exception:  # the rules that count go on counting; the next attempt may do better
                 log.exception("rules.reload_failed")
 
-    async def reload(self) -> Outcome:
-        """Read the file again; take its rules if all of it is usable, else change nothing and say why."""
+    async def reload(self, by: str = "signal") -> Outcome:
+        """Read the file again; take it if all of it is usable, else change nothing and say why."""
         async with self._reloading:
             examined = await asyncio.to_thread(self._read)
-            outcome = self._take(examined)
+            outcome = self._take(examined, by)
         self._tell(outcome)
         return outcome
 
@@ -175,7 +171,7 @@ class Keeper:
             return Reloaded(taken=await self.renew())
         if request.what == "nothing":
             return Reloaded(taken=False, streams=self._flowing())
-        outcome = await self.reload()
+        outcome = await self.reload("command")
         return Reloaded(taken=outcome.taken, lines=tuple(lines(outcome, Words(request.language))))
 
     def _flowing(self) -> tuple[Flowing, ...]:
@@ -193,26 +189,35 @@ class Keeper:
     def _read(self) -> Examined:
         return examine(self._file, self._side)
 
-    def _take(self, examined: Examined) -> Outcome:
+    def _take(self, examined: Examined, by: str) -> Outcome:
         new = examined.config
         if new is None or examined.problems:
             self.counts["refused"] += 1
-            return Outcome(examined.problems, None, 0, ())
-        changes = changed_rules(self._config.rule, new.rule)
+            return Outcome(examined.problems, None, 0)
+        changes = changes_of(self._config, new, self._secrets, examined.secrets, self._side)
         self.counts["reloads"] += 1
-        ended = self._adopt(new, changes) if changes.any else 0
+        self._config = in_force(self._config, new)
+        self._secrets = examined.secrets
+        ended = self._adopt_rules(changes.rules, by) if changes.rules.any else 0
+        if changes.sides:
+            self._adopt_sides(changes, by)
         self._tell_rows()  # even by the same rules: the other host may have had others when it was told
-        return Outcome((), changes, ended, tuple(at_next_start(self._config, new)))
+        return Outcome((), changes, ended)
 
-    def _adopt(self, new: Config, changes: RuleChanges) -> int:
-        self._config = replace(self._config, rule=new.rule)
+    def _adopt_sides(self, changes: Changes, by: str) -> None:
+        for kept in self._sides:
+            kept.door.note("configuration-reloaded", kept.id, by=by, **noted(changes, some))
+            kept.take(self._config, self._secrets.of(kept.side))
+
+    def _adopt_rules(self, changes: RuleChanges, by: str) -> int:
         self.rules = self._config.rules(self.tickets)
         self._counting = self.rules.at(self._wall())
         for side in self._sides:
             side.door.note(
                 "rules-reloaded",
                 side.id,
-                rules=str(len(new.rule)),
+                by=by,
+                rules=str(len(self._config.rule)),
                 fingerprint=self.rules.fingerprint,
                 added=some(changes.added),
                 removed=some(changes.removed),
@@ -249,14 +254,17 @@ class Keeper:
             return
         if outcome.later:
             log.warning("rules.rest_waits", extra={"keys": ", ".join(outcome.later)})
+        if changes.sides:
+            log.info("configuration.reloaded", extra=noted(changes, some))
+        rules = changes.rules
         log.info(
             "rules.reloaded",
             extra={
                 "rules": len(self.rules.rules),
-                "added": len(changes.added),
-                "removed": len(changes.removed),
-                "changed": len(changes.changed),
-                "moved": len(changes.moved),
+                "added": len(rules.added),
+                "removed": len(rules.removed),
+                "changed": len(rules.changed),
+                "moved": len(rules.moved),
                 "streams_ended": outcome.ended,
             },
         )
@@ -272,33 +280,3 @@ async def keeping(keeper: Keeper) -> AsyncIterator[Keeper]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def lines(outcome: Outcome, words: Words) -> list[str]:
-    """The outcome for a person."""
-    changes = outcome.changes
-    if changes is None:
-        told = [problem.said(words) for problem in outcome.problems]
-        return [*told, words.say("reload.refused")]
-    if not changes.any:
-        said = [words.say("reload.same")]
-    else:
-        said = [
-            words.say(
-                "reload.taken",
-                added=len(changes.added),
-                removed=len(changes.removed),
-                changed=len(changes.changed),
-                moved=len(changes.moved),
-            )
-        ]
-        if outcome.ended:
-            said.append(words.say("reload.ended", count=outcome.ended))
-    if outcome.later:
-        said.append(words.say("policy.at_next_start", keys=", ".join(outcome.later)))
-    return said
-
-
-def some(names: Sequence[str], most: int = MAX_NAMED) -> str:
-    """The first of these, in one text."""
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

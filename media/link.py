@@ -258,6 +258,10 @@ class Network:
         self._next = (number + 2) % 2**32
         return str(number)
 
+    def adopt(self, terms: Terms) -> None:
+        """These hold for the streams that are taken from now on."""
+        self._terms = terms
+
     @contextmanager
     def offering(self, stream: str, payload_type: int) -> Iterator[None]:
         number = int(stream)

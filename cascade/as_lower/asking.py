@@ -157,6 +157,8 @@ class Asking:
 
     def _respond(self, asked: Asked, payload: Command) -> None:
         """Send the upper its business answer, under its own SN and the id it asked for."""
+        if asked.upper.gone:
+            return
         upper = asked.upper.peer
         body = answer_body(payload, sn=asked.sn, shown=asked.shown, charset=upper.charset)
         if body is None:

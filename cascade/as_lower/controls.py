@@ -90,6 +90,10 @@ class Controls:
         if self._locks.halt(channel, upper, self._loop.time()):
             self._stop(channel, upper)
 
+    def adopt(self, terms: PtzTerms) -> None:
+        """Whoever turns a camera from now on has it for so long."""
+        self._locks.terms = terms
+
     def clear(self) -> None:
         """Nobody is beyond who could turn anything; there, what moved is stopped."""
         self._locks.clear()

@@ -12,7 +12,8 @@ from itertools import count
 from random import Random
 
 from cascade.accepting import Acceptor, Refusal, Wish
-from cascade.addresses import Listener, Networks
+from cascade.addresses import Listener
+from cascade.as_lower.adoption import Adoption, media_networks
 from cascade.as_lower.answers import (
     QUESTIONS,
     AskedAs,
@@ -99,10 +100,7 @@ class AsLower:
         self._deviations = Deviations()
         pool = SsrcPool(us.id, random=random)
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
-        self._media_networks = {
-            peer.id: Networks(peer.media_networks or peer.networks or (peer.host,), listeners)
-            for peer in uppers.values()
-        }
+        self._media_networks = {peer.id: media_networks(peer, listeners) for peer in uppers.values()}
         self._uppers = Uppers([*uppers.values()], self._upper)
         guard = guard or LoopGuard(us.id.digits, above=uppers)
         guard.exported = self._exported
@@ -124,11 +122,25 @@ class AsLower:
             counts=self.counts,
             plan=lambda: self._timer.plan(),
         )
+        self._adoption = Adoption(
+            self._uppers,
+            media=self._media_networks,
+            listeners=listeners,
+            register=self._registrant,
+            legs=self._legs,
+            controls=self.controls,
+            store=store,
+        )
+        self._guard = guard
         self._timer = Timer(loop, self._deadline, self._turn)
 
     def _upper(self, peer: UpperPeer, pairs: Pairs) -> Upper:
         share = Share(peer, self.us, self.index, self._store, pairs)
-        registrant = Registrant(
+        answers = CatalogAnswers(share, self.us, self._endpoint, self._store)
+        return Upper(peer, share, self._registrant(peer), answers)
+
+    def _registrant(self, peer: UpperPeer) -> Registrant:
+        return Registrant(
             peer,
             self._endpoint,
             password=lambda: self._secrets(peer.id),
@@ -139,7 +151,6 @@ class AsLower:
             time=self._loop.time,
             lost=lambda _problem: self._lost(peer.id),
         )
-        return Upper(peer, share, registrant, CatalogAnswers(share, self.us, self._endpoint, self._store))
 
     def _lost(self, upper: PlatformId) -> None:
         self._legs.lose(upper, "upper lost")
@@ -203,10 +214,17 @@ class AsLower:
     async def run(self) -> None:
         """Register, keep alive and answer until cancelled; the end unregisters."""
         async with asyncio.TaskGroup() as tasks:
-            for found in self._uppers:
-                tasks.create_task(found.registrant.run(), name=f"registrant {found.peer.id}")
-                tasks.create_task(found.answers.run(), name=f"catalog for {found.peer.id}")
-            tasks.create_task(self._timer.run(), name="questions of uppers")
+            self._adoption.run(tasks)
+            try:
+                await self._timer.run()
+            finally:
+                self._adoption.stop()
+
+    def adopt(self, uppers: Mapping[PlatformId, UpperPeer], ptz: PtzTerms) -> None:
+        """These are our uppers from now on; see `Adoption`."""
+        self._guard.adopt(uppers)
+        self._adoption.take(uppers)
+        self.controls.adopt(ptz)
 
     # Requests from above
 

@@ -61,7 +61,7 @@ class PtzLocks:
     """The holds of all cameras. Time is an argument; a hold that is over counts as none."""
 
     def __init__(self, terms: PtzTerms) -> None:
-        self._terms = terms
+        self.terms = terms
         self._holds: dict[ChannelId, Hold] = {}
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class PtzLocks:
         hold = Hold(
             upper,
             own.level if own is not None and stop else level,
-            now + (self._terms.lock_seconds if stop else self._terms.moving_seconds),
+            now + (self.terms.lock_seconds if stop else self.terms.moving_seconds),
             moving=not stop,
             loser=own.loser if own is not None else before.upper if before is not None else None,
         )
@@ -119,7 +119,7 @@ class PtzLocks:
         hold = self.hold(channel, now)
         if hold is None or hold.upper != upper or not hold.moving:
             return False
-        self._holds[channel] = replace(hold, until=now + self._terms.lock_seconds, moving=False)
+        self._holds[channel] = replace(hold, until=now + self.terms.lock_seconds, moving=False)
         return True
 
     def clear(self) -> None:

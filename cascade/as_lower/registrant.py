@@ -81,6 +81,10 @@ class Registrant:
         self.missed = 0
         self.problem = "not yet tried"
 
+    def adopt(self, upper: UpperPeer) -> None:
+        """It is described otherwise now, at the same address and under the same names: nothing is sent."""
+        self._upper = upper
+
     async def run(self) -> None:
         """Keep us registered until cancelled; then unregister, if the upper listens."""
         failures = 0

@@ -128,13 +128,16 @@ class CatalogAnswers:
 
     def __init__(self, share: Share, us: Us, endpoint: Endpoint, store: Store) -> None:
         self._share = share
-        self._upper = share.upper
         self._us = us
         self._endpoint = endpoint
         self._store = store
         self._waiting: deque[CatalogQuery] = deque()
         self._asked = asyncio.Event()
         self.counts: Counter[str] = Counter()
+
+    @property
+    def _upper(self) -> UpperPeer:
+        return self._share.upper
 
     def ask(self, query: CatalogQuery) -> None:
         """Queue a query; one that waits already is not queued twice."""

@@ -20,6 +20,13 @@ class Upper:
         self.share = share
         self.registrant = registrant
         self.answers = answers
+        self.gone = False  # it is no upper of ours any more: nothing is said to it
+
+    def adopt(self, peer: UpperPeer) -> None:
+        """It is described otherwise now; nothing that it was shown is another."""
+        self.peer = peer
+        self.share.upper = peer
+        self.registrant.adopt(peer)
 
 
 Pairs = Sequence[tuple[str, str, str]]
@@ -31,12 +38,24 @@ class Uppers:
 
     def __init__(self, peers: Collection[UpperPeer], make: Callable[[UpperPeer, Pairs], Upper]) -> None:
         self._make = make
+        self.learn(peers)
+        self._uppers = {peer.id: make(peer, ()) for peer in peers}
+
+    def learn(self, peers: Collection[UpperPeer]) -> None:
+        """From where each of them speaks, and by which names."""
         self._networks = {peer.id: Networks((*peer.networks, peer.host)) for peer in peers}
         self._names = {name: peer.id for peer in peers for name in (*peer.aliases, peer.id)}
         self._by_address = {(peer.host, peer.port): peer.id for peer in peers}
         self._homes = {(peer.host, peer.id) for peer in peers}
         self._hosts = frozenset(peer.host for peer in peers)
-        self._uppers = {peer.id: make(peer, ()) for peer in peers}
+
+    def add(self, peer: UpperPeer, pairs: Pairs) -> Upper:
+        """One more, with what it was shown in an earlier life."""
+        found = self._uppers[peer.id] = self._make(peer, pairs)
+        return found
+
+    def remove(self, upper: PlatformId) -> None:
+        del self._uppers[upper]
 
     def __iter__(self) -> Iterator[Upper]:
         return iter(self._uppers.values())
@@ -57,7 +76,7 @@ class Uppers:
         name = self._names.get(event.from_user)
         if name is None:
             upper = self._by_address.get(event.source)
-            return None if upper is None else self._uppers[upper]
+            return None if upper is None else self._uppers.get(upper)
         if host in self._hosts and (host, name) not in self._homes:
             return None
-        return self._uppers[name] if host in self._networks[name] else None
+        return self._uppers.get(name) if host in self._networks[name] else None

@@ -63,7 +63,8 @@ class Voices:
             StreamFailed: no leg; `failure` says of what kind.
         """
         voice = self._open.find(number)
-        if voice is None:
+        networks = None if voice is None else self._networks.get(voice.upper.id)
+        if voice is None or networks is None:  # or of one that is no upper of ours any more
             raise StreamFailed("not-found", "no voice is announced under this number")
         upper = voice.upper
         invitation = Invitation(
@@ -72,7 +73,7 @@ class Voices:
             to=Party(voice.source, upper.domain),  # Q97: under the name that it gave itself
             sender=voice.source,
             receiver=voice.target,
-            networks=self._networks[upper.id],
+            networks=networks,
             kind="audio",
             payloads=voices(encodings),
             description=VOICE_FORMAT,

@@ -72,6 +72,15 @@ class Catalogs:
         """It is offline: its rows stay, the query in flight does not."""
         self._sync.stop(peer)
 
+    def adopt(self, peer: LowerPeer) -> None:
+        """It is described otherwise now; what it is asked next is asked by that."""
+        self._sync.adopt(peer)
+
+    def forget(self, peer: PlatformId) -> None:
+        """It is no peer any more."""
+        self._sync.stop(peer)
+        self._outcomes.pop(peer, None)
+
     def take(self, peer: PlatformId, head: Head, body: bytes) -> None:
         """A page of an answer.
 

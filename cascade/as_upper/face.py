@@ -14,7 +14,8 @@ from itertools import count
 from random import Random, SystemRandom
 
 from cascade.accepting import Acceptor, Refusal, Wish
-from cascade.addresses import Listener, Networks
+from cascade.addresses import Listener
+from cascade.as_upper.adoption import Adoption, media_networks
 from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
@@ -72,7 +73,7 @@ class AsUpper:
     ) -> None:
         chance = random or SystemRandom()
         self.us = us
-        self.peers = peers
+        self.peers = dict(peers)
         self.counts: Counter[str] = Counter()
         self._endpoint = endpoint
         self._gate = gate
@@ -92,9 +93,7 @@ class AsUpper:
         self._registrar = Registrar(peers)
         self._asker = Asker(endpoint, gate, self._serials, self._origin)
         self._legs = Legs()
-        self._media_networks = {
-            peer.id: Networks(peer.media_networks or peer.networks, listeners) for peer in peers.values()
-        }
+        self._media_networks = {peer.id: media_networks(peer, listeners) for peer in peers.values()}
         pool = SsrcPool(us.id, random=chance)
         self._deviations = Deviations()
         self._placer = Placer(
@@ -115,7 +114,7 @@ class AsUpper:
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
         self._standing = Standing(
-            peers,
+            self.peers,
             self._registrar,
             self._faults,
             index,
@@ -137,6 +136,20 @@ class AsUpper:
         self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
         self._moving = Moving(store, self._tell, loop.time)
         self.movements = Movements(ptz.moving_seconds, loop.time, self._control, self.counts)
+        self._adoption = Adoption(
+            peers=self.peers,
+            media=self._media_networks,
+            listeners=listeners,
+            registrar=self._registrar,
+            standing=self._standing,
+            catalogs=self._catalogs,
+            movements=self.movements,
+            legs=self._legs,
+            herald=self._herald,
+            index=index,
+            store=store,
+            follow=self._follow,
+        )
         self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
     # What displays and the composition root ask
@@ -214,6 +227,12 @@ class AsUpper:
     def offer_all(self) -> None:
         """Tell the other side all anew; see `Standing`."""
         self._standing.offer_all()
+
+    def adopt(self, peers: Mapping[PlatformId, LowerPeer], ptz: PtzTerms) -> None:
+        """These are our lowers from now on; see `Adoption`."""
+        self._adoption.take(peers)
+        self.movements.adopt(ptz.moving_seconds)
+        self._timer.plan()
 
     # Requests from below
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from cascade.model.commands import Control
 from cascade.model.commands.device_control import ControlPtz, Movement
-from cascade.model.ids import ChannelId
+from cascade.model.ids import ChannelId, PlatformId
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,13 @@ class Movements:
         """Stop what has gone on for too long."""
         self._stop([channel for channel, due in self._due.items() if due <= now])
 
-    def halt(self) -> None:
-        """All that move stop now."""
-        self._stop(list(self._due))
+    def halt(self, peer: PlatformId | None = None) -> None:
+        """All that move stop now, or those of one peer."""
+        self._stop([channel for channel in self._due if peer in {None, channel.peer}])
+
+    def adopt(self, seconds: float) -> None:
+        """Whatever is told to move from now on may for so long."""
+        self._seconds = seconds
 
     def _stop(self, channels: Iterable[ChannelId]) -> None:
         for channel in channels:

@@ -136,12 +136,7 @@ class Registrar:
     """
 
     def __init__(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
-        self._peers = peers
-        self._names: dict[str, LowerPeer] = {}
-        for peer in peers.values():
-            self._names[peer.id] = peer
-            self._names.update(dict.fromkeys(peer.aliases, peer))
-        self._networks = {peer.id: Networks(peer.networks) for peer in peers.values()}
+        self._learn(peers)
         self._leases: dict[PlatformId, Lease] = {}
         self._by_address: dict[Address, PlatformId] = {}
         self._due: list[tuple[float, PlatformId]] = []
@@ -153,6 +148,26 @@ class Registrar:
     def __len__(self) -> int:
         """How many are online."""
         return sum(lease.online for lease in self._leases.values())
+
+    def _learn(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
+        self._peers = dict(peers)
+        self._names: dict[str, LowerPeer] = {}
+        for peer in peers.values():
+            self._names[peer.id] = peer
+            self._names.update(dict.fromkeys(peer.aliases, peer))
+        self._networks = {peer.id: Networks(peer.networks) for peer in peers.values()}
+
+    def adopt(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
+        """These are the peers from now on: who is none, or may not speak so or from there, has no lease."""
+        self._learn(peers)
+        for peer, lease in list(self._leases.items()):
+            new = self._peers.get(peer)
+            other = new is not None and new.transport not in {"any", lease.peer.transport}
+            if new is None or other or lease.host not in self._networks[peer]:
+                self._remove(peer)
+            elif new != lease.peer:
+                lease.peer, lease.silence = new, silence(new)
+                self._queue(lease, lease.due)
 
     def decide(self, events: Iterable[Heard], now: float, wall: float) -> list[Decision]:
         """Judge a run of REGISTER. `now` belongs to `wall`; leases count from each event's stamp."""
@@ -339,8 +354,7 @@ class Registrar:
     def _enter(self, peer: LowerPeer, source: Address, heard: float, ends: float) -> Lease:
         lease = self._leases.get(peer.id)
         if lease is None:
-            silence = peer.keepalive_seconds * peer.keepalive_misses + peer.grace_seconds
-            lease = Lease(peer, *source, "", 0, 0.0, ends, heard, silence, online=False)
+            lease = Lease(peer, *source, "", 0, 0.0, ends, heard, silence(peer), online=False)
             self._leases[peer.id] = lease
         else:
             if lease.address != source:
@@ -392,6 +406,11 @@ class Registrar:
 
     def _changed(self, lease: Lease, why: Why) -> None:
         self._changes.append(Change(lease.peer.id, lease.online, why))
+
+
+def silence(peer: LowerPeer) -> float:
+    """Seconds without a keepalive that end a lease."""
+    return peer.keepalive_seconds * peer.keepalive_misses + peer.grace_seconds
 
 
 def beijing_time(wall: float) -> str:

@@ -63,20 +63,28 @@ class Standing:
 
     def came(self, peer: PlatformId) -> None:
         """It has a lease again."""
-        self._tell(peer)
+        self.tell(peer)
 
     def went(self, peer: PlatformId) -> None:
         """Its lease is over; what it said of its faults is out of date."""
         forgotten = self._faults.forget(peer)
         self._legs.lose(peer, "peer offline")
         self._follow([] if forgotten is None else [forgotten])
-        self._tell(peer)
+        self.tell(peer)
 
     def hear(self, said: Sequence[Event]) -> None:
         """Keepalives that say more than OK, or come after one that did."""
         self._follow(self._faults.hear(said, self._registrar.lease_of))
 
-    def _tell(self, peer: PlatformId) -> None:
+    def judge_faults(self, peer: PlatformId) -> None:
+        """Another policy counts for what it says of itself: show it, and what it lists as broken, by that."""
+        self.tell(peer)
+        if not self.online(peer):
+            self._legs.lose(peer, "peer offline")
+        self._herald.offer(peer, partial(self._index.rows, peer))
+
+    def tell(self, peer: PlatformId) -> None:
+        """Say whether it is there."""
         online = self.online(peer)
         self._index.set_online(peer, online)
         self._herald.presence(peer, online)
@@ -88,7 +96,7 @@ class Standing:
             if self._peers[peer].fault != "offline":
                 continue
             if change.now.itself != change.before.itself:
-                self._tell(peer)
+                self.tell(peer)
             if change.now.itself:
                 self._legs.lose(peer, "peer offline")
             others = {*change.now.children} ^ {*change.before.children}
@@ -97,5 +105,9 @@ class Standing:
 
     def as_told(self, peer: PlatformId, rows: Rows) -> Rows:
         """Its rows as the other side hears of them: what it lists as broken is OFF by policy."""
-        policy = self._peers[peer].fault
-        return rows if policy == "flag" else faults.shown_off(rows, self._faults.of(peer).children)
+        known = self._peers.get(peer)  # not any more, maybe, when its rows leave
+        return (
+            rows
+            if known is None or known.fault == "flag"
+            else faults.shown_off(rows, self._faults.of(peer).children)
+        )

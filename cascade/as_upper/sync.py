@@ -140,6 +140,12 @@ class CatalogSync:
             plan.known, plan.next_at, plan.repeated = known, now, False
         self._queue(plan)
 
+    def adopt(self, peer: LowerPeer) -> None:
+        """It is described otherwise from now on; when it is asked next stays as it was planned."""
+        plan = self._plans.get(peer.id)
+        if plan is not None:
+            plan.peer = peer
+
     def stop(self, peer: PlatformId) -> None:
         """Forget `peer`: it is offline. Pages that still come count as unknown."""
         self._plans.pop(peer, None)

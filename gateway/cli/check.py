@@ -11,7 +11,7 @@ from certs.identities import SideName
 from certs.trust import read_trust
 from gateway.cli.asking import Catalogs
 from gateway.cli.scaffold import Frame, Misuse
-from gateway.config import Config, LinkConfig, SideConfig, examine
+from gateway.config import Config, LinkConfig, Secrets, SideConfig, examine
 from gateway.config_reading import Problem
 from gateway.words import Saying, Words, saying
 
@@ -56,12 +56,17 @@ def side_named(text: str | None) -> SideName | None:
 
 def usable(path: Path, words: Words, side: SideName | None = None) -> Config:
     """The configuration, all that is odd in it told. Exits 2 where it is wrong, all of that told."""
+    return with_secrets(path, words, side)[0]
+
+
+def with_secrets(path: Path, words: Words, side: SideName | None = None) -> tuple[Config, Secrets]:
+    """The same with its passwords, both as they were at one reading."""
     examined = examine(path, side)
     tell(examined.warnings, words)
     if examined.config is None or examined.problems:
         tell(examined.problems, words)
         raise typer.Exit(2)
-    return examined.config
+    return examined.config, examined.secrets
 
 
 def tell(problems: Sequence[Problem], words: Words) -> None:

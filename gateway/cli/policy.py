@@ -5,7 +5,8 @@ cannot be said.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,7 +25,8 @@ from gateway.cli.asking import SIDES, Catalogs, asked_well, give_up, key_of, pee
 from gateway.cli.check import DEFAULT, config_option, side_named, side_option, tell, usable
 from gateway.cli.scaffold import Frame
 from gateway.config import Config, examine
-from gateway.config_diff import RowChanges, RuleChanges, at_next_start, changed_rows, changed_rules
+from gateway.config_changes import changes_of, told
+from gateway.config_diff import RowChanges, RuleChanges, changed_rows
 from gateway.local.client import Unanswered, connected
 from gateway.words import Saying, Words, printable, saying
 from gateway.words.system import reason
@@ -182,7 +184,7 @@ def _why(step: Step) -> Saying:
             return saying("policy.about_when")
 
 
-def _some(names: tuple[str, ...], most: int = 5) -> str:
+def _some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
@@ -310,17 +312,17 @@ def compared(file: Path, place: Path, words: Words, side: SideName | None = None
     other = _candidate(file, place, words, side)
     catalogs = Catalogs(config, words)
     tell(catalogs.idle(other, file), words)
-    rules = changed_rules(config.rule, other.rule)
+    changes = changes_of(config, other, here=side)
     rows = list(_rows(config, other.rules(), catalogs))
-    later = list(at_next_start(config, other))
-    if not rules.any and not later:
+    if not changes.any and not changes.later:
         typer.echo(words.say("policy.no_difference"))
         raise typer.Exit(0)
-    for line in (*_rule_lines(rules, words), *_row_lines(rows, words)):
+    some = partial(_some, most=MAX_CHANGES)
+    for line in (*_rule_lines(changes.rules, words), *told(changes, words, some), *_row_lines(rows, words)):
         typer.echo(line)
     typer.echo(_stream_line(config, other, catalogs, words))
-    if later:
-        typer.echo(words.say("policy.at_next_start", keys=", ".join(later)))
+    if changes.later:
+        typer.echo(words.say("policy.at_next_start", keys=", ".join(changes.later)))
     raise typer.Exit(1)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from certs.identities import SideName
 from gateway import log
-from gateway.cli.check import DEFAULT, config_option, side_named, side_option, usable
+from gateway.cli.check import DEFAULT, config_option, side_named, side_option, with_secrets
 from gateway.cli.scaffold import Frame
 from gateway.words import Told, Words, saying
 from gateway.words.system import reason
@@ -26,12 +26,12 @@ def add(app: typer.Typer, frame: Frame) -> None:
 
 def serve(path: Path, words: Words, side: SideName | None = None) -> None:
     """Run the gateway, or one side of it. Exits with its code, or with 2 where it cannot start."""
-    config = usable(path, words, side)
+    config, secrets = with_secrets(path, words, side)
     log.setup(config.log.level, config.log.form, words=words)
     from gateway import app  # the engine and its libraries: not for `check` and `init`
 
     try:
-        code = app.run(path, config, side)
+        code = app.run(path, config, secrets, side)
     except (Told, OSError) as error:
         why = error.said if isinstance(error, Told) else saying("run.system", reason=reason(error))
         typer.echo(words.say("run.unavailable", reason=why), err=True)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -196,6 +197,14 @@ class Side:
         self.sessions.show(wanted, wish.peer, guest)
 
 
+@dataclass(slots=True)
+class Limits:
+    """Of the streams that a side's peers bring; what is another later counts for those that begin then."""
+
+    linger_seconds: float
+    max_bits_per_second: int
+
+
 def sources(
     plane: DataPlane,
     ports: Ports,
@@ -203,8 +212,7 @@ def sources(
     as_lower: AsLower,
     *,
     name: Callable[[], str],
-    linger_seconds: float,
-    max_bits_per_second: int,
+    limits: Limits,
 ) -> Sources:
     """The sources of a side: pictures of the peers below, voices of those above; each is invited."""
 
@@ -226,9 +234,9 @@ def sources(
         return Admission(
             first_seconds=peer.first_media_seconds,
             idle_seconds=peer.media_loss_seconds,
-            max_bits_per_second=max_bits_per_second,
+            max_bits_per_second=limits.max_bits_per_second,
             hold_packets=hold_packets(wish.action),
-            linger_seconds=0.0 if voice else linger_seconds,  # nobody listens: the speaker must see it
+            linger_seconds=0.0 if voice else limits.linger_seconds,  # nobody listens: the speaker must see it
         )
 
     return Sources(plane, ports, place, admission=admission, name=name)

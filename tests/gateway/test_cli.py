@@ -29,6 +29,7 @@ from gateway.config import (
     LogConfig,
     LowerConfig,
     MediaConfig,
+    Secrets,
     SideConfig,
     UpperConfig,
     load,
@@ -198,7 +199,9 @@ def test_a_warning_does_not_change_the_exit_code(example: Path) -> None:
     assert result.stdout.startswith("ok\n")
 
 
-def play_app(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, Config, str | None], int]) -> None:
+def play_app(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, Config, Secrets, str | None], int]
+) -> None:
     """In place of the gateway itself."""
     fake = ModuleType("gateway.app")
     vars(fake)["run"] = run
@@ -210,15 +213,15 @@ def play_app(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, Config, str |
 def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
     example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Config] = []
+    given: list[tuple[Config, Secrets]] = []
 
-    def served(file: Path, config: Config, side: str | None) -> int:
-        given.append(config)
+    def served(file: Path, config: Config, secrets: Secrets, side: str | None) -> int:
+        given.append((config, secrets))
         return 7
 
     play_app(monkeypatch, served)
     assert lockgate("run", "--config", example / "gateway.toml").exit_code == 7
-    assert given == [load(example / "gateway.toml")]
+    assert given == [(load(example / "gateway.toml"), load_secrets(example / "secrets.toml"))]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,7 @@ def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
 def test_run_says_in_a_sentence_why_it_cannot(
     example: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def served(file: Path, config: Config, side: str | None) -> int:
+    def served(file: Path, config: Config, secrets: Secrets, side: str | None) -> int:
         raise error
 
     play_app(monkeypatch, served)

@@ -18,7 +18,7 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.policy import NOWHERE, Asked, CompiledRules, Place, judge
 from gateway.chamber.record import Post
 from gateway.chamber.under_way import Stream
-from gateway.config import load
+from gateway.config import Secrets, load
 from gateway.keeper import Keeper, Kept
 from gateway.local.place import NAME
 from gateway.local.server import serving
@@ -234,9 +234,9 @@ def test_the_difference_names_rules_rows_and_what_waits_for_a_start(site: Path) 
     assert lines[3].startswith("Rules that stand elsewhere in the list: ")
     assert "live" in lines[3]
     assert lines[4:] == [
+        "Limits that count from then on, for what begins then: media.linger_seconds",
         "The rows that are kept would be shown as they are now.",
         "No gateway answers here, so nothing is said of the streams that flow.",
-        "These count only when the gateway starts anew: media.linger_seconds",
     ]
 
 
@@ -250,7 +250,11 @@ async def test_streams_that_would_end_are_told_before(site: Path) -> None:
     ]
     config = load(site / "gateway.toml")
     keeper = Keeper(
-        site / "gateway.toml", config, [Kept(LOWER, Flows(flowing), lambda: None)], wall=time.time
+        site / "gateway.toml",
+        config,
+        Secrets(),
+        [Kept("inner", LOWER, Flows(flowing), lambda: None)],
+        wall=time.time,
     )
     file = other(site, f'channels = ["branch:{KEPT_BRANCH}"]', f'channels = ["id:{SHARED_CAMERA}"]')
     async with serving(Echo(), Path(config.gateway.state) / NAME, reload=keeper.answer):
@@ -367,7 +371,7 @@ async def test_a_running_gateway_takes_new_rules_by_command_and_by_signal() -> N
             result = await reloaded(file)
             assert (result.exit_code, result.stdout) == (1, "")
             assert "media.life" in result.stderr
-            assert "goes on with the rules that it had" in result.stderr
+            assert "goes on with what it had" in result.stderr
             file.write_text(written)
             process.send_signal(signal.SIGHUP)
             line = await said(process, "rules.reloaded", skip=2)

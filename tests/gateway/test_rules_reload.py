@@ -7,7 +7,8 @@ import pytest
 
 from gateway import config
 from gateway.app import SideName
-from gateway.keeper import Keeper, lines
+from gateway.keeper import Keeper
+from gateway.outcome import lines
 from gateway.words import ENGLISH, LANGUAGES, Words
 from interop.demo.cast import KEPT_BRANCH
 from interop.sim.upper import PlayRefused
@@ -31,7 +32,13 @@ def keeper_of(here: World, only: SideName | None = None) -> Keeper:
     sides = [here.gateway.outer, here.gateway.inner] if only is None else [getattr(here.gateway, only)]
     file = here.folder / "gateway.toml"
     wall: Callable[[], float] = lambda: WALL + here.network.loop.time()  # noqa: E731
-    return Keeper(file, config.load(file), [side.kept() for side in sides], wall=wall)
+    return Keeper(
+        file,
+        config.load(file),
+        config.load_secrets(here.folder / "secrets.toml"),
+        [side.kept() for side in sides],
+        wall=wall,
+    )
 
 
 def write(here: World, written: str) -> None:
@@ -142,7 +149,7 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_says_why(
                 assert keeper.counts == {"refused": 1}
                 told = lines(outcome, ENGLISH)
                 assert any(said in line for line in told)
-                assert "goes on with the rules that it had" in told[-1]
+                assert "goes on with what it had" in told[-1]
                 await asyncio.sleep(2.0)
                 assert playing.ended is None
             assert not any(each["kind"] == "Note" for each in here.audit("inner"))
@@ -171,11 +178,11 @@ def test_what_needs_a_start_is_named_and_left_as_it_was() -> None:
     async def scenario() -> None:
         async with world() as here:
             keeper = keeper_of(here)
-            write(here, text(**{"linger_seconds = 1.0": "linger_seconds = 2.0"}))
+            write(here, text().replace("[outer]", '[outer]\nname = "Other"'))
             outcome = await keeper.reload()
-            assert outcome.later == ("media.linger_seconds",)
+            assert outcome.later == ("outer.name",)
             for language in LANGUAGES:
-                assert "media.linger_seconds" in lines(outcome, Words(language))[-1]
+                assert "outer.name" in lines(outcome, Words(language))[-1]
 
     run(scenario())
 

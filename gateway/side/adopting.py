@@ -1,0 +1,67 @@
+"""What a running side takes of another configuration: its peers, their passwords, its limits."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from cascade.model.secret import Secret
+from gateway.side.side import Limits, Side
+from sip._native import ha1
+from sip.endpoint import Stack
+
+if TYPE_CHECKING:
+    from gateway.config import Config, SideConfig
+
+
+class Credentials:
+    """The passwords of one side's peers: those below prove theirs to the engine, those above see ours."""
+
+    def __init__(self, stack: Stack, realm: str) -> None:
+        self._stack = stack
+        self._realm = realm
+        self._passwords: dict[str, Secret] = {}
+        self._known: dict[str, Secret] = {}  # to the engine
+
+    def take(self, own: "SideConfig", passwords: Mapping[str, Secret]) -> None:
+        """Each counts from the next REGISTER on; who is registered stays so."""
+        self._passwords = dict(passwords)
+        known = {str(peer.id): passwords[peer.id] for peer in own.lower if peer.id in passwords}
+        for user in self._known.keys() - known.keys():
+            self._stack.set_credentials(user, None)
+        for user, secret in known.items():
+            if self._known.get(user) != secret:
+                self._stack.set_credentials(user, ha1(user, self._realm, secret.reveal()))
+        self._known = known
+
+    def reveal(self, peer: str) -> str | None:
+        secret = self._passwords.get(peer)
+        return None if secret is None else secret.reveal()
+
+
+class Adopting:
+    """Of one side. Whatever is not another is not touched."""
+
+    def __init__(
+        self, side: Side, credentials: Credentials, limits: Limits, agree: "Callable[[SideConfig], None]"
+    ) -> None:
+        """`agree` tells the engine how each peer is reached."""
+        self._side = side
+        self._agree = agree
+        self._credentials = credentials
+        self._limits = limits
+        self.on_taken: Callable[[Config], None] = _nothing
+        """Told too: whatever joins this side with the other host."""
+
+    def take(self, config: "Config", passwords: Mapping[str, Secret]) -> None:
+        """From now on it is as this says; all of it fits, as it was checked."""
+        own = config.outer if self._side.name == "outer" else config.inner
+        self._credentials.take(own, passwords)
+        self._agree(own)
+        self._side.as_upper.adopt(own.lowers(), config.ptz.terms())
+        self._side.as_lower.adopt(own.uppers(), config.ptz.terms())
+        self._limits.linger_seconds = config.media.linger_seconds
+        self._limits.max_bits_per_second = config.media.max_bits_per_second
+        self.on_taken(config)
+
+
+def _nothing(_config: "Config") -> None:
+    """In one process nothing joins the sides."""
