@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from gateway.chamber.link.standing import WARNED_DAYS, CertificateView, LinkView
+from gateway.chamber.link.why import DISTRUST
 from gateway.local.messages import SideState
 from gateway.words import Saying, Words, saying
 
@@ -18,6 +19,30 @@ LEG: Final[dict[str, Saying]] = {
     "not_trunk": saying("status.leg_unsealed"),
     "unknown_epoch": saying("status.leg_key"),
 }
+
+BEFELL: Final[dict[str, Saying]] = {
+    "begun": saying("befell.begun"),
+    "resumed": saying("befell.resumed"),
+    "lost_frames": saying("befell.lost_frames"),
+    "clock-jumps": saying("befell.clock_jumps"),
+    "closed": saying("befell.closed"),
+    "stopping": saying("befell.stopping"),
+    "replaced": saying("befell.replaced"),
+    "lost": saying("befell.lost"),
+    "unreachable": saying("befell.unreachable"),
+    "silent": saying("befell.silent"),
+    "slow": saying("befell.slow"),
+    "truncated": saying("befell.truncated"),
+    "frame": saying("befell.frame"),
+    "crossing": saying("befell.crossing"),
+    "tls": saying("befell.tls"),
+    "files": saying("befell.files"),
+    "stranger": saying("befell.stranger"),
+    "crowd": saying("befell.crowd"),
+    **{f"theirs-{kind}": saying("befell.theirs", why=why) for kind, why in DISTRUST.items()},
+    **{f"ours-{kind}": saying("befell.ours", why=why) for kind, why in DISTRUST.items()},
+}
+"""What an end of the link counts, for people; `tests/gateway/test_status.py` compares it with the kinds."""
 
 SECONDS_A_DAY: Final = 86_400
 
@@ -47,7 +72,8 @@ def _of_end(side: SideState, link: LinkView, words: Words) -> Iterator[str]:
     say = words.say
     name = _side(side.side)
     since = _moment(link.since)
-    befell = ", ".join(f"{kind} {count}" for kind, count in sorted(link.counts.items()) if count) or "-"
+    counted = [(BEFELL[kind], count) for kind, count in sorted(link.counts.items()) if count]
+    befell = ", ".join(say("befell.times", what=what, count=count) for what, count in counted) or "-"
     if link.up and link.dialler is not None:
         dialler = _side(link.dialler)
         yield say(

@@ -2,14 +2,17 @@
 
 import asyncio
 from io import StringIO
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from certs.trust import Distrust
 from gateway.chamber.link.standing import CertificateView, LinkView
+from gateway.chamber.link.why import Kind
 from gateway.cli.status import page
-from gateway.cli.status_link import TALLIED, troubles
+from gateway.cli.status_link import BEFELL, TALLIED, troubles
 from gateway.local.messages import SideState, Standing, Status, encode, read_response
 from gateway.screen import Screen
 from gateway.words import LANGUAGES, Language, Words
@@ -125,9 +128,11 @@ def test_the_link_is_told_with_its_certificates_and_its_media(link: Link) -> Non
             assert inner.leg["opened"] > 0
             assert outer.leg["sealed"] >= inner.leg["opened"]
             for shown in pages:
-                for text in (outer.id, inner.id, "2027-", "begun 1", "10.0 ms", f"{inner.leg['opened']}"):
+                for text in (outer.id, inner.id, "2027-", "10.0 ms", f"{inner.leg['opened']}"):
                     assert text in shown
             assert "dialled by inner" in pages[0]
+            assert "began anew: 1" in pages[0]
+            assert "重新开始：1" in pages[1]
 
     run(scenario())
 
@@ -207,3 +212,9 @@ def side(link: LinkView, leg: dict[str, int] | None = None) -> SideState:
         link=link,
         leg=leg or {},
     )
+
+
+def test_whatever_an_end_of_the_link_counts_has_its_words() -> None:
+    kinds = {*get_args(Kind)} - {"theirs", "ours"}
+    distrust = {f"{whose}-{kind}" for whose in ("theirs", "ours") for kind in get_args(Distrust)}
+    assert BEFELL.keys() == kinds | distrust | {"begun", "resumed", "lost_frames", "clock-jumps"}

@@ -63,7 +63,7 @@ def test_a_certificate_that_is_not_good_opens_nothing_and_both_hosts_say_so(
     assert set(troubles(logged)) == {("link.not_up", f"theirs-{kind}"), ("link.not_up", f"ours-{kind}")}
 
 
-def test_the_certificate_of_our_own_side_is_not_that_of_the_other(tmp_path: Path) -> None:
+def test_the_certificate_of_our_own_side_is_not_that_of_the_other(tmp_path: Path, logged: Logged) -> None:
     """Somebody holds a good certificate of inner, and dials inner with it."""
 
     async def scenario() -> None:
@@ -86,6 +86,7 @@ def test_the_certificate_of_our_own_side_is_not_that_of_the_other(tmp_path: Path
             await thief.end.close()
 
     run(scenario())
+    assert ("link.not_up", "theirs-wrong-side") in troubles(logged)
 
 
 def test_another_authority_is_not_believed(tmp_path: Path, logged: Logged) -> None:

@@ -47,16 +47,16 @@ def told(body: bytes) -> Why | None:
     code = body.decode("ascii", "replace")
     if code in _TOLD:
         return Why("closed", saying("link.closed", why=_TOLD[code]))
-    return next((distrusted(each, ours=True) for each in _DISTRUST if code == f"theirs-{each}"), None)
+    return next((distrusted(each, ours=True) for each in DISTRUST if code == f"theirs-{each}"), None)
 
 
 def distrusted(distrust: Distrust, *, ours: bool) -> Why:
     if ours:
-        return Why("ours", saying("link.ours", why=_DISTRUST[distrust]), distrust)
-    return Why("theirs", saying("link.theirs", why=_DISTRUST[distrust]), distrust)
+        return Why("ours", saying("link.ours", why=DISTRUST[distrust]), distrust)
+    return Why("theirs", saying("link.theirs", why=DISTRUST[distrust]), distrust)
 
 
-_DISTRUST: Final[dict[Distrust, Saying]] = {
+DISTRUST: Final[dict[Distrust, Saying]] = {
     "none": saying("link.distrust_none"),
     "unknown": saying("link.distrust_unknown"),
     "expired": saying("link.distrust_expired"),
@@ -74,7 +74,7 @@ _TOLD: Final = {
     "slow": saying("link.told_silent"),
     "frame": saying("link.told_frame"),
     "crossing": saying("link.told_frame"),
-    **{f"ours-{each}": said for each, said in _DISTRUST.items()},
+    **{f"ours-{each}": said for each, said in DISTRUST.items()},
 }
 """What the other end may say when it closes; a closed list, so that nothing else is carried by it."""
 
