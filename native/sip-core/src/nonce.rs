@@ -3,7 +3,9 @@
 //! base64(timestamp || 16 random bytes || HMAC-SHA256(key, timestamp || random || address || realm)[:16]).
 //! Bound to the address of the asker, not to its port: address translation changes ports at will.
 
+use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -18,6 +20,8 @@ use crate::time::Time;
 
 /// How long a nonce may be used.
 pub const LIFETIME: u64 = 60_000_000;
+/// How many used nonces one user may have us remember: 68 registrations a second, for as long as it likes.
+pub const SHARE: u32 = 4096;
 const RAW: usize = 8 + 16 + 16;
 
 type Signature = [u8; 16];
@@ -38,8 +42,12 @@ pub struct Nonces {
     realm: String,
     random: Random,
     used: HashMap<Signature, Use>,
-    order: VecDeque<(Time, Signature)>,
+    order: VecDeque<(Time, Signature, u64)>,
+    /// How many of them each user has, by a hash of its name under a key of our own.
+    shares: HashMap<u64, u32>,
+    hasher: RandomState,
     limit: usize,
+    share: u32,
 }
 
 /// Whether a right digest counts.
@@ -47,12 +55,14 @@ pub struct Nonces {
 pub enum Verdict {
     Fresh,
     Stale,
-    /// It would be fresh, but the memory of used ones is full, and nothing in it may be forgotten yet.
+    /// It would be fresh, but the memory of used ones is full, or this user's share of it, and nothing in it
+    /// may be forgotten yet.
     Full,
 }
 
 impl Nonces {
-    /// At most `limit` used nonces are remembered.
+    /// At most `limit` used nonces are remembered, of one user at most [`SHARE`]: whoever uses up its own
+    /// locks out nobody else.
     pub fn new(seed: &Seed, realm: &str, limit: usize) -> Self {
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&derive(seed, "nonce"))
             .expect("HMAC takes any key");
@@ -62,7 +72,10 @@ impl Nonces {
             random: Random::new(seed, "nonce random"),
             used: HashMap::new(),
             order: VecDeque::new(),
+            shares: HashMap::new(),
+            hasher: RandomState::new(),
             limit,
+            share: SHARE,
         }
     }
 
@@ -86,9 +99,10 @@ impl Nonces {
         signature
     }
 
-    /// Count one right digest; `count` is its nc, None without qop.
+    /// Count one right digest of `user`; `count` is its nc, None without qop.
     pub fn spend(
         &mut self,
+        user: &[u8],
         nonce: &[u8],
         count: Option<u32>,
         address: IpAddr,
@@ -109,16 +123,22 @@ impl Nonces {
         if count == Some(0) {
             return Verdict::Stale;
         }
-        if self.used.len() >= self.limit {
+        let user = self.hasher.hash_one(user);
+        let share = self.shares.entry(user).or_default();
+        if self.used.len() >= self.limit || *share >= self.share {
+            if *share == 0 {
+                self.shares.remove(&user);
+            }
             return Verdict::Full;
         }
+        *share += 1;
         let entry = Use {
             highest: count.unwrap_or(0),
             window: 1,
             spent: count.is_none(),
         };
         self.used.insert(signature, entry);
-        self.order.push_back((now.after(LIFETIME), signature));
+        self.order.push_back((now.after(LIFETIME), signature, user));
         Verdict::Fresh
     }
 
@@ -139,11 +159,17 @@ impl Nonces {
 
     /// Drop what has expired: entries stand in the order of their first use, which is late enough.
     fn forget(&mut self, now: Time) {
-        while let Some((until, signature)) = self.order.front() {
+        while let Some((until, signature, user)) = self.order.front() {
             if *until >= now {
                 break;
             }
             self.used.remove(signature);
+            if let Entry::Occupied(mut share) = self.shares.entry(*user) {
+                *share.get_mut() -= 1;
+                if *share.get() == 0 {
+                    share.remove();
+                }
+            }
             self.order.pop_front();
         }
     }
@@ -183,6 +209,8 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
     const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
 
+    const USER: &[u8] = b"44010600002000000001";
+
     fn at(seconds: u64) -> Time {
         Time::from_micros(seconds * 1_000_000)
     }
@@ -196,27 +224,27 @@ mod tests {
         let mut nonces = nonces(9);
         let nonce = nonces.issue(HERE, at(100));
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), None, THERE, at(101)),
+            nonces.spend(USER, nonce.as_bytes(), None, THERE, at(101)),
             Verdict::Stale
         );
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), None, HERE, at(99)),
+            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(99)),
             Verdict::Stale
         );
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), None, HERE, at(161)),
+            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(161)),
             Verdict::Stale
         );
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), None, HERE, at(160)),
+            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
             Verdict::Fresh
         );
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), None, HERE, at(160)),
+            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
             Verdict::Stale
         );
         assert_eq!(
-            nonces.spend(nonce.as_bytes(), Some(1), HERE, at(160)),
+            nonces.spend(USER, nonce.as_bytes(), Some(1), HERE, at(160)),
             Verdict::Stale
         );
     }
@@ -225,8 +253,9 @@ mod tests {
     fn with_counts_each_is_good_once_within_64() {
         let mut nonces = nonces(9);
         let nonce = nonces.issue(HERE, at(0));
-        let mut spend =
-            |count| nonces.spend(nonce.as_bytes(), Some(count), HERE, at(1)) == Verdict::Fresh;
+        let mut spend = |count| {
+            nonces.spend(USER, nonce.as_bytes(), Some(count), HERE, at(1)) == Verdict::Fresh
+        };
         let outcomes: Vec<bool> = [1, 1, 3, 2, 2, 0, 66, 2, 4, 67, u32::MAX]
             .into_iter()
             .map(&mut spend)
@@ -251,7 +280,7 @@ mod tests {
             "x".repeat(9_000),
         ] {
             assert_eq!(
-                nonces.spend(nonce.as_bytes(), None, HERE, at(2)),
+                nonces.spend(USER, nonce.as_bytes(), None, HERE, at(2)),
                 Verdict::Stale
             );
         }
@@ -263,20 +292,41 @@ mod tests {
         let mut nonces = nonces(1);
         let (first, second) = (nonces.issue(HERE, at(0)), nonces.issue(HERE, at(30)));
         assert_eq!(
-            nonces.spend(first.as_bytes(), None, HERE, at(20)),
+            nonces.spend(USER, first.as_bytes(), None, HERE, at(20)),
             Verdict::Fresh
         );
         assert_eq!(
-            nonces.spend(second.as_bytes(), None, HERE, at(31)),
+            nonces.spend(USER, second.as_bytes(), None, HERE, at(31)),
             Verdict::Full
         );
         assert_eq!(
-            nonces.spend(first.as_bytes(), None, HERE, at(40)),
+            nonces.spend(USER, first.as_bytes(), None, HERE, at(40)),
             Verdict::Stale
         );
         assert_eq!(
-            nonces.spend(second.as_bytes(), None, HERE, at(81)),
+            nonces.spend(USER, second.as_bytes(), None, HERE, at(81)),
             Verdict::Fresh
         );
+    }
+
+    #[test]
+    fn who_uses_up_its_share_locks_out_nobody_else() {
+        let mut nonces = nonces(9);
+        nonces.share = 3;
+        let other: &[u8] = b"44010600002000000002";
+        let mut spend = |user: &[u8], seconds| {
+            let nonce = nonces.issue(HERE, at(seconds));
+            nonces.spend(user, nonce.as_bytes(), None, HERE, at(seconds))
+        };
+        for _ in 0..3 {
+            assert_eq!(spend(USER, 1), Verdict::Fresh);
+        }
+        for _ in 0..9 {
+            assert_eq!(spend(USER, 2), Verdict::Full);
+        }
+        assert_eq!(spend(other, 2), Verdict::Fresh);
+        assert_eq!(spend(USER, 62), Verdict::Fresh, "its own have expired");
+        assert_eq!(spend(other, 200), Verdict::Fresh);
+        assert_eq!((nonces.remembered(), nonces.shares.len()), (1, 1));
     }
 }

@@ -110,9 +110,13 @@ impl Registrar {
                 full: false,
             };
         }
-        let verdict = self
-            .nonces
-            .spend(given.nonce.of(bytes), count, address, now);
+        let verdict = self.nonces.spend(
+            username.of(bytes),
+            given.nonce.of(bytes),
+            count,
+            address,
+            now,
+        );
         let auth = if verdict == Verdict::Fresh {
             Auth::Verified
         } else {
