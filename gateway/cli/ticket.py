@@ -34,8 +34,10 @@ def add(policy: typer.Typer, frame: Frame) -> None:
         config: Annotated[Path, config_option(words)] = DEFAULT,
         side: Annotated[str | None, side_option(words)] = None,
     ) -> None:
-        site = usable(config, words, side_named(side))
-        given(peer, action, channel, by, why, hours, site, words)
+        here = side_named(side)
+        given(peer, action, channel, by, why, hours, usable(config, words, here), words)
+        if here is not None:
+            typer.echo(words.say("tickets.both"))
 
     @policy.command("tickets", **frame.command(words.say("help.policy_tickets")))
     def show(
@@ -50,7 +52,10 @@ def add(policy: typer.Typer, frame: Frame) -> None:
         config: Annotated[Path, config_option(words)] = DEFAULT,
         side: Annotated[str | None, side_option(words)] = None,
     ) -> None:
-        withdrawn(number, Path(usable(config, words, side_named(side)).gateway.state), words)
+        here = side_named(side)
+        withdrawn(number, Path(usable(config, words, here).gateway.state), words)
+        if here is not None:
+            typer.echo(words.say("tickets.both_withdrawn"))
 
 
 def _option(name: str, metavar: str, text: str) -> Any:

@@ -8,9 +8,11 @@ import pytest
 from certs import shelf
 from certs.identities import Identity, SideName
 from gateway.config import examine, load, load_secrets
+from gateway.words import LANGUAGES, Language, Words
 from tests.gateway.cable import INNER, OUTER, Certificates
 from tests.gateway.hosts import write_hosts
-from tests.gateway.world import WALL, settings_in
+from tests.gateway.test_cli import lockgate
+from tests.gateway.world import LOWER_ID, UPPER_ID, WALL, settings_in
 
 OTHER: dict[SideName, SideName] = {"outer": "inner", "inner": "outer"}
 SIDES: tuple[SideName, SideName] = ("outer", "inner")
@@ -133,3 +135,15 @@ def test_what_does_not_belong_on_a_host_is_pointed_at(folder: Path) -> None:
 
 def test_the_identity_of_the_certificate_is_that_of_the_side(folder: Path) -> None:
     assert str(Identity("outer", OUTER.id)) == f"outer {OUTER.id}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whoever_grants_on_one_host_hears_that_the_other_judges_too(folder: Path, language: Language) -> None:
+    asked = ("--peer", UPPER_ID, "--action", "control.ptz", "--channel", f"{LOWER_ID}/44010600001320000001")
+    said_by = ("--by", "Li Na", "--reason", "missing child")
+    there = ("--config", folder / "inner.toml", "--side", "inner")
+    granted = lockgate("policy", "grant", *asked, *said_by, *there, language=language)
+    assert granted.exit_code == 0, granted.output
+    assert granted.stdout.splitlines()[-1] == Words(language).say("tickets.both")
+    taken_back = lockgate("policy", "withdraw", "1", *there, language=language)
+    assert taken_back.stdout.splitlines()[-1] == Words(language).say("tickets.both_withdrawn")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from certs import shelf
 from certs.ca import create
 from certs.identities import Identity, SideName
+from certs.trust import read_trust
 from gateway.chamber.link.hosts import MAX_PAUSE_SECONDS
 from tests.clock import run
 from tests.gateway.cable import INNER, OUTER, Certificates, hosts_end
@@ -154,6 +156,29 @@ def test_a_certificate_revoked_while_the_link_stands_ends_it(
             here.certificates.issue(who)
             await asyncio.sleep(MAX_PAUSE_SECONDS + 1)
             assert here.outer.heard == here.inner.heard == [True, False, True]
+
+    run(scenario())
+    assert {kind for _, kind in troubles(logged)} <= {"theirs-revoked", "ours-revoked"}
+
+
+def test_other_files_are_read_from_then_on_and_the_link_stands(tmp_path: Path, logged: Logged) -> None:
+    """As a reload takes them: the connection stays, unless what they revoke is on it."""
+
+    async def scenario() -> None:
+        async with pair(tmp_path) as here:
+            await here.up()
+            moved = tmp_path / "two"
+            shutil.copytree(here.certificates.folder, moved)
+            here.inner.end.adopt(lambda: read_trust(moved, "inner"), 2.0)
+            await asyncio.sleep(30.0)
+            assert here.outer.heard == here.inner.heard == [True]
+            revoking = shelf.opened(moved)
+            assert revoking is not None
+            here.certificates.folder, here.certificates.authority = moved, revoking
+            here.certificates.revoke(here.certificates.trust("outer").own.serial)
+            await asyncio.sleep(15.0)
+            assert here.inner.heard[:2] == [True, False]
+            assert here.inner.counts["theirs-revoked"] >= 1
 
     run(scenario())
     assert {kind for _, kind in troubles(logged)} <= {"theirs-revoked", "ours-revoked"}
