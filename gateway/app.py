@@ -48,7 +48,7 @@ from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
 from gateway.trace.desk import Desk, Seat
 from gateway.trace.plane import TracedPlane, TracedTrunk
-from gateway.transports import agree, attached, open_engine
+from gateway.transports import Agreement, attached, open_engine
 from gateway.words import Saying, Told, saying
 from gateway.words.sentences import recognised
 from gateway.words.system import reason
@@ -161,7 +161,8 @@ async def open_side(
         endpoint = Endpoint(stack, Party(us.id.digits, us.domain), user_agent=us.user_agent)
         credentials = Credentials(stack, us.domain)
         credentials.take(own, passwords)
-        agree(stack, own)
+        agreement = Agreement(stack)
+        agreement.take(own)
         await held.enter_async_context(around.attach(name, own, stack, endpoint))
 
         below = Index()  # what our lowers have
@@ -272,7 +273,7 @@ async def open_side(
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        adopting = Adopting(side, credentials, limits, lambda new: agree(stack, new))
+        adopting = Adopting(side, credentials, limits, agreement.take)
         seat = Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
         yield Open(side, gate, audit, seat, adopting)
     log.info("side.closed", extra={"side": name})

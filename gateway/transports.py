@@ -54,17 +54,30 @@ class BadCertificate(Told):
         super().__init__(saying("run.certificate", file=file, reason=why))
 
 
-def agree(stack: Stack, own: SideConfig) -> None:
-    """Tell the engine how each configured peer is reached, and what it may do on its connection."""
-    stack.set_large_kinds(LARGE_KINDS)
-    for upper in own.upper:
-        large_by_tcp = upper.transport == "udp+tcp"
-        transport: Literal["udp", "tcp", "tls"] = "udp" if upper.transport == "udp+tcp" else upper.transport
-        address = (upper.host, upper.port)
-        stack.set_route(address, transport, large_by_tcp=large_by_tcp, pong=upper.answer_pings)
-    for lower in own.lower:
-        large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
-        stack.set_terms(lower.id, large=large, pong=lower.answer_pings)
+class Agreement:
+    """How the engine of a side reaches each configured peer, and what each may do on its connection."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._reached: set[Address] = set()
+        stack.set_large_kinds(LARGE_KINDS)
+
+    def take(self, own: SideConfig) -> None:
+        """From now on as this says; who is not in it any more is nobody we dial or know by its host."""
+        reached = {(upper.host, upper.port): upper for upper in own.upper}
+        for address in self._reached - reached.keys():
+            self._stack.set_route(address, None)
+        for address, upper in reached.items():
+            large_by_tcp = upper.transport == "udp+tcp"
+            transport: Literal["udp", "tcp", "tls"] = (
+                "udp" if upper.transport == "udp+tcp" else upper.transport
+            )
+            pong = upper.answer_pings
+            self._stack.set_route(address, transport, large_by_tcp=large_by_tcp, pong=pong)
+        self._reached = set(reached)
+        for lower in own.lower:
+            large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
+            self._stack.set_terms(lower.id, large=large, pong=lower.answer_pings)
 
 
 def open_engine(name: SideName, own: SideConfig) -> Engine:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.transports import BadCertificate
+from gateway.config import load
+from gateway.transports import Agreement, BadCertificate
+from sip._native import Core
 from sip.aio.streams import Tls
 from tests.clock import run
 from tests.gateway.world import (
@@ -23,11 +26,13 @@ from tests.gateway.world import (
     By,
     Link,
     World,
+    settings_in,
     text,
     world,
 )
 from tests.sip.bytestreams import Talker
 from tests.sip.certificates import Authority
+from tests.sip.network import Network, VirtualStack
 
 TCP_BELOW = By("tcp", (OUTER, 5060), 5060)
 TCP_ABOVE = By("tcp", (INNER, 5060), 5060)
@@ -206,5 +211,28 @@ def test_a_certificate_that_is_none_is_said_before_anything_listens(tmp_path: Pa
         with pytest.raises(BadCertificate, match=r"wrong\.pem cannot be used"):
             async with world(written=written):
                 pass
+
+    run(scenario())
+
+
+def test_an_upper_that_is_configured_no_more_is_nobody_whose_pings_are_answered() -> None:
+    async def scenario() -> None:
+        with settings_in(
+            text().replace(f'host = "{UPPER}"', f'host = "{UPPER}"\nanswer_pings = true')
+        ) as folder:
+            own = load(folder / "gateway.toml").inner
+        at = (UPPER, 41_000)
+        core = Core((INNER, 5060), "r", own.networks, bytes(32))
+        stack = VirtualStack(Network(asyncio.get_running_loop()), core)
+        agreement = Agreement(stack)
+        answered = []
+        for now in (own, replace(own, upper=())):
+            agreement.take(now)
+            connection = stack.accept(at, "tcp")
+            stack.feed_stream(connection, b"\r\n\r\n")
+            answered.append([data for _, _, data, _, _ in stack.take_orders()])
+            stack.closed(connection, "over")
+        assert answered == [[b"\r\n"], []]
+        stack.close()
 
     run(scenario())

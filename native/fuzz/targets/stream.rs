@@ -1,0 +1,6 @@
+#![no_main]
+
+#[allow(dead_code)] // each target has its half
+mod invariants;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| invariants::stream(data));
