@@ -1,4 +1,4 @@
-"""`lockgate reload`: let the running gateway take the rules of its configuration as they are now."""
+"""`lockgate reload`: let the running gateway take its configuration as it is now."""
 
 from pathlib import Path
 from typing import Annotated
