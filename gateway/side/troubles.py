@@ -28,6 +28,18 @@ TROUBLES: Final = {
         "what": saying("trouble.late_replies.what"),
         "remedy": saying("trouble.late_replies.remedy"),
     },
+    "streams_timed_out": {
+        "what": saying("trouble.streams_timed_out.what"),
+        "remedy": saying("trouble.streams_timed_out.remedy"),
+    },
+    "streams_displaced": {
+        "what": saying("trouble.streams_displaced.what"),
+        "remedy": saying("trouble.streams_displaced.remedy"),
+    },
+    "streams_refused": {
+        "what": saying("trouble.streams_refused.what"),
+        "remedy": saying("trouble.streams_refused.remedy"),
+    },
     "nonces_full": {
         "what": saying("trouble.nonces_full.what"),
         "remedy": saying("trouble.nonces_full.remedy"),

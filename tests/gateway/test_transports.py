@@ -236,3 +236,20 @@ def test_an_upper_that_is_configured_no_more_is_nobody_whose_pings_are_answered(
         stack.close()
 
     run(scenario())
+
+
+def test_who_connects_and_says_nothing_is_closed_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with world(written=text(**LISTENING), below=TCP_BELOW, above=TCP_ABOVE) as here:
+            await here.shown()
+            silent = [Talker() for _ in range(50)]
+            for number, talker in enumerate(silent):
+                here.network.wires.connect((f"203.0.113.{100 + number}", 0), (OUTER, 5060), talker)
+            await asyncio.sleep(30.0)
+            assert all(talker.closed for talker in silent)
+            assert here.gateway.outer.side.as_upper.state()[0].online
+
+    with caplog.at_level(logging.WARNING, logger="gateway.side.troubles"):
+        run(scenario())
+    lines = [record.__dict__ for record in caplog.records if record.getMessage() == "sip.trouble"]
+    assert [(line["counter"], line["new"]) for line in lines] == [("streams_timed_out", 50)]
