@@ -21,7 +21,7 @@ import gateway.words
 from gateway import log
 from gateway.chamber import chain
 from gateway.transports import CannotListen
-from interop.demo.cast import CAMERA, INNER_ID, LOWER_ID
+from interop.demo.cast import INNER_ID
 from interop.demo.faults import FAULTS, WELL, Fault
 from interop.demo.judging import Expected, judge
 from interop.demo.orphans import Held, held
@@ -39,6 +39,7 @@ from interop.demo.scene import Scene, Sent, open_scene
 from interop.demo.telling import refusal
 from interop.demo.view import LiveView, Picture, PlainView, View
 from interop.demo.view import Playing as PlayingRow
+from interop.demo.watched import Look, cameras_of
 from interop.sim.camera import FRAME_RATE
 from interop.sim.playing import Playing, PlayReport
 from interop.sim.speaking import BroadcastRefused
@@ -47,6 +48,8 @@ from interop.words import ENGLISH, LANGUAGES, Saying, Words, saying
 from interop.words.choice import show_anything
 
 MEETING: Final = saying("phase.meeting")
+LOOK_SECONDS: Final = 0.05
+"""Between two looks for what must come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +136,13 @@ class Play:
         await scene.lower.registered.wait()
         await scene.upper.wait_registered(INNER_ID)
         self._phase = saying("phase.catalog")
-        arrived = asyncio.Event()
-        inner = scene.gateway.inner
-        inner.gate.observe(lambda _direction, _crossing: arrived.set())
-        wanted = {*scene.cameras(), *scene.speakers()}
-        while not wanted <= {*(shared := inner.side.shared.rows(LOWER_ID).ids())}:
-            arrived.clear()
-            await arrived.wait()
-        report.channels_offered = len(_cameras(scene.gateway.outer.side.below.rows(LOWER_ID).ids()))
-        report.channels_shared = len(_cameras(shared))
+        look = await scene.gateway.look()
+        while not look.whole:
+            await asyncio.sleep(LOOK_SECONDS)
+            look = await scene.gateway.look()
+        report.channels_offered, report.channels_shared = look.offered, look.shared
         catalog = await scene.upper.catalog(on_page=self._page, quiet_seconds=self._fault.page_seconds)
-        report.channels_received = len(_cameras(list(catalog.ids())))
+        report.channels_received = len(cameras_of(catalog.ids()))
 
     def _page(self, items: int, announced: int | None) -> None:
         self._pages = (items, announced or 0)
@@ -175,11 +174,8 @@ class Play:
                 self._delays += seen.delays_ms
                 if channel in sent:
                     self.report.streams.append(_stream(sent[channel], seen, self._delay(seen.delays_ms)))
-            gateway = self._scene.gateway
-            self.report.refused_by_rule = {
-                **gateway.outer.counters.rows_refused,
-                **gateway.inner.counters.refused,
-            }
+            look = await self._scene.gateway.look()
+            self.report.refused_by_rule = {**look.outer.rows_refused, **look.inner.refused}
             self.report.controls_below = len(self._scene.lower.controls)
 
     async def _start(self, calls: AsyncExitStack, channel: str) -> None:
@@ -215,13 +211,13 @@ class Play:
 
     async def _be_refused_ptz(self, channel: str) -> None:
         """Turn a camera that plays."""
-        counted = self._scene.gateway.inner.counters.refused
-        before = Counter(counted)
+        before = Counter((await self._scene.gateway.look()).inner.refused)
         status = await self._scene.upper.control(channel, PTZ_LEFT)
         if status == 200:
             self.report.problems.append(saying("problem.turned", channel=channel))
         else:
-            rules = " ".join(Counter(counted) - before)
+            now = Counter((await self._scene.gateway.look()).inner.refused)
+            rules = " ".join(now - before)
             told = RefusedReport(channel=channel, asked="ptz", status=status, reason=rules)
             self.report.refused.append(told)
 
@@ -232,7 +228,7 @@ class Play:
         while True:
             now = held()
             orphans = Orphans(
-                tables=self._scene.gateway.orphans,
+                tables=(await self._scene.gateway.look()).orphans,
                 descriptors=max(0, now.descriptors - before.descriptors),
                 sockets=len(now.sockets - before.sockets),
             )
@@ -265,7 +261,7 @@ class Play:
 
         async def show() -> None:
             while True:
-                self._view.show(self._picture())
+                self._view.show(await self._picture())
                 self._sockets |= held().sockets
                 await asyncio.sleep(0.25)
 
@@ -275,13 +271,11 @@ class Play:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            self._view.show(self._picture())
+            self._view.show(await self._picture())
             self.report.sockets = sorted(self._sockets | held().sockets)
 
-    def _picture(self) -> Picture:
-        gateway = self._scene.gateway
-        outer, inner = gateway.outer, gateway.inner
-        below = outer.side.as_upper.state()[0]
+    async def _picture(self) -> Picture:
+        look = await self._scene.gateway.look()
         registered = bool(self._scene.upper.registered())
         rows = []
         for channel, playing in sorted(self._playing.items()):
@@ -306,18 +300,15 @@ class Play:
             outer=[
                 (
                     saying("view.platform"),
-                    saying("view.registered") if below.online else saying("view.absent"),
+                    saying("view.registered") if look.below.online else saying("view.absent"),
                 ),
-                (saying("view.offered"), str(self.report.channels_offered or below.rows)),
-                (saying("view.sources"), str(outer.side.sessions.sources)),
+                (saying("view.offered"), str(self.report.channels_offered or look.below.rows)),
+                (saying("view.sources"), str(len(look.outer.streams))),
             ],
             lock=[
-                (
-                    saying("view.crossings"),
-                    str(outer.counters.passed.total() + inner.counters.passed.total()),
-                ),
-                (saying("view.rows_passed"), str(outer.counters.rows_passed)),
-                (saying("view.rows_kept"), str(outer.counters.rows_refused.total())),
+                (saying("view.crossings"), str(look.crossings)),
+                (saying("view.rows_passed"), str(look.outer.rows_passed)),
+                (saying("view.rows_kept"), str(sum(look.outer.rows_refused.values()))),
             ],
             inner=[
                 (
@@ -325,13 +316,13 @@ class Play:
                     saying("view.we_registered") if registered else saying("view.absent"),
                 ),
                 (saying("view.shared"), str(self.report.channels_shared)),
-                (saying("view.viewings"), str(inner.side.sessions.viewings)),
+                (saying("view.viewings"), str(look.inner.viewings)),
             ],
             received=self._pages[0],
             expected=self._pages[1],
             playing=rows,
             voice=self._voice(),
-            refused=[*self._refusals()],
+            refused=[*self._refusals(look)],
         )
 
     def _voice(self) -> Saying | None:
@@ -341,15 +332,11 @@ class Play:
             return None
         return saying("view.voice", target=speech.target, said=heard.said, heard=heard.heard)
 
-    def _refusals(self) -> Iterator[Saying]:
-        for rule, count in self._scene.gateway.outer.counters.rows_refused.items():
+    def _refusals(self, look: Look) -> Iterator[Saying]:
+        for rule, count in look.outer.rows_refused.items():
             yield saying("view.kept_back", rule=rule, count=count)
         for one in self.report.refused:
             yield refusal(one)
-
-
-def _cameras(ids: list[str]) -> list[str]:
-    return sorted(name for name in ids if len(name) == 20 and name[10:13] == CAMERA)
 
 
 def _stream(sent: Sent, seen: PlayReport, delay: Delay | NotMeasured | None) -> StreamReport:

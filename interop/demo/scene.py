@@ -10,7 +10,7 @@ from secrets import token_bytes
 from typing import Final, Protocol
 
 from gateway import config
-from gateway.app import Gateway, open_gateway, real_surroundings
+from gateway.app import open_gateway, real_surroundings
 from gateway.transports import CannotListen
 from interop.demo.cast import (
     INNER_ID,
@@ -28,6 +28,7 @@ from interop.demo.cast import (
 )
 from interop.demo.faults import WELL, Fault
 from interop.demo.speech import Speech
+from interop.demo.watched import OneProcess, Watched, cameras_shared
 from interop.sim.catalog import Tree, sample_tree
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Server
@@ -104,7 +105,7 @@ class Scene:
     `speech` is None where nobody can speak or nobody can listen.
     """
 
-    gateway: Gateway
+    gateway: Watched
     lower: Lower
     upper: Upper
     tree: Tree
@@ -114,11 +115,7 @@ class Scene:
 
     def cameras(self) -> list[str]:
         """Ids of the cameras that the rules share."""
-        return [camera.id for camera in self.tree.cameras if camera.parent != KEPT_BRANCH]
-
-    def speakers(self) -> list[str]:
-        """Ids of the loudspeakers that the rules share."""
-        return [speaker.id for speaker in self.tree.speakers if speaker.parent != KEPT_BRANCH]
+        return cameras_shared(self.tree)
 
     def kept(self) -> list[str]:
         return [camera.id for camera in self.tree.cameras if camera.parent == KEPT_BRANCH]
@@ -255,7 +252,7 @@ async def gateway_between(
         open_gateway(written, secrets, around) as gateway,
     ):
         audits = [Path(written.gateway.state) / side / "audit.jsonl" for side in ("outer", "inner")]
-        yield Scene(gateway, lower, upper, tree, audits, live, speech)
+        yield Scene(OneProcess(gateway, tree), lower, upper, tree, audits, live, speech)
 
 
 async def _calls(held: AsyncExitStack, me: Party, address: Address, network: str) -> Calls:
