@@ -20,6 +20,7 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.link.hosts import HostsEnd
 from gateway.config import SideConfig
 from gateway.store.memory import MemoryStore
+from interop.demo.halves import half, half_of_secrets
 from interop.sim.catalog import Tree
 from interop.sim.lower import LowerPlatform
 from interop.sim.tasks import Tasks
@@ -193,29 +194,17 @@ class Hosts:
 
 
 def write_hosts(folder: Path, dials: str) -> None:
-    """What each host has: its own side whole, of the other no more than ids, and no password of it."""
+    """Both hosts' files beside each other in one folder."""
     whole = (folder / "gateway.toml").read_text() + LINK.replace("DIALS", dials)
     passwords = (folder / "secrets.toml").read_text()
     for side in OTHER:
-        written = without_addresses(whole, OTHER[side])
+        written = half(whole, side)
         (folder / f"{side}.toml").write_text(
             written.replace("[gateway]\n", f'[gateway]\nsecrets = "{side}-secrets.toml"\n')
         )
         secrets = folder / f"{side}-secrets.toml"
         secrets.touch(mode=0o600)
-        at = passwords.index("[inner.passwords]")
-        secrets.write_text(passwords[:at] if side == "outer" else passwords[at:])
-
-
-def without_addresses(written: str, side: SideName) -> str:
-    """The tables of a side without any line but its ids."""
-    kept, inside = [], False
-    for line in written.splitlines():
-        if line.startswith("["):
-            inside = line.strip("[]").split(".")[0] == side
-        if not inside or line.startswith(("[", "id")) or not line:
-            kept.append(line)
-    return "\n".join(kept) + "\n"
+        secrets.write_text(half_of_secrets(passwords, side))
 
 
 @asynccontextmanager

@@ -21,11 +21,11 @@ from gateway.chamber import chain
 from gateway.config import load
 from interop.demo import cast
 from interop.demo.cast import INNER_ID, KEPT_BRANCH, OUTER_ID, Cast, free_port, write_config
+from interop.demo.halves import OTHER, SIDES, hand_out, write_halves
 from interop.demo.scene import Platforms, open_platforms
 from interop.sim.queries import QueryFailed
 from interop.sim.tasks import Tasks
 from interop.sim.upper import PlayRefused
-from tests.gateway.hosts import without_addresses
 from tests.gateway.test_cli import lockgate
 
 PATIENCE = 60.0
@@ -34,8 +34,6 @@ PATIENCE = 60.0
 OUTER = "127.0.9.1"
 INNER = "127.0.9.2"
 PASSWORD = "open-sesame"
-SIDES: tuple[SideName, SideName] = ("outer", "inner")
-OTHER: dict[SideName, SideName] = {"outer": "inner", "inner": "outer"}
 IDS: dict[SideName, str] = {"outer": OUTER_ID, "inner": INNER_ID}
 
 
@@ -133,42 +131,38 @@ def free_udp_port() -> int:
             return int(one.getsockname()[1])
 
 
-def set_up(folder: Path, dials: str = "inner") -> Path:
-    """A folder for each host with what belongs there, and nothing of the other side but ids."""
+def set_up(folder: Path, dials: str = "inner", more: str = "") -> Path:
+    """A folder for each host with what belongs there, and nothing of the other side but ids.
+
+    `more` is said of the link.
+    """
     (folder / "whole").mkdir()
     anywhere = Cast(
         *((host, free_port(host, 0)) for host in (cast.OUTER, cast.LOWER, cast.INNER, cast.UPPER))
     )
     write_config(folder / "whole", PASSWORD, cast=anywhere)  # no port that others of this machine like too
-    link = f'\n[link]\nouter = "{OUTER}"\ninner = "{INNER}"\ndials = "{dials}"\nalive_seconds = 1\n'
+    link = f'\n[link]\nouter = "{OUTER}"\ninner = "{INNER}"\ndials = "{dials}"\n{more}'
     link += f"media_port = {free_udp_port()}\n"
-    whole = (folder / "whole" / "gateway.toml").read_text() + link + f"port = {free_tcp_port(OUTER)}\n"
-    whole = whole.replace("[media]", '[log]\nform = "json"\n\n[media]')
-    passwords = (folder / "whole" / "secrets.toml").read_text()
-    at = passwords.index("[inner.passwords]")
+    port = free_tcp_port(OUTER)
+    whole = folder / "whole" / "gateway.toml"
+    written = whole.read_text().replace("[media]", '[log]\nform = "json"\n\n[media]')
+    whole.write_text(f"{written}{link}port = {port}\n")
+    write_halves(folder / "whole", folder)
     ca = folder / "ca"
     assert lockgate("certs", "init", "--folder", ca).exit_code == 0
     for side in SIDES:
         assert lockgate("certs", "issue", side, IDS[side], "--folder", ca).exit_code == 0
-        host = folder / side
-        (host / "certs").mkdir(parents=True)
-        (host / "gateway.toml").write_text(without_addresses(whole, OTHER[side]))
-        secrets = host / "secrets.toml"
-        secrets.touch(mode=0o600)
-        secrets.write_text(passwords[:at] if side == "outer" else passwords[at:])
-        for name in ("ca.pem", "revoked.pem", f"{side}.pem", f"{side}.key"):
-            copied = host / "certs" / name
-            copied.touch(mode=0o600)
-            copied.write_bytes((ca / name).read_bytes())
-        checked = lockgate("check", "--side", side, "--config", host / "gateway.toml")
+    hand_out(ca, folder)
+    for side in SIDES:
+        checked = lockgate("check", "--side", side, "--config", folder / side / "gateway.toml")
         assert (checked.exit_code, checked.stderr) == (0, "")
-        assert f"TCP port {whole.rsplit('port = ', 1)[1].strip()}, {dials} dials" in checked.stdout
+        assert f"TCP port {port}, {dials} dials" in checked.stdout
     return folder
 
 
 @asynccontextmanager
-async def two(folder: Path, dials: str = "inner") -> AsyncIterator[Two]:
-    set_up(folder, dials)
+async def two(folder: Path, dials: str = "inner", more: str = "") -> AsyncIterator[Two]:
+    set_up(folder, dials, more)
     written = load(folder / "whole" / "gateway.toml")
     with ThreadPoolExecutor(1) as workers:
         async with AsyncExitStack() as held:
@@ -230,7 +224,7 @@ async def test_a_host_that_stands_still_is_missed_within_three_intervals_and_com
     tmp_path: Path,
 ) -> None:
     """SIGSTOP: its kernel still takes what is sent to it, which is the half-open link at its meanest."""
-    async with two(tmp_path) as here:
+    async with two(tmp_path, more="alive_seconds = 1\n") as here:
         ids = await here.catalog(10)
         here.hosts["outer"].process.send_signal(signal.SIGSTOP)
         assert (await here.hosts["inner"].says("link.down"))["kind"] == "silent"
