@@ -25,6 +25,12 @@ def main() -> int:
     from interop.demo.options import arguments  # after the first line, which waits for nothing
 
     wanted = arguments(given, words)
+    if wanted.two_hosts:
+        from interop.netns import why_not
+
+        if (reason := why_not()) is not None:
+            print(words.say("demo.no_hosts", reason=reason), file=sys.stderr)
+            return 2
     with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder:
         report = wanted.report or Path(folder) / "report.json"
         report.unlink(missing_ok=True)
@@ -34,6 +40,8 @@ def main() -> int:
         command += ["--started", str(started)]
         command += ["--record"] if wanted.record else []
         command += ["--no-tty"] if wanted.no_tty else []
+        command += ["--two-hosts"] if wanted.two_hosts else []
+        command += ["--parent", str(os.getpid())]
         command += ["--break", wanted.fault] if wanted.fault else []
         # Ctrl-C reaches the child too, which ignores it (inherited) until it is ready to stop in good order.
         # Before that, our SIGTERM ends it without a word.
@@ -55,7 +63,7 @@ def main() -> int:
 
 def _look_back(report_file: Path, code: int, words: Words, *, stopped: bool) -> int:
     """Complete the report with what is seen from outside, tell it, and say how it went."""
-    from interop.demo.orphans import still_there
+    from interop.demo.orphans import inside, still_there
     from interop.demo.report import read
     from interop.demo.telling import summary
 
@@ -67,6 +75,8 @@ def _look_back(report_file: Path, code: int, words: Words, *, stopped: bool) -> 
         return code or 1
     report = read(report_file)
     left = still_there(report.sockets)
+    if report.hosts is not None:
+        left += inside(report.hosts.namespaces)
     report.orphans.after_exit = len(left)
     if left:
         report.problems.append(saying("problem.after_exit", sockets=", ".join(left)))

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ id = "{outer_id}"
 address = "{outer}"
 port = {outer_port}
 media_ports = [30000, 30398]
-networks = ["127.0.1.0/24"]
+networks = ["{outer_network}"]
 
 [[outer.lower]]
 id = "{lower_id}"
@@ -47,7 +47,7 @@ id = "{inner_id}"
 address = "{inner}"
 port = {inner_port}
 media_ports = [31000, 31398]
-networks = ["127.0.2.0/24"]
+networks = ["{inner_network}"]
 
 [[inner.upper]]
 id = "{upper_id}"
@@ -125,12 +125,13 @@ verdict = "allow"
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Signalling addresses of the gateway's two sides and of the platform on either."""
+    """Signalling addresses of the gateway's two sides and of the platform on either, and their networks."""
 
     outer: Address
     lower: Address
     inner: Address
     upper: Address
+    networks: tuple[str, str] = field(default=(OUTER_NETWORK, INNER_NETWORK), kw_only=True)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -169,6 +170,8 @@ def write_config(
     """
     cast = cast or demo_cast()
     text = fault.rules(CONFIG + SPEAK).format(
+        outer_network=cast.networks[0],
+        inner_network=cast.networks[1],
         outer=cast.outer[0],
         outer_id=OUTER_ID,
         outer_port=cast.outer[1],

@@ -21,6 +21,7 @@ from interop.sim.sending import Behaviour
 from interop.sim.xml import Message
 
 if TYPE_CHECKING:
+    from interop.demo.hosts import Hosts
     from interop.demo.scene import Platforms, Scene
 
 LEAKED_SECONDS: Final = 10
@@ -55,6 +56,9 @@ class Fault:
 
     def begin(self, platforms: "Platforms") -> None:
         """Both platforms are open, nobody has registered."""
+
+    def hosts(self, hosts: "Hosts") -> None:
+        """Both hosts of the gateway are up, where it has two."""
 
     @asynccontextmanager
     async def lingering(self, scene: "Scene") -> AsyncIterator[None]:
@@ -306,6 +310,23 @@ class Pictures(Fault):
         for picture in folder.glob("camera-*.png"):
             picture.unlink()
 
+
+class Bypass(Fault):
+    """Both hosts of the gateway forward packets, and know the way to either network."""
+
+    def hosts(self, hosts: "Hosts") -> None:
+        hosts.networks.open_up()
+
+
+class Unmended(Fault):
+    """The wire between both hosts of the gateway stays pulled."""
+
+    def hosts(self, hosts: "Hosts") -> None:
+        hosts.stays_cut = True
+
+
+HOSTS_FAULTS: Final[dict[str, type[Fault]]] = {"bypass": Bypass, "unmended": Unmended}
+"""Of a gateway on two hosts alone."""
 
 FAULTS: Final[dict[str, type[Fault]]] = {
     "none": Fault,

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from interop.demo.report import NOT_MEASURED, Delay, NotMeasured, Report, SpokenReport
+from interop.demo.report import (
+    NOT_MEASURED,
+    Delay,
+    HostsReport,
+    NotMeasured,
+    OutageReport,
+    Report,
+    SpokenReport,
+)
 from interop.words import Saying, saying
 
 PROMISES: Final[dict[str, Saying]] = {
@@ -36,6 +44,8 @@ PROMISES: Final[dict[str, Saying]] = {
     "audit": saying("promise.audit"),
     "nothing_left": saying("promise.nothing_left"),
     "pictures": saying("promise.pictures"),
+    "apart": saying("promise.apart"),
+    "recovered": saying("promise.recovered"),
 }
 """What each promise is called."""
 
@@ -85,6 +95,8 @@ def promises(report: Report, expected: Expected) -> Iterator[Promise]:
     yield from _of_the_voice(report.spoken)
     yield from _of_refusals(report)
     yield from _of_what_remains(report, expected)
+    if report.hosts is not None:
+        yield from _of_two_hosts(report.hosts)
 
 
 def _of_the_catalog(report: Report, expected: Expected) -> Iterator[Promise]:
@@ -170,6 +182,19 @@ def _of_what_remains(report: Report, expected: Expected) -> Iterator[Promise]:
     there = sum(Path(picture).is_file() for picture in report.snapshots)
     yield Promise(
         "pictures", there == expected.plays, saying("problem.pictures", there=there, wanted=expected.plays)
+    )
+
+
+def _of_two_hosts(hosts: HostsReport) -> Iterator[Promise]:
+    crossed = sorted({one.target for one in hosts.attempts if one.beyond and one.arrived})
+    yield Promise(
+        "apart",
+        hosts.apart,
+        saying("problem.apart", targets=", ".join(crossed)) if crossed else saying("problem.apart_untried"),
+    )
+    outage = hosts.outage or OutageReport(cut_seconds=0.0)
+    yield Promise(
+        "recovered", outage.recovered, saying("problem.recovered", seconds=round(outage.cut_seconds))
     )
 
 

@@ -45,5 +45,6 @@ def arguments(given: Sequence[str], words: Words) -> argparse.Namespace:
     options.add_argument("--record", action="store_true", help=say("demo.help.record"))
     options.add_argument("--cameras", type=int, default=200, help=say("demo.help.cameras"))
     options.add_argument("--plays", type=int, default=4, help=say("demo.help.plays"))
+    options.add_argument("--two-hosts", action="store_true", help=say("demo.help.two_hosts"))
     options.add_argument("--break", dest="fault", help=argparse.SUPPRESS)  # for interop.demo.selftest
     return parser.parse_args(given)

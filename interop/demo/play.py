@@ -1,4 +1,4 @@
-"""The play itself, in one process: gateway, lower and upper platform; writes the report."""
+"""The play itself: gateway, lower and upper platform, in one process or on hosts apart; writes the report."""
 
 import argparse
 import asyncio
@@ -21,13 +21,17 @@ import gateway.words
 from gateway import log
 from gateway.chamber import chain
 from gateway.transports import CannotListen
+from interop.demo.across import reach
 from interop.demo.cast import INNER_ID
-from interop.demo.faults import FAULTS, WELL, Fault
+from interop.demo.faults import FAULTS, HOSTS_FAULTS, WELL, Fault
+from interop.demo.hosts import NotStarted, open_two_hosts
 from interop.demo.judging import Expected, judge
-from interop.demo.orphans import Held, held
+from interop.demo.orphans import Held
+from interop.demo.outage import Outage
 from interop.demo.report import (
     NOT_MEASURED,
     Delay,
+    HostsReport,
     NotMeasured,
     Orphans,
     RefusedReport,
@@ -44,6 +48,7 @@ from interop.sim.camera import FRAME_RATE
 from interop.sim.playing import Playing, PlayReport
 from interop.sim.speaking import BroadcastRefused
 from interop.sim.upper import PTZ_LEFT, PlayRefused
+from interop.tied import tie
 from interop.words import ENGLISH, LANGUAGES, Saying, Words, saying
 from interop.words.choice import show_anything
 
@@ -91,9 +96,10 @@ class Play:
         async with self._shown():
             try:
                 await self._unless_stopped(self._meet(), MEETING, self._fault.meet_seconds)
-                before = held()
+                before = self._scene.held()
                 async with self._fault.lingering(self._scene):
                     await self._watch()
+                    await self._try_hosts()
                     await self._settle(before)
             except Stopped:
                 self.report.interrupted = True
@@ -136,12 +142,13 @@ class Play:
         await scene.lower.registered.wait()
         await scene.upper.wait_registered(INNER_ID)
         self._phase = saying("phase.catalog")
-        look = await scene.gateway.look()
-        while not look.whole:
+        while True:
+            if (await scene.gateway.look()).whole:
+                break
             await asyncio.sleep(LOOK_SECONDS)
-            look = await scene.gateway.look()
-        report.channels_offered, report.channels_shared = look.offered, look.shared
         catalog = await scene.upper.catalog(on_page=self._page, quiet_seconds=self._fault.page_seconds)
+        look = await scene.gateway.look()
+        report.channels_offered, report.channels_shared = look.offered, look.shared
         report.channels_received = len(cameras_of(catalog.ids()))
 
     def _page(self, items: int, announced: int | None) -> None:
@@ -177,6 +184,19 @@ class Play:
             look = await self._scene.gateway.look()
             self.report.refused_by_rule = {**look.outer.rows_refused, **look.inner.refused}
             self.report.controls_below = len(self._scene.lower.controls)
+
+    async def _try_hosts(self) -> None:
+        """Where the gateway is two hosts: look for a way around them, and pull the wire between them."""
+        hosts = self._scene.hosts
+        if hosts is None or self.report.interrupted:
+            return
+        self._phase = saying("phase.apart")
+        told = HostsReport(namespaces=[network.inode for network in hosts.networks.all])
+        self.report.hosts = told
+        told.attempts = await reach(hosts.networks)
+        self._phase = saying("phase.outage")
+        shared = self._scene.cameras()
+        told.outage = await Outage(hosts, self._scene.gateway).run(shared[0], shared[-1])
 
     async def _start(self, calls: AsyncExitStack, channel: str) -> None:
         camera = self._scene.tree.camera(channel)
@@ -226,7 +246,7 @@ class Play:
         self._phase = saying("phase.leftovers")
         deadline = time.monotonic() + self._fault.settle_seconds
         while True:
-            now = held()
+            now = self._scene.held()
             orphans = Orphans(
                 tables=(await self._scene.gateway.look()).orphans,
                 descriptors=max(0, now.descriptors - before.descriptors),
@@ -262,7 +282,7 @@ class Play:
         async def show() -> None:
             while True:
                 self._view.show(await self._picture())
-                self._sockets |= held().sockets
+                self._sockets |= self._scene.held().sockets
                 await asyncio.sleep(0.25)
 
         task = asyncio.get_running_loop().create_task(show())
@@ -272,7 +292,7 @@ class Play:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             self._view.show(await self._picture())
-            self.report.sockets = sorted(self._sockets | held().sockets)
+            self.report.sockets = sorted(self._sockets | self._scene.held().sockets)
 
     async def _picture(self) -> Picture:
         look = await self._scene.gateway.look()
@@ -371,7 +391,7 @@ def _refused_in(audits: Sequence[Path]) -> dict[str, int]:
 
 
 async def main(given: argparse.Namespace, words: Words) -> int:
-    stop, fault = asyncio.Event(), FAULTS[given.fault]()
+    stop, fault = asyncio.Event(), {**FAULTS, **HOSTS_FAULTS}[given.fault]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -385,7 +405,13 @@ async def main(given: argparse.Namespace, words: Words) -> int:
         ThreadPoolExecutor(2) as workers,
         LiveView(Console(), words) if terminal else nullcontext(plain) as view,
     ):
-        async with open_scene(Path(folder), given.cameras, workers, fault) as scene:
+        at = Path(folder)
+        stage = (
+            open_two_hosts(at, given.cameras, workers, words.language, fault)
+            if given.two_hosts
+            else open_scene(at, given.cameras, workers, fault)
+        )
+        async with stage as scene:
             play = Play(scene, view, wanted, stop, fault)
             await play.run()
             expected = Expected(given.cameras, len(scene.cameras()), given.plays)
@@ -409,16 +435,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plays", type=int, required=True)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--no-tty", action="store_true")
-    parser.add_argument("--break", dest="fault", choices=FAULTS, default="none")
+    parser.add_argument("--break", dest="fault", choices=[*FAULTS, *HOSTS_FAULTS], default="none")
+    parser.add_argument("--two-hosts", action="store_true")
+    parser.add_argument("--parent", type=int, required=True)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     show_anything()
     given = arguments()
+    tie(given.parent, signal.SIGTERM)
     log.setup("error", words=gateway.words.Words(given.lang))
     try:
         sys.exit(asyncio.run(main(given, Words(given.lang))))
+    except NotStarted as error:
+        print(Words(given.lang).render(error.said), file=sys.stderr)
+        sys.exit(2)
     except CannotListen as error:
         print(gateway.words.Words(given.lang).render(error.said), file=sys.stderr)
         sys.exit(2)

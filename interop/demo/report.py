@@ -94,6 +94,50 @@ class Orphans(Struct, kw_only=True):
         return self.tables + max(0, self.descriptors) + max(0, self.sockets) + (self.after_exit or 0)
 
 
+class Attempt(Struct, kw_only=True):
+    """Somebody in one network knocks at an address. `beyond` the gateway nobody may hear it."""
+
+    source: Literal["outer", "inner"]
+    target: str
+    protocol: Literal["udp", "tcp"]
+    beyond: bool
+    arrived: bool = False
+
+
+class OutageReport(Struct, kw_only=True):
+    """What came of a wire between both hosts that was pulled for `cut_seconds` under a running picture."""
+
+    cut_seconds: float
+    frames_before: int = 0
+    frames_meanwhile: int = 0  # some were on their way
+    frames_after: int = 0
+    frames_wrong: int = 0
+    resumed_ms: float | None = None  # from the wire's return to the next picture; None: it never came
+    answered: bool = False  # a question to a camera beyond the link
+    played_again: bool = False  # another camera
+    registered: bool = False  # both registrations are there
+    linked: bool = False  # both hosts say so
+    rows_kept: bool = False  # both sides know and show what they did before
+
+    @property
+    def recovered(self) -> bool:
+        again = (self.answered, self.played_again, self.registered, self.linked, self.rows_kept)
+        return self.resumed_ms is not None and not self.frames_wrong and all(again)
+
+
+class HostsReport(Struct, kw_only=True):
+    """Of a run over two hosts. `namespaces` are the inodes of their networks, and of the platforms'."""
+
+    namespaces: list[int]
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    outage: OutageReport | None = None
+
+    @property
+    def apart(self) -> bool:
+        """What should be heard was, and nothing else."""
+        return bool(self.attempts) and all(one.arrived != one.beyond for one in self.attempts)
+
+
 class Report(Struct, kw_only=True):
     """The demo's report. `problems` is empty exactly when everything held that is in `checked`."""
 
@@ -120,6 +164,7 @@ class Report(Struct, kw_only=True):
     orphans: Orphans = msgspec.field(default_factory=Orphans)
     sockets: list[str] = msgspec.field(default_factory=list)  # UDP sockets it had: address:port#inode
     snapshots: list[str] = msgspec.field(default_factory=list)
+    hosts: HostsReport | None = None  # None: the gateway is one process
     interrupted: bool = False
     checked: list[str] = msgspec.field(default_factory=list)  # promises that were judged, kept or not
     not_checked: list[str] = msgspec.field(default_factory=list)  # promises without a figure to judge by

@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_bytes
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
@@ -27,6 +33,7 @@ from interop.demo.cast import (
     write_config,
 )
 from interop.demo.faults import WELL, Fault
+from interop.demo.orphans import Held, held
 from interop.demo.speech import Speech
 from interop.demo.watched import OneProcess, Watched, cameras_shared
 from interop.sim.catalog import Tree, sample_tree
@@ -41,6 +48,9 @@ from sip._native import Engine
 from sip.aio.calls import Calls
 from sip.aio.driver import UdpDriver
 from sip.endpoint import Endpoint, Party
+
+if TYPE_CHECKING:
+    from interop.demo.hosts import Hosts
 
 PORT_TRIES: Final = 4
 
@@ -102,7 +112,7 @@ class Upper(Protocol):
 class Scene:
     """Everybody, up and running. `live`: pictures carry the moment at which they were filmed.
 
-    `speech` is None where nobody can speak or nobody can listen.
+    `speech` is None where nobody can speak or nobody can listen, `hosts` where the gateway is one process.
     """
 
     gateway: Watched
@@ -112,6 +122,11 @@ class Scene:
     audits: Sequence[Path]
     live: bool = True
     speech: Speech | None = None
+    hosts: "Hosts | None" = None
+
+    def held(self) -> Held:
+        """What this process holds open, and the gateway where it is not in here."""
+        return held() if self.hosts is None else self.hosts.held()
 
     def cameras(self) -> list[str]:
         """Ids of the cameras that the rules share."""
@@ -122,6 +137,19 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a platform stands: who may speak to it, and in which network of this machine its sockets are."""
+
+    network: str
+    entered: Callable[[], AbstractContextManager[None]] = nullcontext
+    net: Net = field(default_factory=RealNet)
+
+
+OUTER_GROUND: Final = Ground(OUTER_NETWORK)
+INNER_GROUND: Final = Ground(INNER_NETWORK)
+
+
+@dataclass(frozen=True, slots=True)
 class Platforms:
     """The two simulators, on sockets of their own."""
 
@@ -129,18 +157,26 @@ class Platforms:
     upper: UpperPlatform
     tree: Tree
 
+    def number(self, channel: str) -> int | None:
+        """Of the camera that should be seen there."""
+        camera = self.tree.camera(channel)
+        return None if camera is None else camera.number
+
 
 @asynccontextmanager
 async def upper_platform(
-    at: Address, password: str, workers: Executor, *, net: Net | None = None
+    at: Address,
+    password: str,
+    workers: Executor,
+    ground: Ground = INNER_GROUND,
 ) -> AsyncIterator[UpperPlatform]:
     """Our simulator, above."""
     async with AsyncExitStack() as held:
-        calls = await _calls(held, Party(UPPER_ID, UPPER_ID[:10]), at, INNER_NETWORK)
+        calls = await _calls(held, Party(UPPER_ID, UPPER_ID[:10]), at, ground)
         yield UpperPlatform(
             endpoint=calls.endpoint,
             calls=calls,
-            net=net or RealNet(),
+            net=ground.net,
             media_host=at[0],
             passwords={INNER_ID: password},
             workers=workers,
@@ -149,15 +185,20 @@ async def upper_platform(
 
 @asynccontextmanager
 async def lower_platform(
-    at: Address, above: Address, password: str, tree: Tree, workers: Executor, *, net: Net | None = None
+    at: Address,
+    above: Address,
+    password: str,
+    tree: Tree,
+    workers: Executor,
+    ground: Ground = OUTER_GROUND,
 ) -> AsyncIterator[LowerPlatform]:
     """Our simulator, below; `run()` is the caller's to start."""
     async with AsyncExitStack() as held:
-        calls = await _calls(held, Party(LOWER_ID, LOWER_ID[:10]), at, OUTER_NETWORK)
+        calls = await _calls(held, Party(LOWER_ID, LOWER_ID[:10]), at, ground)
         yield LowerPlatform(
             endpoint=calls.endpoint,
             calls=calls,
-            net=net or RealNet(),
+            net=ground.net,
             server=Server(OUTER_ID, OUTER_ID[:10], above),
             password=password,
             media_host=at[0],
@@ -171,21 +212,34 @@ async def lower_platform(
 
 @asynccontextmanager
 async def open_platforms(
-    written: config.Config, password: str, cameras: int, workers: Executor, fault: Fault = WELL
+    written: config.Config,
+    password: str,
+    cameras: int,
+    workers: Executor,
+    fault: Fault = WELL,
+    *,
+    lower_at: Address | None = None,
+    grounds: tuple[Ground, Ground] = (OUTER_GROUND, INNER_GROUND),
 ) -> AsyncIterator[Platforms]:
-    """Open both platforms for the gateway of that configuration. `lower.run()` is the caller's to start."""
+    """Open both platforms for the gateway of that configuration. `lower.run()` is the caller's to start.
+
+    `lower_at` is the demo's own place where None; `grounds` are the lower platform's and the upper one's.
+    """
     tree = sample_tree(LOWER_ID, "County platform", cameras, branches=(SHARED, KEPT), speakers=1)
     has = replace(tree, cameras=tuple(fault.cameras(tree.cameras)))
     outer, (above,) = written.outer, written.inner.upper
+    low, high = grounds
     async with (
-        upper_platform((above.host, above.port), password, workers, net=fault.above(RealNet())) as upper,
+        upper_platform(
+            (above.host, above.port), password, workers, ground=replace(high, net=fault.above(high.net))
+        ) as upper,
         lower_platform(
-            (LOWER, free_port(LOWER)),
+            lower_at or (LOWER, free_port(LOWER)),
             (outer.address, outer.port),
             password,
             has,
             workers,
-            net=fault.below(RealNet()),
+            ground=replace(low, net=fault.below(low.net)),
         ) as lower,
     ):
         platforms = Platforms(lower, upper, tree)
@@ -255,8 +309,9 @@ async def gateway_between(
         yield Scene(OneProcess(gateway, tree), lower, upper, tree, audits, live, speech)
 
 
-async def _calls(held: AsyncExitStack, me: Party, address: Address, network: str) -> Calls:
-    engine = Engine(address, me.host, [network], token_bytes(32))
+async def _calls(held: AsyncExitStack, me: Party, address: Address, ground: Ground) -> Calls:
+    with ground.entered():
+        engine = Engine(address, me.host, [ground.network], token_bytes(32))
     held.callback(engine.close)
     endpoint = Endpoint(engine, me, user_agent="Lockgate simulator")
     held.enter_context(UdpDriver(engine, endpoint))

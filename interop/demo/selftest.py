@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from interop.demo.faults import FAULTS
+from interop.demo.faults import FAULTS, HOSTS_FAULTS
 from interop.demo.report import Report, SpokenReport, read
+from interop.netns import why_not
 from interop.words import ENGLISH
 
 SECONDS: Final = 1.0
@@ -80,11 +81,20 @@ TELLING: Final[Mapping[str, Telling]] = {
     "reordered": Telling(lambda report: not report.audit_verified, "Record 2 is missing or moved"),
     "cut": Telling(lambda report: not report.audit_refused, "no record of the refusal by the rule no-ptz"),
     "pictures": Telling(lambda report: bool(report.snapshots), "0 of 1 pictures"),
+    "bypass": Telling(
+        lambda report: report.hosts is not None and not report.hosts.apart, "went around the gateway to"
+    ),
+    "unmended": Telling(
+        lambda report: (
+            report.hosts is not None and report.hosts.outage is not None and not report.hosts.outage.recovered
+        ),
+        "Not everything recovered",
+    ),
 }
 
 
-def run(fault: str) -> Outcome:
-    """One short demo with that fault."""
+def run(fault: str, *, two_hosts: bool = False) -> Outcome:
+    """One short demo with that fault, over two hosts where it is one of theirs or is asked for."""
     with tempfile.TemporaryDirectory(prefix="lockgate-selftest-") as folder:
         file = Path(folder) / "report.json"
         command = [
@@ -98,6 +108,7 @@ def run(fault: str) -> Outcome:
             str(SECONDS),
         ]
         command += ["--cameras", str(CAMERAS), "--plays", str(PLAYS), "--break", fault]
+        command += ["--two-hosts"] if two_hosts or fault in HOSTS_FAULTS else []
         command += ["--report", str(file), "--out", folder]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         report = read(file) if file.is_file() else None
@@ -124,17 +135,21 @@ def verdict(fault: str, outcome: Outcome) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(FAULTS)}; default: all")
+    every = {**FAULTS, **HOSTS_FAULTS}
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(every)}; default: all")
     parser.add_argument("--jobs", type=int, default=4, help="runs at once (4)")
     wanted = parser.parse_args()
-    faults = wanted.faults or list(FAULTS)
+    missing = why_not()
+    if missing is not None and not wanted.faults:
+        print(f"{', '.join(HOSTS_FAULTS)}: left out. {ENGLISH.render(missing)}")
+    faults = wanted.faults or list(FAULTS if missing is not None else every)
     with ThreadPoolExecutor(wanted.jobs) as workers:
         wrong = 0
         for fault, outcome in zip(faults, workers.map(run, faults), strict=True):
             what = verdict(fault, outcome)
             wrong += bool(what)
             told = f"NOT TOLD: {what}" if what else "Told."
-            print(f"{fault:10} {FAULTS[fault].__doc__} {told}", flush=True)
+            print(f"{fault:10} {every[fault].__doc__} {told}", flush=True)
     print(f"{wrong} of {len(faults)} were not told." if wrong else "The report tells of everything.")
     return 1 if wrong else 0
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from interop.demo.judging import PROMISES
-from interop.demo.report import NOT_MEASURED, RefusedReport, Report, SpokenReport, StreamReport
+from interop.demo.report import NOT_MEASURED, HostsReport, RefusedReport, Report, SpokenReport, StreamReport
 from interop.words import Saying, Words, saying
 
 
@@ -29,6 +29,8 @@ def _lines(report: Report) -> Iterator[Saying | None]:
         yield _voice(report.spoken)
     for refused in report.refused:
         yield saying("summary.refused", what=refusal(refused))
+    if report.hosts is not None:
+        yield from _hosts(report.hosts)
     chain = saying("summary.whole") if report.audit_verified else saying("summary.broken")
     yield saying("summary.audit", records=report.audit_records, chain=chain)
     left: Saying | int = report.orphans.total or saying("summary.nothing")
@@ -68,6 +70,18 @@ def _voice(spoken: SpokenReport) -> Saying:
         payload=saying("summary.identical") if spoken.identical else saying("summary.different"),
         end=saying("summary.hung_up") if spoken.ended else saying("summary.not_hung_up"),
     )
+
+
+def _hosts(hosts: HostsReport) -> Iterator[Saying]:
+    beyond = [one for one in hosts.attempts if one.beyond]
+    yield saying("summary.apart", tried=len(beyond), arrived=sum(one.arrived for one in beyond))
+    if hosts.outage is None:
+        return
+    seconds = round(hosts.outage.cut_seconds)
+    if hosts.outage.resumed_ms is None:
+        yield saying("summary.no_return", seconds=seconds)
+    else:
+        yield saying("summary.outage", seconds=seconds, resumed=round(hosts.outage.resumed_ms))
 
 
 def _verdict(report: Report) -> Iterator[Saying | None]:

@@ -1,11 +1,15 @@
 """What the demo sees of the gateway it plays through: what `lockgate status` shows, and what is shared."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from gateway.app import Gateway
+from gateway.cli.status import gathered
+from gateway.local.client import connected
 from gateway.local.messages import LowerState, SideState, Standing, Status
 from interop.demo.cast import CAMERA, KEPT_BRANCH, LOWER_ID
 from interop.sim.catalog import Tree
@@ -60,6 +64,32 @@ class OneProcess:
         )
 
 
+class TwoHosts:
+    """A process each, asked through its local socket. Rows are counted; which they are stays with them."""
+
+    def __init__(self, folders: Sequence[Path], tree: Tree) -> None:
+        """`folders` are where each side keeps its state."""
+        self._folders = folders
+        self._beside = rows_beside_cameras(tree)
+        self._wanted = len(cameras_shared(tree))
+
+    async def look(self) -> Look:
+        """Raises gateway.local.client.Unanswered where a host does not answer."""
+        outer, inner = sides(await asyncio.to_thread(self._ask))
+        beside_below, beside_above = self._beside
+        offered = max(0, outer.lowers[0].rows - beside_below) if outer.lowers else 0
+        shared = max(0, inner.uppers[0].shared - beside_above)
+        whole = inner.rows_passed >= self._wanted + beside_above  # a share counts once it was asked for
+        return Look(outer, inner, offered, shared, whole)
+
+    def _ask(self) -> Standing:
+        standings = []
+        for folder in self._folders:
+            with connected(folder) as gateways:
+                standings += [gateway.status() for gateway in gateways]
+        return gathered(standings)
+
+
 def sides(standing: Standing) -> tuple[SideState, SideState]:
     by_name = {side.side: side for side in standing.sides}
     return by_name["outer"], by_name["inner"]
@@ -77,3 +107,12 @@ def cameras_shared(tree: Tree) -> list[str]:
 def speakers_shared(tree: Tree) -> list[str]:
     """Ids of the loudspeakers that the rules share."""
     return [speaker.id for speaker in tree.speakers if speaker.parent != KEPT_BRANCH]
+
+
+def rows_beside_cameras(tree: Tree) -> tuple[int, int]:
+    """Of the lower platform's catalog, and of what the rules share of it: itself, branches, loudspeakers."""
+    all_rows = tree.items(tree.owner) or []
+    below = len(all_rows) - len(tree.cameras)
+    kept = [one.id for one in tree.branches if one.id == KEPT_BRANCH]
+    kept += [one.id for one in tree.speakers if one.parent == KEPT_BRANCH]
+    return below, below - len(kept)

@@ -237,6 +237,8 @@ class World:
 def text(**replaced: str) -> str:
     """The demo's configuration at this world's addresses, with pieces replaced or appended to."""
     written = CONFIG.format(
+        outer_network="203.0.113.0/24",
+        inner_network="198.51.100.0/24",
         outer=OUTER,
         outer_id=OUTER_ID,
         outer_port=5060,
@@ -249,7 +251,6 @@ def text(**replaced: str) -> str:
         lower_id=LOWER_ID,
         kept=KEPT_BRANCH,
     )
-    written = written.replace("127.0.1.0/24", "203.0.113.0/24").replace("127.0.2.0/24", "198.51.100.0/24")
     for old, new in replaced.items():
         written = written.replace(old, new)
     return written

@@ -10,8 +10,11 @@ import pytest
 from interop.demo.judging import PROMISES, VOICE, Expected, judge
 from interop.demo.report import (
     NOT_MEASURED,
+    Attempt,
     Delay,
+    HostsReport,
     Orphans,
+    OutageReport,
     RefusedReport,
     Report,
     SpokenReport,
@@ -35,6 +38,21 @@ SPOKEN = SpokenReport(
     ended_above="left",
     ended_below="bye",
 )
+
+OUTAGE = OutageReport(
+    cut_seconds=3.0,
+    frames_before=25,
+    frames_after=25,
+    resumed_ms=900.0,
+    answered=True,
+    played_again=True,
+    registered=True,
+    linked=True,
+    rows_kept=True,
+)
+NEAR = Attempt(source="outer", target="203.0.113.20", protocol="udp", beyond=False, arrived=True)
+FAR = Attempt(source="outer", target="198.51.100.10", protocol="udp", beyond=True)
+HOSTS = HostsReport(namespaces=[1, 2, 3, 4], attempts=[NEAR, FAR], outage=OUTAGE)
 
 
 def good(picture: Path) -> Report:
@@ -77,6 +95,7 @@ def good(picture: Path) -> Report:
         audit_verified=True,
         audit_refused={"no-ptz": 1},
         snapshots=[str(picture)],
+        hosts=HOSTS,
     )
 
 
@@ -111,6 +130,12 @@ BROKEN: dict[str, dict[str, Any]] = {
     "audit": {"audit_verified": False},
     "nothing_left": {"orphans": Orphans(tables=1)},
     "pictures": {"snapshots": []},
+    "apart": {
+        "hosts": msgspec.structs.replace(HOSTS, attempts=[NEAR, msgspec.structs.replace(FAR, arrived=True)])
+    },
+    "recovered": {
+        "hosts": msgspec.structs.replace(HOSTS, outage=msgspec.structs.replace(OUTAGE, linked=False))
+    },
 }
 
 
@@ -121,6 +146,22 @@ def test_each_promise_can_be_broken(promise: str, tmp_path: Path) -> None:
     assert f"problem.{promise}" in [
         problem.key.replace("left", "nothing_left") for problem in report.problems
     ]
+
+
+def test_a_run_of_one_process_promises_nothing_of_two_hosts(tmp_path: Path) -> None:
+    report = good(tmp_path / "one.png")
+    report.hosts = None
+    judge(report, EXPECTED)
+    assert {*PROMISES} - {*report.checked} == {"apart", "recovered"}
+    assert (report.problems, report.not_checked) == ([], [])
+
+
+def test_a_look_for_a_way_that_hears_nothing_at_all_proves_nothing(tmp_path: Path) -> None:
+    report = good(tmp_path / "one.png")
+    deaf = msgspec.structs.replace(NEAR, arrived=False)
+    report.hosts = msgspec.structs.replace(HOSTS, attempts=[deaf, FAR])
+    judge(report, EXPECTED)
+    assert [problem.key for problem in report.problems] == ["problem.apart_untried"]
 
 
 def test_a_wrong_picture_is_told(tmp_path: Path) -> None:

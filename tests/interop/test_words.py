@@ -15,7 +15,7 @@ import pytest
 
 import interop
 from interop.demo.judging import PROMISES, Expected, promises
-from interop.demo.report import Report
+from interop.demo.report import HostsReport, Report
 from interop.sim import telling
 from interop.words import ENGLISH, LANGUAGES, Language, Saying, Words, catalogue, saying
 from interop.words.choice import choose, language_named, of_locale
@@ -125,7 +125,8 @@ def test_a_problem_is_said_with_why_or_what_to_do(language: Language, ends: str)
 
 
 def test_every_promise_has_a_name() -> None:
-    judged = [promise.name for promise in promises(Report(seconds=1.0), Expected(1, 1, 1))]
+    whole = Report(seconds=1.0, hosts=HostsReport(namespaces=[]))
+    judged = [promise.name for promise in promises(whole, Expected(1, 1, 1))]
     assert judged == list(PROMISES)
 
 
