@@ -125,8 +125,9 @@ class Questions:
         return question.asked if self._clock() <= question.until else None
 
     def _keep(self, key: Key, question: Question) -> None:
+        if key in self._open:
+            self._open.move_to_end(key)
         self._open[key] = question
-        self._open.move_to_end(key)
         if len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)
 

@@ -15,11 +15,34 @@ pub fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Seconds to the microsecond; None where the shortest text of the number is not simply its decimals.
+///
+/// Fifteen digits at most, so no shorter text means the same number.
 pub fn seconds(value: f64) -> Option<Vec<u8>> {
-    let rounded = (value * 1e6).round_ties_even() / 1e6;
-    (1e-3..1e9)
-        .contains(&rounded)
-        .then(|| format!("{rounded:?}").into_bytes())
+    let micros = (value * 1e6).round_ties_even();
+    if !(1e3..1e15).contains(&micros) {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "compared above"
+    )]
+    let micros = micros as u64;
+    let mut out = (micros / 1_000_000).to_string().into_bytes();
+    out.push(b'.');
+    let first = out.len();
+    six_digits(&mut out, micros % 1_000_000);
+    while out.len() > first + 1 && out.last() == Some(&b'0') {
+        out.pop();
+    }
+    Some(out)
+}
+
+/// Writes the last six decimal digits.
+pub(crate) fn six_digits(out: &mut Vec<u8>, number: u64) {
+    for place in [100_000, 10_000, 1_000, 100, 10, 1] {
+        out.push(HEX[(number / place % 10) as usize]);
+    }
 }
 
 /// Does this byte stand for itself in a string?

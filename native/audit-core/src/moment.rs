@@ -1,5 +1,7 @@
 //! Times of day as records have them: UTC, to the microsecond.
 
+use crate::json::six_digits;
+
 const DAY: i64 = 86_400;
 
 /// Writes times of day; remembers the second of the last one, since most are of the same.
@@ -27,8 +29,13 @@ impl Moments {
             clippy::cast_sign_loss,
             reason = "0 to 999,999"
         )]
-        let micros = ((wall - second) * 1e6) as u32;
-        format!("{}.{micros:06}+00:00", self.text)
+        let micros = ((wall - second) * 1e6) as u64;
+        let mut out = Vec::with_capacity(32);
+        out.extend_from_slice(self.text.as_bytes());
+        out.push(b'.');
+        six_digits(&mut out, micros);
+        out.extend_from_slice(b"+00:00");
+        String::from_utf8(out).unwrap_or_default()
     }
 }
 

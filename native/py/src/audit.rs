@@ -3,6 +3,7 @@
 //! Which types there are, and what of them is shown, is Python's: it is asked once for each type.
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use audit_core::{List, Moments, Object, Place, RowCounts, Told, seconds, tell, text};
@@ -118,6 +119,26 @@ fn sorted(py: Python<'_>, names: &[Py<PyString>]) -> PyResult<Vec<(String, Py<Py
 type Post = (PyBackedStr, PyBackedStr, PyBackedStr);
 type Chained = (f64, f64, u64, PyBackedStr);
 
+/// Addresses of types are spread well enough, and no peer chooses them.
+#[derive(Default)]
+struct ByAddress(u64);
+
+impl Hasher for ByAddress {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 /// Writes what crosses as records; remembers how each type is written.
 #[pyclass(name = "Scribe", module = "lockgate_native.audit")]
 pub struct PyScribe {
@@ -127,7 +148,7 @@ pub struct PyScribe {
     items: usize,
     chars: usize,
     moments: Moments,
-    kinds: HashMap<usize, Arc<Kind>>,
+    kinds: HashMap<usize, Arc<Kind>, BuildHasherDefault<ByAddress>>,
     types: Vec<Py<PyAny>>,
 }
 
@@ -148,7 +169,7 @@ impl PyScribe {
             items,
             chars,
             moments: Moments::default(),
-            kinds: HashMap::new(),
+            kinds: HashMap::default(),
             types: Vec::new(),
         }
     }
