@@ -1,5 +1,7 @@
 """What it costs to cross the lock: both doors judge, both write a record, then it is delivered.
 
+And what one door of the two costs, its part of the codec and the trace of what crossed among it.
+
 CPU time of this process, the threads that sync the two audit files among it. The files lie where the
 system keeps temporary files; the records are checked afterwards, and that is measured too. The rate is by the
 clock: sender, both doors and receiver share one processor.
@@ -22,11 +24,13 @@ from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Rows
 from gateway.chamber import chain
 from gateway.chamber.audit import Audit
-from gateway.chamber.gate import Gate, Side
-from gateway.chamber.link import LinkEnd
+from gateway.chamber.codec import decode, encode
+from gateway.chamber.gate import Gate, Recorder, Side
+from gateway.chamber.link import LinkEnd, Signal
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.policy import NOWHERE, CompiledRules
 from gateway.chamber.rules import Rule
+from gateway.trace.book import Book, Recording
 
 LOWER: Final = PlatformId("44010600002000000001")
 UPPER: Final = PlatformId("44000000002000000001")
@@ -93,9 +97,60 @@ CASES: Final = (
 )
 
 
-def door(side: Side, audit: Audit, end: LinkEnd, loop: asyncio.AbstractEventLoop) -> Gate:
+def door(side: Side, audit: Recorder, end: LinkEnd, loop: asyncio.AbstractEventLoop) -> Gate:
     rules = CompiledRules(RULES)
     return Gate(side=side, rules=rules, audit=audit, link=end, places=lambda _: NOWHERE, clock=loop.time)
+
+
+class Wire:
+    """The end of a link as far as its door pays for it: what is handed over is encoded, and goes nowhere."""
+
+    on_arrival: Callable[[Crossing], None]
+    on_signal: Callable[[Signal], None]
+    up = linked = True
+
+    def deliver(self, crossing: Crossing) -> None:
+        encode(crossing)
+
+    def signal(self, signal: Signal) -> None:
+        pass
+
+
+async def one_door(case: Case, folder: Path, *, sends: bool) -> float:
+    """Microseconds of CPU for each crossing, at the door that sends or at the one that receives."""
+    loop = asyncio.get_running_loop()
+    side: Side = "outer" if case.outer == sends else "inner"
+    audit, wire = Audit(folder / "audit.jsonl"), Wire()
+    recording = Recording(audit, Book(side, clock=loop.time, wall=time.time))
+    gate = door(side, recording, wire, loop)
+    gate.on_delivery = lambda crossing: None
+    crossings = [case.make(number) for number in range(case.count)]
+    frames = [encode(crossing) for crossing in crossings]
+    used = time.process_time()
+    if sends:
+        for crossing in crossings:
+            gate.send(crossing)
+    else:
+        for frame in frames:
+            wire.on_arrival(decode(frame))
+    used = time.process_time() - used
+    assert gate.counters.passed.total() == case.count
+    audit.close()
+    return used / case.count * 1e6
+
+
+def doors(case: Case) -> list[Result]:
+    results = []
+    for sends in (True, False):
+        runs = []
+        for _ in range(RUNS):
+            with tempfile.TemporaryDirectory() as folder:
+                runs.append(asyncio.run(one_door(case, Path(folder), sends=sends)))
+        raw = {"crossings": case.count, "runs": [round(run, 2) for run in runs]}
+        work = f"one door {'sends' if sends else 'receives'} {case.work}"
+        unit, value = "µs CPU per crossing", round(min(runs), 1)
+        results.append(Result(work=work, value=value, unit=unit, better="lower", bar=8.0, aim=5.0, raw=raw))
+    return results
 
 
 async def measure(case: Case, folder: Path) -> list[Result]:
@@ -157,6 +212,9 @@ def main() -> None:
         for same in zip(*runs, strict=True):
             best = min if same[0].better == "lower" else max
             result = best(same, key=lambda run: run.value)
+            results.append(result)
+            print(f"{result.work}: {result.value:g} {result.unit}")
+        for result in [] if case.rows else doors(case):
             results.append(result)
             print(f"{result.work}: {result.value:g} {result.unit}")
     save("lock", results)

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cascade.crossing import (
@@ -153,7 +154,7 @@ class Used(Protocol):
     def bits_of(self, rule: str, besides: tuple[Direction, int] | None = None) -> int: ...
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """Who asked what a crossing answers, and which way that question went."""
 
     asker: PlatformId
