@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from benchmarks.results import Result, save
 from gateway.config import load
+from interop.demo.halves import SIDES
 from interop.demo.scene import open_platforms
 from interop.sim.tasks import Tasks
 from sip.aio.calls import Call, Calls
-from tests.gateway.test_two_hosts_real import PASSWORD, PATIENCE, SIDES, Process, Two, set_up
+from tests.gateway.test_two_hosts_real import PASSWORD, PATIENCE, Process, Two, set_up
 
 CAMERAS: Final = 120
 WARM: Final = 10
