@@ -69,7 +69,7 @@ async def joined(folder: Path) -> AsyncIterator[Two]:
 async def whole(folder: Path) -> Process:
     """Both sides in one process."""
     config = folder / "whole" / "gateway.toml"
-    config.write_text(config.read_text().replace("[media]", '[log]\nform = "json"\n\n[media]'))
+    config.write_text(config.read_text().partition("\n[link]\n")[0])
     command = (sys.executable, "-m", "gateway", "--lang", "en", "run", "--config", str(config))
     process = Process(await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE))
     await process.says("gateway.ready")
