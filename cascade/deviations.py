@@ -23,6 +23,7 @@ Deviation = Literal[
     "echoes",  # rows that came through us before (Q98)
     "never-registers-again",  # revived by a keepalive (Q05)
     "unreadable",  # business answers and keepalives
+    "alarm-incomplete",  # an alarm without what the standard asks for, or with no such values (Q86)
     "no-y",  # an SDP without y= (Q47)
     "other-y",  # with another than was offered (Q48)
     "zero-y",  # with 0000000000 (Q49)

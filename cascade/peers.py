@@ -77,6 +77,8 @@ class LowerPeer:
     invite_seconds: float = 15.0
     first_media_seconds: float = 10.0
     media_loss_seconds: float = 15.0
+    alarms_a_minute: int = 600  # more are refused with 503
+    alarm_response: bool = True  # is an alarm answered by a message of its own beside the 200 (Q86)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class UpperPeer:
     first_media_seconds: float = 30.0  # of a voice: somebody has to begin to speak
     media_loss_seconds: float = 60.0  # of a voice: some senders are silent while nobody speaks
     ptz_level: int = 5  # the highest that its controls count as: a higher one takes a camera over
+    alarms: Literal["typed", "plain", "off"] = "typed"  # is it told any; plain: without AlarmType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from cascade.crossing import Crossing, Failure
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
+from cascade.outbox import Letter
 
 
 class Reason(Protocol):
@@ -23,6 +24,7 @@ class Verdict(Struct, frozen=True):
     rule: str
     reason: Reason = ""
     refused: dict[str, int] = {}  # rows left out of a list, by rule
+    later: bool = False  # a little later it would pass: only a quota is used up
 
     @property
     def failure(self) -> Failure:
@@ -143,6 +145,23 @@ class Store(Protocol):
     async def catalog(self) -> list[tuple[PlatformId, Rows]]: ...
 
     def save_rows(self, peer: PlatformId, present: Rows, gone: Sequence[str]) -> None: ...
+
+    async def letters(self) -> list[Letter]:
+        """What is kept for somebody, in the order of keeping."""
+        ...
+
+    async def taken(self) -> int:
+        """The number of the last letter that the other side sent and we took; 0 for none."""
+        ...
+
+    async def keep(
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+    ) -> bool:
+        """Keep these and forget those that are `gone`, and the letter that was `taken`: all or nothing.
+
+        True once it would survive the machine; False where it could not be written.
+        """
+        ...
 
     async def flush(self) -> None:
         """Return once everything queued so far is on disk."""

@@ -66,6 +66,10 @@ class LoopGuard:
         self._through[peer] = echoes if complete else before | echoes
         return without(kept, back)
 
+    def echo(self, peer: PlatformId, name: str) -> bool:
+        """Is this name of a lower's one that came through us?"""
+        return name in self._through.get(peer, ()) or (self.known(peer) and self._shown_of_others(peer, name))
+
     def arrived(self, peer: PlatformId, rows: Rows) -> set[str]:
         """The ids of echoes among rows that come from the other side."""
         ids = rows.ids()

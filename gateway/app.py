@@ -209,6 +209,7 @@ async def open_side(
             listeners=listeners,
             guard=guard,
             ptz=config.ptz.terms(),
+            quota=config.alarms.quota(),
         )
         as_lower = AsLower(
             us=us,
@@ -227,6 +228,7 @@ async def open_side(
             listeners=listeners,
             guard=guard,
             ptz=config.ptz.terms(),
+            quota=config.alarms.quota(),
         )
         ports = Ports(
             media_address,

@@ -13,6 +13,7 @@ from msgspec.structs import asdict, replace
 
 from cascade.model.ids import GbId, PeerName, PlatformId
 from cascade.model.secret import Secret
+from cascade.outbox import Quota
 from cascade.peers import Coordinates, LowerPeer, PtzTerms, UpperPeer, Us, WireCharset
 from certs.identities import SideName
 from gateway.chamber.policy import CompiledRules
@@ -127,6 +128,10 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Wait for the first media packet; then the stream ends. Default 10 s."""
     media_loss_seconds: Seconds = 15.0
     """A stream without media for so long ends. Default 15 s."""
+    alarms_a_minute: Annotated[int, Meta(ge=1, le=100_000)] = 600
+    """So many of its alarms are taken in a minute; more are refused with 503. Default 600."""
+    alarm_response: bool = True
+    """Answer its alarms by a message of their own too, as the standard asks. Default true."""
 
 
 class UpperConfig(Document, frozen=True, kw_only=True):
@@ -185,6 +190,9 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
     ptz_level: Annotated[int, Meta(ge=0, le=255)] = 5
     """The level of its PTZ; a higher one takes a camera over. A command may claim less. Default 5."""
+    alarms: Literal["typed", "plain", "off"] = "typed"
+    """Is it told of alarms: typed with AlarmType, plain without it (editions before 2016), off not
+    at all. Default typed."""
 
 
 class SideConfig(Document, frozen=True, kw_only=True):
@@ -296,6 +304,18 @@ class PtzConfig(Document, frozen=True, kw_only=True):
         return PtzTerms(**asdict(self))
 
 
+class AlarmsConfig(Document, frozen=True, kw_only=True):
+    """Alarms that are kept on disk for the other side or an upper that is away, for each of them."""
+
+    kept: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """So many; then the oldest is lost. Default 10,000."""
+    kept_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 16_777_216
+    """Bytes; then the oldest is lost. Default 16 MiB."""
+
+    def quota(self) -> Quota:
+        return Quota(count=self.kept, bytes=self.kept_bytes)
+
+
 class LogConfig(Document, frozen=True, kw_only=True):
     """What is written to standard error."""
 
@@ -333,6 +353,7 @@ class Config(Document, frozen=True, kw_only=True):
     log: LogConfig = LogConfig()
     media: MediaConfig = MediaConfig()
     ptz: PtzConfig = PtzConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     link: LinkConfig = LinkConfig()
     outer: SideConfig
     inner: SideConfig

@@ -50,6 +50,7 @@ class Adoption:
             PlatformId, Task
         ] = {}  # those that go have theirs until they have said goodbye
         self._answering: dict[PlatformId, Task] = {}
+        self._reporting: dict[PlatformId, Task] = {}
         self._coming: dict[PlatformId, Task] = {}
 
     def run(self, group: asyncio.TaskGroup) -> None:
@@ -79,9 +80,11 @@ class Adoption:
                 self._coming[peer.id] = self._group.create_task(self._welcome(peer))
 
     async def _welcome(self, peer: UpperPeer) -> None:
-        pairs = await self._store.mapping(peer.id)
+        pairs, letters = await self._store.mapping(peer.id), await self._store.letters()
         self._coming.pop(peer.id, None)
-        self._begin(self._uppers.add(peer, pairs))
+        found = self._uppers.add(peer, pairs)
+        found.reporting.outbox.add(letter for letter in letters if letter.to == peer.id)
+        self._begin(found)
 
     def _begin(self, found: Upper) -> None:
         if self._group is None:
@@ -89,6 +92,7 @@ class Adoption:
         upper = found.peer.id
         self._stay(found)
         self._answering[upper] = self._group.create_task(found.answers.run(), name=f"catalog for {upper}")
+        self._reporting[upper] = self._group.create_task(found.reporting.run(), name=f"alarms for {upper}")
 
     def _stay(self, found: Upper) -> None:
         """Register once whoever was registered there before has said goodbye."""
@@ -108,7 +112,12 @@ class Adoption:
         found.gone = True
         self._legs.lose(upper, "peer removed")
         self._controls.lose(upper)
-        for task in (self._registered.get(upper), self._answering.pop(upper, None)):
+        living = (
+            self._registered.get(upper),
+            self._answering.pop(upper, None),
+            self._reporting.pop(upper, None),
+        )
+        for task in living:
             if task is not None:
                 task.cancel()
         self._uppers.remove(upper)

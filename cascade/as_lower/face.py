@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from random import Random
+from typing import Final
 
 from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener
 from cascade.as_lower.adoption import Adoption, media_networks
+from cascade.as_lower.alarms import Alarms
 from cascade.as_lower.answers import (
     QUESTIONS,
     AskedAs,
@@ -25,11 +27,13 @@ from cascade.as_lower.asking import Asked, Asking
 from cascade.as_lower.controls import Controls
 from cascade.as_lower.invite import decide, odd_in
 from cascade.as_lower.registrant import Registrant
+from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
 from cascade.as_lower.uppers import Pairs, Upper, Uppers
 from cascade.as_lower.voices import Voices
 from cascade.crossing import (
     Answer,
+    Ask,
     CatalogBatch,
     Crossing,
     NoAnswer,
@@ -37,22 +41,28 @@ from cascade.crossing import (
 )
 from cascade.deviations import Deviations
 from cascade.leg import Legs
-from cascade.manscdp import Head, broadcast, commands, keepalive
+from cascade.manscdp import Head, alarm, broadcast, commands, keepalive
+from cascade.model.commands.alarm import Alarm
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
+from cascade.outbox import USUAL_QUOTA, Quota
 from cascade.peers import USUAL_PTZ, PtzTerms, UpperPeer, UpperView, Us
 from cascade.placing import Placer
 from cascade.ports import Gate, Store
 from cascade.provenance import Key, LoopGuard
+from cascade.sparse import Sparse
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
 from sip.events import Event, Reply
 
 log = logging.getLogger(__name__)
+
+LINE_SECONDS: Final = 60.0
+"""At most one line in this time about an upper that refuses alarms, or for which some were lost."""
 
 
 class AsLower:
@@ -81,6 +91,7 @@ class AsLower:
         listeners: Sequence[Listener] = (),
         guard: LoopGuard | None = None,
         ptz: PtzTerms = USUAL_PTZ,
+        quota: Quota = USUAL_QUOTA,
     ) -> None:
         self.us = us
         self.index = index
@@ -98,10 +109,22 @@ class AsLower:
         self._ourselves = ourselves(us)
         self._legs = Legs()
         self._deviations = Deviations()
+        self._quota = quota
+        self._refusing = Sparse(loop.time, LINE_SECONDS)
+        self._overflowing = Sparse(loop.time, LINE_SECONDS)
         pool = SsrcPool(us.id, random=random)
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._media_networks = {peer.id: media_networks(peer, listeners) for peer in uppers.values()}
         self._uppers = Uppers([*uppers.values()], self._upper)
+        self._alarms = Alarms(
+            uppers=self._uppers,
+            gate=gate,
+            store=store,
+            origin=self._ourselves.peer,
+            wall=wall,
+            counts=self.counts,
+            overflowing=self._tell_overflow,
+        )
         guard = guard or LoopGuard(us.id.digits, above=uppers)
         guard.exported = self._exported
         self._arrivals = Arrivals(
@@ -137,7 +160,17 @@ class AsLower:
     def _upper(self, peer: UpperPeer, pairs: Pairs) -> Upper:
         share = Share(peer, self.us, self.index, self._store, pairs)
         answers = CatalogAnswers(share, self.us, self._endpoint, self._store)
-        return Upper(peer, share, self._registrant(peer), answers)
+        registrant = self._registrant(peer)
+        reporting = Reporting(
+            share,
+            registrant,
+            self._endpoint,
+            self._store,
+            self._quota,
+            self.counts,
+            lambda status: self._tell_refusal(peer.id, status),
+        )
+        return Upper(peer, share, registrant, answers, reporting)
 
     def _registrant(self, peer: UpperPeer) -> Registrant:
         return Registrant(
@@ -151,6 +184,15 @@ class AsLower:
             time=self._loop.time,
             lost=lambda _problem: self._lost(peer.id),
         )
+
+    def _tell_refusal(self, upper: PlatformId, status: int) -> None:
+        if self._refusing.due(upper):
+            log.warning("alarm.refused_above", extra={"upper": upper, "status": status})
+
+    def _tell_overflow(self, upper: Upper) -> None:
+        if self._overflowing.due(upper.peer.id):
+            lost = upper.reporting.outbox.counts["lost"]
+            log.warning("alarms.overflow", extra={"addressee": upper.peer.id, "lost": lost})
 
     def _lost(self, upper: PlatformId) -> None:
         self._legs.lose(upper, "upper lost")
@@ -210,11 +252,13 @@ class AsLower:
         for peer, rows in await self._store.catalog():
             if peer not in self._lowers:
                 self._arrivals.readmit(peer, rows)
+        await self._alarms.restore()
 
     async def run(self) -> None:
         """Register, keep alive and answer until cancelled; the end unregisters."""
         async with asyncio.TaskGroup() as tasks:
             self._adoption.run(tasks)
+            tasks.create_task(self._alarms.run(), name="alarms from the other side")
             try:
                 await self._timer.run()
             finally:
@@ -253,7 +297,8 @@ class AsLower:
         if head.root == "Notify" and head.cmd_type == broadcast.CMD_TYPE:
             return self._asking.announced(event.from_user, head, upper)
         if head.root in ("Notify", "Response"):
-            self.counts["keepalives" if head.cmd_type == "Keepalive" else "notices_dropped"] += 1
+            known = {"Keepalive": "keepalives", alarm.CMD_TYPE: "alarm_responses"}
+            self.counts[known.get(head.cmd_type, "notices_dropped")] += 1
             return 200
         own = head.device_id == self.us.id.digits
         channel = self._ourselves if own else upper.share.resolve(head.device_id)
@@ -297,6 +342,8 @@ class AsLower:
     def deliver(self, crossing: Crossing) -> None:
         """Take what the gate let through."""
         match crossing:
+            case Ask(correlation=number, payload=Alarm() as came):
+                self._alarms.take(number, came)
             case CatalogBatch():
                 self._arrivals.take(crossing)
             case Notice(payload=Presence(states=states)):

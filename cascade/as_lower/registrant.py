@@ -79,6 +79,7 @@ class Registrant:
         self._cseq = 0
         self.registered = False
         self.missed = 0
+        self.heard = 0  # answers of the upper that it has us, since the start
         self.problem = "not yet tried"
 
     def adopt(self, upper: UpperPeer) -> None:
@@ -118,6 +119,7 @@ class Registrant:
             status = await self._keepalive()
             if 200 <= status < 300:
                 self.missed = 0
+                self.heard += 1
             elif status in REGISTER_AGAIN:
                 self._lost(f"keepalive answered {status}")
                 return
@@ -210,6 +212,7 @@ class Registrant:
         if not self.registered:
             log.info("upper.registered", extra={"upper": self._upper.id, "seconds": lease})
         self.registered, self.problem = True, ""
+        self.heard += 1
 
     def _lost(self, problem: str) -> None:
         log.warning("upper.lost", extra={"upper": self._upper.id, "reason": problem})

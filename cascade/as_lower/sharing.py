@@ -61,6 +61,17 @@ class Share:
         shown: str | None = self.mapping.shown(channel.peer, channel.name)
         return shown
 
+    def tells(self, channel: ChannelId) -> tuple[str | None, bool]:
+        """What this upper calls a channel that it is shown, None where it is shown none such; True when
+        new ids were queued for the store."""
+        row = self.index.find(channel.peer, channel.name)
+        if row is None or self._came_through_upper(channel.peer, channel.name, row.get("branch", "")):
+            return None, False
+        fresh = False
+        if self.shown(channel) is None:
+            _, fresh = self.assign()
+        return self.shown(channel), fresh
+
     def assign(self) -> tuple[Snapshot, bool]:
         """A frozen view of all rows, each with its id; True when new ids were queued for the store.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from cascade.addresses import Networks
 from cascade.as_lower.registrant import Registrant
+from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, Share
 from cascade.model.ids import PlatformId
 from cascade.peers import UpperPeer
@@ -11,15 +12,21 @@ from sip.events import Event
 
 
 class Upper:
-    """One upper: what it is shown, our registration at it, our answers to its catalog queries."""
+    """One upper: what it is shown, our registration at it, our answers to its catalog queries, its alarms."""
 
     def __init__(
-        self, peer: UpperPeer, share: Share, registrant: Registrant, answers: CatalogAnswers
+        self,
+        peer: UpperPeer,
+        share: Share,
+        registrant: Registrant,
+        answers: CatalogAnswers,
+        reporting: Reporting,
     ) -> None:
         self.peer = peer
         self.share = share
         self.registrant = registrant
         self.answers = answers
+        self.reporting = reporting
         self.gone = False  # it is no upper of ours any more: nothing is said to it
 
     def adopt(self, peer: UpperPeer) -> None:
@@ -27,6 +34,7 @@ class Upper:
         self.peer = peer
         self.share.upper = peer
         self.registrant.adopt(peer)
+        self.reporting.registrant = self.registrant
 
 
 Pairs = Sequence[tuple[str, str, str]]

@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from random import Random, SystemRandom
+from typing import Final
 
 from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener
 from cascade.as_upper.adoption import Adoption, media_networks
+from cascade.as_upper.alarms import LATER, Alarms
 from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
@@ -23,24 +25,26 @@ from cascade.as_upper.herald import Herald
 from cascade.as_upper.movements import Movements
 from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker, party_of, target_of
-from cascade.as_upper.refusals import Refusals, Sparse
-from cascade.as_upper.registrar import Change, Registrar, answer, beijing_time
+from cascade.as_upper.refusals import Refusals
+from cascade.as_upper.registrar import Change, Lease, Registrar, answer, beijing_time
 from cascade.as_upper.standing import Standing
-from cascade.crossing import Ask, Crossing, Notice
+from cascade.crossing import Answer, Ask, Crossing, NoAnswer, Notice
 from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
-from cascade.manscdp import Head, xml
+from cascade.manscdp import Head, alarm, xml
 from cascade.model.commands import Command, Control
 from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
+from cascade.outbox import USUAL_QUOTA, Quota
 from cascade.peers import USUAL_PTZ, LowerPeer, PeerView, PtzTerms, Us
 from cascade.placing import Invitation, Placer
 from cascade.ports import Agreed, Gate, Leg, Store
 from cascade.provenance import LoopGuard
+from cascade.sparse import Sparse
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
@@ -48,6 +52,9 @@ from sip.errors import PeerError
 from sip.events import Address, Event, Reply
 
 log = logging.getLogger(__name__)
+
+ASKS_FROM: Final = 1 << 32
+"""The numbers of our questions; those of the face towards our uppers stay below."""
 
 
 class AsUpper:
@@ -70,8 +77,10 @@ class AsUpper:
         listeners: Sequence[Listener] = (),
         guard: LoopGuard | None = None,
         ptz: PtzTerms = USUAL_PTZ,
+        quota: Quota = USUAL_QUOTA,
     ) -> None:
         chance = random or SystemRandom()
+        guard = guard or LoopGuard(us.id.digits)
         self.us = us
         self.peers = dict(peers)
         self.counts: Counter[str] = Counter()
@@ -126,12 +135,27 @@ class AsUpper:
             index=index,
             store=store,
             herald=self._herald,
-            guard=guard or LoopGuard(us.id.digits),
+            guard=guard,
             deviations=self._deviations,
             serials=self._serials,
             at=self._address,
             time=loop.time,
             plan=lambda: self._timer.plan(),
+        )
+        self.alarms = Alarms(
+            endpoint=endpoint,
+            gate=gate,
+            index=index,
+            store=store,
+            guard=guard,
+            quota=quota,
+            loop=loop,
+            wall=wall,
+            letter=lambda: chance.getrandbits(62) + 1,
+            correlation=count(ASKS_FROM + chance.getrandbits(31)).__next__,
+            telling=self._herald.telling,
+            deviations=self._deviations,
+            counts=self.counts,
         )
         self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
         self._moving = Moving(store, self._tell, loop.time)
@@ -206,6 +230,7 @@ class AsUpper:
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
         self._standing.restore()
         await self._moving.restore(self.peers)
+        await self.alarms.restore()
 
     async def run(self) -> None:
         """Keep leases, catalogs and deadlines until cancelled."""
@@ -213,7 +238,9 @@ class AsUpper:
         self.offer_all()
         self._stop_owed()
         try:
-            await self._timer.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.alarms.run(), name="alarms")
+                tasks.create_task(self._timer.run(), name="deadlines of lowers")
         finally:
             self._herald.flush()
             self.halt()
@@ -258,19 +285,24 @@ class AsUpper:
                 keepalives.append(event)
                 if not head.well or self._faults:
                     said.append(event)
-            else:
-                replies.append((event.transaction, self._other_message(event, head)))
+            elif (reply := self._other_message(event, head)) is not None:
+                replies.append(reply)
         if keepalives:
             replies += self._registrar.keepalives(keepalives)
             self._follow()
             self._standing.hear(said)
         return replies
 
-    def _other_message(self, event: Event, head: Head) -> int:
-        """The status of a MESSAGE that is no keepalive."""
+    def _other_message(self, event: Event, head: Head) -> Reply | None:
+        """The answer to a MESSAGE that is no keepalive; None: it comes once an alarm is kept."""
         lease = self._registrar.lease_of(event.from_user, event.source)
         if lease is None or not lease.online:
-            return 403
+            return (event.transaction, 403)
+        if head.root == "Notify" and head.cmd_type == alarm.CMD_TYPE:
+            return None if self.alarms.take(event, head, lease) else (event.transaction, 503, LATER)
+        return (event.transaction, self._status(event, head, lease))
+
+    def _status(self, event: Event, head: Head, lease: Lease) -> int:
         if head.root == "Response":
             if not self._responses:
                 self._loop.call_soon(self._read_responses)
@@ -346,6 +378,8 @@ class AsUpper:
                 self._ask(crossing)
             case Notice(payload=Control() as control):
                 self._control(control)
+            case Answer() | NoAnswer():
+                self.alarms.answered(crossing)
             case _:
                 self.counts["crossings_dropped"] += 1
 

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from cascade.as_upper.refusals import Sparse
 from cascade.as_upper.registrar import Lease
 from cascade.deviations import Deviation
 from cascade.errors import BadCommand
 from cascade.manscdp import keepalive
 from cascade.model.ids import PeerName, PlatformId
 from cascade.model.index import Rows
+from cascade.sparse import Sparse
 from sip.events import Address, Event
 
 log = logging.getLogger(__name__)

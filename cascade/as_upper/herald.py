@@ -102,6 +102,10 @@ class Herald:
         if idle and self._batches:
             self._loop.call_soon(self._next_batch)
 
+    def telling(self, peer: PlatformId) -> bool:
+        """Are rows of that peer on their way?"""
+        return any(batch.peer == peer for batch in self._batches)
+
     def flush(self) -> None:
         """Send all that waits, now: what is stored as told must have been."""
         self._tell()

@@ -4,31 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cascade.sparse import LINE_SECONDS
 from sip.events import Auth, Event
 
 log = logging.getLogger(__name__)
 
-LINE_SECONDS: Final = 10.0
-"""At most one line in this time; what comes meanwhile is counted in the next."""
-
 SHOWN: Final = 5
-
-
-class Sparse:
-    """One line of a kind and peer now and then, however often it errs; counters have them all (Q109)."""
-
-    def __init__(self, clock: Callable[[], float], seconds: float = LINE_SECONDS) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._next: dict[str, float] = {}
-
-    def due(self, peer: str) -> bool:
-        """May there be a line about `peer` now? `peer` is one that is configured: they are few."""
-        now = self._clock()
-        if now < self._next.get(peer, 0.0):
-            return False
-        self._next[peer] = now + self._seconds
-        return True
 
 
 class Refusals:

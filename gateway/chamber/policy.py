@@ -303,7 +303,7 @@ def _within_rate(
 def _spent_command(quota: Quota | None, rule: str, used: Used | None) -> Verdict | None:
     if quota is None or used is None or not quota.commands or used.commands_of(rule) < quota.commands:
         return None
-    return Verdict(None, rule, saying("refusal.commands", rule=rule, most=quota.commands))
+    return Verdict(None, rule, saying("refusal.commands", rule=rule, most=quota.commands), later=True)
 
 
 def _spent_stream(quota: Quota | None, rule: str, used: Used | None) -> Verdict | None:

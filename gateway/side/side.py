@@ -30,6 +30,7 @@ from cascade.crossing import (
 )
 from cascade.errors import StreamFailed
 from cascade.model.commands import Control
+from cascade.model.commands.alarm import ALARM, Alarm, AlarmTaken
 from cascade.model.commands.broadcast import BROADCAST
 from cascade.model.ids import PlatformId
 from cascade.model.index import Index
@@ -157,7 +158,11 @@ class Side:
     def deliver(self, crossing: Crossing) -> None:
         """Take what this side's gate let through."""
         match crossing:
-            case Ask() | Notice(payload=Control()):
+            case Ask(payload=Alarm()):
+                self.as_lower.deliver(crossing)
+            case Ask() | Notice(payload=Control()) | Answer(payload=AlarmTaken()):
+                self.as_upper.deliver(crossing)
+            case NoAnswer(action=action) if action == ALARM:
                 self.as_upper.deliver(crossing)
             case Answer() | NoAnswer() | Notice() | CatalogBatch():
                 self.as_lower.deliver(crossing)

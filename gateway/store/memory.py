@@ -1,9 +1,11 @@
 """A store that keeps nothing beyond the process: for tests."""
 
+import asyncio
 from collections.abc import Sequence
 
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
+from cascade.outbox import Letter
 from cascade.ports import Binding, KeptDialog
 
 
@@ -17,6 +19,10 @@ class MemoryStore:
         self._ring: set[PlatformId] = set()
         self._moving: set[ChannelId] = set()
         self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
+        self._letters: dict[tuple[str, int], Letter] = {}
+        self._taken = 0
+        self.full = False  # nothing more can be kept
+        self.seconds = 0.0  # that a disk would take to keep it
 
     async def bindings(self) -> list[Binding]:
         return sorted(self._bindings.values(), key=lambda binding: binding.peer)
@@ -81,6 +87,25 @@ class MemoryStore:
             rows.pop(name, None)
         for number, name in enumerate(present.ids()):
             rows[name] = present.get(number)
+
+    async def letters(self) -> list[Letter]:
+        return list(self._letters.values())
+
+    async def taken(self) -> int:
+        return self._taken
+
+    async def keep(
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+    ) -> bool:
+        await asyncio.sleep(self.seconds)
+        if self.full:
+            return False
+        for letter in letters:
+            self._letters.setdefault((letter.to, letter.number), letter)
+        for letter in gone:
+            self._letters.pop((letter.to, letter.number), None)
+        self._taken = self._taken if taken is None else taken
+        return True
 
     async def flush(self) -> None:
         return

@@ -119,6 +119,22 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.response_unreadable.what"),
         "remedy": saying("events.response_unreadable.remedy"),
     },
+    "alarms.flood": {
+        "what": saying("events.alarms_flood.what"),
+        "remedy": saying("events.alarms_flood.remedy"),
+    },
+    "alarm.unreadable": {
+        "what": saying("events.alarm_unreadable.what"),
+        "remedy": saying("events.alarm_unreadable.remedy"),
+    },
+    "alarms.overflow": {
+        "what": saying("events.alarms_overflow.what"),
+        "remedy": saying("events.alarms_overflow.remedy"),
+    },
+    "alarm.refused_above": {
+        "what": saying("events.alarm_refused_above.what"),
+        "remedy": saying("events.alarm_refused_above.remedy"),
+    },
     "upper.lost": {
         "what": saying("events.upper_lost.what"),
         "remedy": saying("events.upper_lost.remedy"),

@@ -26,7 +26,8 @@ PAGE_ITEMS: Final = 4
 class Answers:
     """Answers MESSAGEs for the identities in `trees`, by owner's id. Only the server above may ask.
 
-    `on_broadcast` gives the status of a Notify/Broadcast, and does the rest.
+    `on_broadcast` gives the status of a Notify/Broadcast, and does the rest; `on_alarm_answer` hears of
+    each Response/Alarm.
 
     Pages go one by one, each after the 200 to the one before, as far as `answer` is awaited in a task.
     """
@@ -47,6 +48,7 @@ class Answers:
         self.controls: list[tuple[str, str]] = []  # id and PTZCmd ("" for another control), as they came
         self.pages = 0
         self.on_broadcast: Callable[[Message, Party], int] = _deaf
+        self.on_alarm_answer: Callable[[Message], None] = _unheard
         self.unanswered = 0  # answers that were given up because a page got no 200
         self._endpoint = endpoint
         self._server = server
@@ -78,6 +80,8 @@ class Answers:
             return 400
         if (message.root, message.cmd_type) == ("Notify", "Broadcast"):
             return self.on_broadcast(message, Party(event.from_user, self._server.domain))
+        if (message.root, message.cmd_type) == ("Response", "Alarm"):
+            self.on_alarm_answer(message)
         if message.root not in ("Query", "Control"):
             return 200  # notices are taken note of
         tree = self._homes.get(message.device_id)
@@ -151,3 +155,7 @@ class Answers:
 
 def _deaf(_notice: Message, _asker: Party) -> int:
     return 200
+
+
+def _unheard(_answer: Message) -> None:
+    pass

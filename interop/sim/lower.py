@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+from interop.sim.alarms import AlarmBell
 from interop.sim.answers import PAGE_ITEMS, Answers
 from interop.sim.camera import CameraSpec, SourceFactory, open_source
 from interop.sim.catalog import Branch, Speaker, Tree
@@ -83,6 +84,8 @@ class LowerPlatform:
             own_ssrc=self._own_ssrc,
         )
         self.answers.on_broadcast = self.listeners.notified
+        self.bell = AlarmBell(endpoint, server, charset, wall)
+        self.answers.on_alarm_answer = self.bell.hear
         endpoint.handle(Kind.MESSAGE, self.answers.decide)
         calls.on_invite = self.senders.invited
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from interop.sim import sdp, xml
+from interop.sim.alarms import AlarmDesk
 from interop.sim.camera import Decoder, ScreenFactory
 from interop.sim.net import Net
 from interop.sim.playing import Playing
@@ -73,6 +74,7 @@ class UpperPlatform:
         self._serial = 0
         self.registrar = Registrar(passwords, wall)
         self._queries = Queries(endpoint, self.registrar, charset)
+        self.alarms = AlarmDesk(endpoint, charset)
         self.broadcasts = Broadcasts(
             endpoint,
             net,
@@ -109,6 +111,8 @@ class UpperPlatform:
             return 403
         if (message.root, message.cmd_type) == ("Notify", "Keepalive"):
             self.registrar.alive(bound)
+        elif (message.root, message.cmd_type) == ("Notify", "Alarm"):
+            return self.alarms.take(message, bound)
         elif message.root == "Response" and not self.deaf(message) and not self.broadcasts.hear(message):
             self._queries.hear(message)
         return 200

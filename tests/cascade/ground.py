@@ -13,6 +13,7 @@ from cascade.manscdp import CONTENT_TYPE, Head, heads
 from cascade.model.commands import Control
 from cascade.model.ids import ChannelId, GbId, PlatformId
 from cascade.model.index import Index, Rows
+from cascade.outbox import Letter
 from cascade.peers import LowerPeer, UpperPeer, Us
 from cascade.ports import Binding, KeptDialog, Verdict
 from sip._native import authorize, ha1
@@ -48,6 +49,8 @@ class Shelf:
         self.found: list[PlatformId] = []
         self.turning: set[ChannelId] = set()
         self.flushed = 0
+        self.post: dict[tuple[str, int], Letter] = {}
+        self.last = 0
 
     async def bindings(self) -> list[Binding]:
         return list(self.kept.values())
@@ -100,6 +103,21 @@ class Shelf:
             rows[name] = present.get(number)
         for name in gone:
             rows.pop(name, None)
+
+    async def letters(self) -> list[Letter]:
+        return list(self.post.values())
+
+    async def taken(self) -> int:
+        return self.last
+
+    async def keep(
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+    ) -> bool:
+        self.post.update(((letter.to, letter.number), letter) for letter in letters)
+        for letter in gone:
+            self.post.pop((letter.to, letter.number), None)
+        self.last = self.last if taken is None else taken
+        return True
 
     async def flush(self) -> None:
         self.flushed += 1

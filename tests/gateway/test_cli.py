@@ -23,12 +23,14 @@ from gateway.chamber.head import beside
 from gateway.cli import build
 from gateway.cli.check import is_ours
 from gateway.config import (
+    AlarmsConfig,
     Config,
     GatewayConfig,
     LinkConfig,
     LogConfig,
     LowerConfig,
     MediaConfig,
+    PtzConfig,
     Secrets,
     SideConfig,
     UpperConfig,
@@ -72,7 +74,7 @@ def test_the_example_passes_check(example: Path) -> None:
         "1 below, 0 above",
         "inner: 44000000002000000999 on 10.2.0.2:5060, media on 10.2.0.2 ports 30000 to 30999, "
         "0 below, 1 above",
-        "rules: 4 allow, 0 deny; what no rule names is refused",
+        "rules: 5 allow, 0 deny; what no rule names is refused",
         f"state: {example / 'state'}",
     ]
 
@@ -124,7 +126,8 @@ def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
         found.append((keys, document))
         assert load_secrets(tmp_path / language / "secrets.toml")
     assert found[1:] == found[:-1]
-    tables = (GatewayConfig, LogConfig, MediaConfig, LinkConfig, SideConfig, LowerConfig, UpperConfig)
+    program = (GatewayConfig, LogConfig, MediaConfig, PtzConfig, AlarmsConfig, LinkConfig)
+    tables = (*program, SideConfig, LowerConfig, UpperConfig)
     written = {field.name for table in tables for field in fields(table)} - {"lower", "upper"}
     assert written <= set(found[0][0])
 
@@ -388,7 +391,7 @@ def test_check_speaks_chinese(example: Path) -> None:
         "下级 1 个，上级 0 个",
         "内侧（inner）：44000000002000000999，信令 10.2.0.2:5060，媒体 10.2.0.2 端口 30000 至 30999，"
         "下级 0 个，上级 1 个",
-        "规则：允许 4 条，拒绝 0 条；没有规则写明的一律拒绝",
+        "规则：允许 5 条，拒绝 0 条；没有规则写明的一律拒绝",
         f"数据目录：{example / 'state'}",
     ]
     (example / "secrets.toml").unlink()

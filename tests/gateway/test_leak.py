@@ -47,6 +47,9 @@ ours = allowed("", "", "a number, a switch or one of a few words, chosen by us: 
 configured = allowed("log audit store network", "", "an id of the configuration, which both sides have")
 shown = allowed("network store", "network store", "a row that the rules share is shown, as it was told")
 tree = allowed("network store", "store", "the place of a row: ids of the same list; shown as mapped")
+told_on = allowed(
+    "network store audit", "network", "what happened, as the device says it; kept for who is away"
+)
 said = allowed("network audit", "network audit", "the answer to a question that was allowed to cross")
 
 ALLOWED: Final[dict[str, Allowed]] = {
@@ -110,6 +113,18 @@ ALLOWED: Final[dict[str, Allowed]] = {
     "StreamEnded.rule": configured,
     "payload of RTP": allowed("network", "network", "picture or voice itself; the timestamp stays with it"),
     # Commands
+    "Alarm.letter": ours,
+    "Alarm.source": allowed("network store audit log", "audit", "the channel that raised it, as above"),
+    "Alarm.priority": ours,
+    "Alarm.method": ours,
+    "Alarm.time": ours,
+    "Alarm.description": told_on,
+    "Alarm.longitude": told_on,
+    "Alarm.latitude": told_on,
+    "Alarm.kind": ours,
+    "Alarm.event": ours,
+    "AlarmTaken.letter": ours,
+    "AlarmTaken.source": allowed("network store audit log", "", "the channel that raised it, as above"),
     "Broadcast.result": ours,
     "ControlPtz.movement": ours,
     "DeviceInfo.result": ours,

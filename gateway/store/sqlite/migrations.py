@@ -92,6 +92,20 @@ STATE: Final = (
         PRIMARY KEY (peer, name)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE letter (               -- alarms that are kept for somebody
+        made INTEGER PRIMARY KEY,       -- the order of keeping
+        addressee TEXT NOT NULL,        -- '': the other side; else the id of an upper
+        number INTEGER NOT NULL,
+        kept_at REAL NOT NULL,          -- wall clock, seconds
+        alarm TEXT NOT NULL,            -- JSON
+        UNIQUE (addressee, number)
+    ) STRICT;
+    CREATE TABLE taken (                -- the last letter that came from the other side
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        number INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 CATALOG: Final = (

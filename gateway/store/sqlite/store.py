@@ -6,7 +6,9 @@ from pathlib import Path
 
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
+from cascade.outbox import Letter
 from cascade.ports import Binding, KeptDialog
+from gateway.store.sqlite import outbox
 from gateway.store.sqlite.catalog import CatalogFile
 from gateway.store.sqlite.state import StateFile
 from gateway.store.sqlite.writer import WriterCounters
@@ -71,6 +73,19 @@ class SqliteStore:
 
     def drop_moving(self, camera: ChannelId) -> None:
         self._state.drop_moving(camera)
+
+    async def letters(self) -> list[Letter]:
+        await self._state.database.flush()
+        return outbox.letters(self._state.database)
+
+    async def taken(self) -> int:
+        await self._state.database.flush()
+        return outbox.taken(self._state.database)
+
+    async def keep(
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+    ) -> bool:
+        return await outbox.keep(self._state.database, letters, gone, taken=taken)
 
     async def catalog(self) -> list[tuple[PlatformId, Rows]]:
         await self._catalog.database.flush()

@@ -57,6 +57,7 @@ class _Write:
     statements: Sequence[Statement]
     durable: bool  # survives the machine
     short: bool  # a row or so: may share a transaction
+    done: Callable[[bool], None] | None = None  # told, on the writer's thread, whether it was written
 
 
 _Job = _Write | Callable[[], None]
@@ -98,8 +99,29 @@ class Database:
         `durable`: once it is written it survives the machine, not only this process. `short`: it is
         a row or so, and may share a transaction with its neighbours.
         """
+        return self._put(_Write(what, statements, durable, short))
+
+    async def written(self, what: str, *statements: Statement) -> bool:
+        """Write what must be whole and survive the machine; return whether it does. One transaction."""
+        loop = asyncio.get_running_loop()
+        said: asyncio.Future[bool] = loop.create_future()
+
+        def hear(well: bool) -> None:
+            if not said.done():
+                said.set_result(well)
+
+        def tell(well: bool) -> None:
+            with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+                loop.call_soon_threadsafe(hear, well)
+
+        if not self._put(_Write(what, statements, durable=True, short=True, done=tell)):
+            return False
+        return await said
+
+    def _put(self, job: _Write) -> bool:
+        what = job.what
         try:
-            self._queue.put_nowait(_Write(what, statements, durable, short))
+            self._queue.put_nowait(job)
         except queue.Full:
             self.counters.refused += 1
             if not self._full:  # once for each time the queue runs full; the rest is counted
@@ -178,19 +200,26 @@ class Database:
                 self._connection.rollback()
             return False
         self.counters.written += len(writes)
+        for write in writes:
+            _tell(write, True)
         return True
 
     def _carry_out(self, job: _Write) -> None:
         try:
-            for sql, parameters in job.statements:
-                self._run(sql, parameters, durable=job.durable)
+            if job.short:
+                self._commit([(sql, list(rows)) for sql, rows in job.statements], durable=job.durable)
+            else:
+                for sql, parameters in job.statements:
+                    self._run(sql, parameters, durable=job.durable)
         except Exception:  # a full disk or a bug costs this write, not the thread
             self.counters.failed += 1
             with suppress(sqlite3.Error):
                 self._connection.rollback()
             log.exception("store.write_failed", extra={"file": self.path.name, "lost": job.what})
+            _tell(job, False)
         else:
             self.counters.written += 1
+            _tell(job, True)
 
     def _run(self, sql: str, parameters: Iterable[Sequence[object]], *, durable: bool) -> None:
         waiting = iter(parameters)
@@ -218,6 +247,11 @@ class Database:
         if rows == self._slice or seconds > SLICE_SECONDS:
             fitting = int(rows * SLICE_SECONDS / 2 / max(seconds, 1e-6))
             self._slice = max(1, min(fitting, self._slice * 2, MAX_SLICE))
+
+
+def _tell(job: _Write, well: bool) -> None:
+    if job.done is not None:
+        job.done(well)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,146 @@
+"""Alarms for one upper: sent while we are registered there, one after the other, each until it is taken.
+
+An upper that is offline, or does not answer, gets them when it is there again: in their order, with the
+same SN each time, so that one which it had but whose 200 was lost can be known by it. What an upper
+refuses, or stays silent about while it answers keepalives, is given up.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cascade.as_lower.answers import ShownAs
+from cascade.as_lower.registrant import Registrant
+from cascade.as_lower.sharing import Share
+from cascade.manscdp import CONTENT_TYPE, alarm
+from cascade.outbox import Letter, Outbox, Quota
+from cascade.ports import Store
+from sip.aio.calls import ask
+from sip.endpoint import Endpoint, Party
+from sip.errors import TransactionTimeout, TransportFailed
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 1.0
+"""How often one looks whether we are registered."""
+AGAIN_SECONDS: Final = 10.0
+"""After an attempt that brought nothing."""
+NOT_NOW: Final = frozenset({0, 401, 403, 404, 407, 408, 480, 481, 491, 500, 503, 504})
+"""Silence, and statuses that say "later", or "I do not know you": then we shall register again soon."""
+HEARD: Final = 3
+"""An upper that takes our keepalives so often and this alarm not once will not take it."""
+SN_DIGITS: Final = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Trying:
+    """The letter that is under way, and what we had heard of the upper before its first attempt."""
+
+    number: int
+    heard: int
+
+
+class Reporting:
+    """Of one upper. `refused` hears of each status that cost an alarm; `counts` is the face's.
+
+    `registrant` is that of today: another one where the upper is reached elsewhere.
+    """
+
+    def __init__(
+        self,
+        share: Share,
+        registrant: Registrant,
+        endpoint: Endpoint,
+        store: Store,
+        quota: Quota,
+        counts: Counter[str],
+        refused: Callable[[int], None],
+    ) -> None:
+        self.outbox = Outbox(quota)
+        self._share = share
+        self.registrant = registrant
+        self._endpoint = endpoint
+        self._store = store
+        self._counts = counts
+        self._refused = refused
+        self._kept = asyncio.Event()
+        self._trying = _Trying(0, 0)
+        self._settled = 0  # the letter that the disk has not forgotten yet
+
+    def wake(self) -> None:
+        """Letters have come."""
+        self._kept.set()
+
+    async def run(self) -> None:
+        """Send until cancelled; what is kept stays on the disk."""
+        while True:
+            letter = self.outbox.first
+            if letter is None:
+                self._kept.clear()
+                await self._kept.wait()
+            elif not self.registrant.registered:
+                await asyncio.sleep(RETRY_SECONDS)
+            elif not await self._leave(letter):
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _leave(self, letter: Letter) -> bool:
+        """False where it has to be tried again."""
+        self.outbox.under_way = True
+        try:
+            if self._settled != letter.number and not await self._sent(letter):
+                return False
+            self._settled = letter.number
+            if not await self._store.keep((), [letter]):  # it would be sent again after our death
+                return False
+        except Exception:  # a bug costs this alarm, not the next ones
+            log.exception("alarm.send_failed", extra={"upper": self._share.upper.id})
+            self._counts["alarms_failed"] += 1
+            await self._store.keep((), [letter])
+        finally:
+            self.outbox.under_way = False
+        self.outbox.remove(letter)
+        return True
+
+    async def _sent(self, letter: Letter) -> bool:
+        """True once there is nothing more to do about it."""
+        upper = self._share.upper
+        shown, fresh = self._share.tells(letter.alarm.source)
+        if shown is None:  # it was, when the alarm came
+            self._counts["alarms_not_shown"] += 1
+            return True
+        if fresh:
+            await self._store.flush()  # an id that was shown once must never mean anything else
+        body = alarm.write(
+            letter.alarm,
+            sn=letter.number % SN_DIGITS + 1,
+            names=ShownAs(shown),
+            typed=upper.alarms == "typed",
+            charset=upper.charset,
+        )
+        if self._trying.number != letter.number:
+            self._trying = _Trying(letter.number, self.registrant.heard)
+        status = await self._send(body)
+        if 200 <= status < 300:
+            self._counts["alarms_sent"] += 1
+            return True
+        if status in NOT_NOW and self.registrant.heard < self._trying.heard + HEARD:
+            self._counts["alarms_sent_again"] += 1
+            return False
+        self._counts["alarms_refused_above"] += 1
+        self._refused(status)
+        return True
+
+    async def _send(self, body: bytes) -> int:
+        """Status of the answer, 0 for none."""
+        upper = self._share.upper
+        to = Party(upper.id, upper.domain)
+        message = self._endpoint.request(
+            "MESSAGE", to, (upper.host, upper.port), body=body, content_type=CONTENT_TYPE
+        )
+        try:
+            return (await ask(self._endpoint, message)).status
+        except (TransactionTimeout, TransportFailed):
+            return 0
