@@ -2,11 +2,10 @@
 
 Both are alive on one processor, the devices on another (where there are two); who is not asked does
 nothing. What a processor carries is drawn from the CPU time of one registration (401, then 200): the rate
-that is reached also depends on the devices, which are Python. The gateway keeps bindings in SQLite and
+that is reached also depends on what else the machine does. The gateway keeps bindings in SQLite and
 tells the other side who is online; Kamailio keeps them in memory and has one password for everybody.
 """
 
-import os
 import statistics
 import tempfile
 import time
@@ -19,19 +18,19 @@ from msgspec import Struct
 from benchmarks import peers
 from benchmarks.bench_signalling import (
     DEVICES,
-    DEVICES_AT,
     DOMAIN,
     OUTER,
     PASSWORD,
     WINDOW,
-    Devices,
+    devices,
+    failed,
+    run,
     running_gateway,
 )
 from benchmarks.peers.kamailio import registrar
 from benchmarks.results import Result, save
 from interop.demo.cast import free_port
-from sip._native import Engine
-from sip.events import Address
+from interop.sim._native import Fleet
 
 KAMAILIO: Final = "127.0.1.3"
 SLICES: Final = 7
@@ -49,9 +48,9 @@ class Slice(Struct, frozen=True):
         return self.cpu_seconds / self.registrations * 1e6
 
 
-def one(devices: Devices, process: int) -> Slice:
+def one(fleet: Fleet, process: int) -> Slice:
     used, begun = peers.run_seconds(process), time.monotonic()
-    done = devices.run(devices.register, seconds=SECONDS)
+    done = run(fleet, "register", seconds=SECONDS)
     return Slice(done, time.monotonic() - begun, peers.run_seconds(process) - used)
 
 
@@ -73,24 +72,19 @@ def measure() -> list[Result]:
             kamailio = stack.enter_context(registrar(theirs, DOMAIN, PASSWORD, folder))
         stack.enter_context(peers.on(load))
 
-        def devices(at: Address) -> Devices:
-            engine = Engine((DEVICES_AT, 0), DOMAIN, ["127.0.1.0/24"], os.urandom(32))
-            stack.callback(engine.close)
-            return Devices(engine, at)
-
         sides = [(devices(ours), gateway), (devices(theirs), kamailio)]
-        for side, _ in sides:
-            side.run(side.register, count=DEVICES)  # everybody is known
+        for fleet, _ in sides:
+            run(fleet, "register", count=DEVICES)  # everybody is known
         slices: tuple[list[Slice], list[Slice]] = ([], [])
         for _ in range(SLICES):
-            for (side, process), kept in zip(sides, slices, strict=True):
-                kept.append(one(side, process))
-        failed = [side.failed for side, _ in sides]
+            for (fleet, process), kept in zip(sides, slices, strict=True):
+                kept.append(one(fleet, process))
+        failures = [failed(fleet) for fleet, _ in sides]
     gateway_slices, kamailio_slices = slices
     ratio = statistics.median(k.cost / g.cost for g, k in zip(*slices, strict=True))
     raw = {
-        "gateway": {**figures(gateway_slices), "failed": failed[0]},
-        "kamailio": {**figures(kamailio_slices), "failed": failed[1]},
+        "gateway": {**figures(gateway_slices), "failed": failures[0]},
+        "kamailio": {**figures(kamailio_slices), "failed": failures[1]},
         "devices": DEVICES,
         "window": WINDOW,
         "slice_seconds": SECONDS,

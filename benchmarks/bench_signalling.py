@@ -1,8 +1,8 @@
 """What registrations and keepalives cost the gateway: CPU time of its process, kernel included.
 
 The gateway runs as `lockgate run` does (sockets, SQLite, both sides) in a process of its own. The devices
-are in this process, on one socket: 1,000 of them, 64 requests under way at once. The rate is what the pair
-reached on this machine; the CPU time of one transaction says what a core of the gateway could carry.
+are in this process, native, on one socket: 1,000 of them, 64 requests under way at once. The rate is what
+the pair reached on this machine; the CPU time of one says what a core of the gateway could carry.
 """
 
 import asyncio
@@ -10,23 +10,21 @@ import contextlib
 import multiprocessing
 import os
 import resource
-import select
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from itertools import cycle
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
 from benchmarks.results import Result, save
-from cascade.manscdp import CONTENT_TYPE, keepalive
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
 from interop.demo.cast import free_port
-from sip._native import Engine, authorize
-from sip.events import Address, Event, Kind, Reply, Request
+from interop.sim._native import Fleet
+from interop.sim.fleet import statuses
+from sip.events import Address
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -42,6 +40,8 @@ DEVICES: Final = 1000
 WINDOW: Final = 64
 SECONDS: Final = 5.0
 PATIENCE: Final = 5.0
+
+Work = Literal["register", "keepalive"]
 
 TOML: Final = """\
 [gateway]
@@ -128,92 +128,52 @@ async def _serve(folder: Path, port: int, ask: "Connection[Any, Any]") -> None:
         await done.wait()
 
 
-class Devices:
-    """A thousand devices on one socket. `run` keeps the window full and counts what was finished."""
-
-    def __init__(self, engine: Engine, gateway: Address) -> None:
-        self._engine = engine
-        self._gateway = gateway
-        self._uri = f"sip:{GATEWAY_ID}@{DOMAIN}"
-        self._contact = f"@{engine.local[0]}:{engine.local[1]}>"
-        self._open: dict[int, tuple[str, bool]] = {}  # the device, and whether it gave its proof
-        self._cseq = 0
-        self._turn = cycle(ids())
-        self.failed = 0
-
-    def run(self, start: Callable[[str], Request], *, seconds: float = 0.0, count: int = 0) -> int:
-        """Start requests for `seconds`, or `count` of them; the number of those that ended in 200."""
-        begun = last = time.monotonic()
-        started = finished = 0
-
-        def wanted() -> bool:
-            return started < count or time.monotonic() - begun < seconds
-
-        while self._open or wanted():
-            requests: list[tuple[tuple[str, bool], Request]] = []
-            replies: list[Reply] = []
-            for event in self._events():
-                last = time.monotonic()
-                if event.kind == Kind.MESSAGE:  # a catalog is asked for
-                    replies.append((event.transaction, 200))
-                    continue
-                device, proven = self._open.pop(event.transaction, ("", False))
-                if not device:
-                    continue
-                if event.status == 401 and not proven:
-                    proof = self.register(device, event.header("WWW-Authenticate") or "")
-                    requests.append(((device, True), proof))
-                elif event.status == 200:
-                    finished += 1
-                else:
-                    self.failed += 1
-            while len(self._open) + len(requests) < WINDOW and wanted():
-                device = next(self._turn)
-                requests.append(((device, False), start(device)))
-                started += 1
-            self._engine.reply(replies)
-            sent = self._engine.send([request for _, request in requests])
-            self._open.update(zip(sent, (who for who, _ in requests), strict=True))
-            if time.monotonic() - last > PATIENCE:
-                raise SystemExit(f"the gateway is silent; {len(self._open)} requests wait")
-        return finished
-
-    def _events(self) -> Iterator[Event]:
-        select.select([self._engine.fileno()], [], [], 0.01 if self._open else 0.0)
-        yield from self._engine.poll(WINDOW * 4)
-
-    def register(self, device: str, challenge: str = "") -> Request:
-        headers = [*self._usual(device, f"<sip:{device}@{device[:10]}>", "REGISTER"), ("Expires", "3600")]
-        if challenge:
-            proof = authorize(challenge, device, PASSWORD, "REGISTER", self._uri, "0a4f113b")
-            headers.append(("Authorization", proof))
-        return ("REGISTER", self._uri, self._gateway, headers, b"", 0)
-
-    def keepalive(self, device: str) -> Request:
-        headers = [*self._usual(device, f"<{self._uri}>", "MESSAGE"), ("Content-Type", CONTENT_TYPE)]
-        body = keepalive.write(sn=self._cseq, device_id=device)
-        return ("MESSAGE", self._uri, self._gateway, headers, body, 0)
-
-    def _usual(self, device: str, to: str, method: str) -> list[tuple[str, str]]:
-        self._cseq += 1
-        return [
-            ("From", f"<sip:{device}@{device[:10]}>;tag=1"),
-            ("To", to),
-            ("Call-ID", f"{self._cseq}@{DEVICES_AT}"),
-            ("CSeq", f"{self._cseq} {method}"),
-            ("Contact", f"<sip:{device}{self._contact}"),
-        ]
+def devices(gateway: Address) -> Fleet:
+    """A thousand devices on one socket."""
+    return Fleet(
+        gateway,
+        (DEVICES_AT, 0),
+        server_id=GATEWAY_ID,
+        domain=DOMAIN,
+        first_id=ids()[0],
+        count=DEVICES,
+        password=PASSWORD,
+    )
 
 
-def measure(devices: Devices, gateway: "Gateway", what: str, start: Callable[[str], Request]) -> list[Result]:
+def run(fleet: Fleet, what: Work, *, seconds: float = 0.0, count: int | None = None) -> int:
+    """Keep the window full for `seconds`, or until `count` were done; how many ended in 200."""
+    before = fleet.counters()[f"{what}_finished"]
+    fleet.aim(what, window=WINDOW, count=count)
+    last, waited = fleet.counters(), 0.0
+    if count is None:
+        fleet.run(seconds)
+        fleet.rest(what)
+    while not fleet.run(0.5):
+        now = fleet.counters()
+        waited = waited + 0.5 if now == last else 0.0
+        last = now
+        if waited > PATIENCE:
+            raise SystemExit(f"the registrar is silent; {now['under_way']} requests wait")
+    return fleet.counters()[f"{what}_finished"] - before
+
+
+def failed(fleet: Fleet) -> int:
+    """What ended in no 200, or was lost."""
+    counters = fleet.counters()
+    refused = sum(statuses(counters, "register", "keepalive").values())
+    return refused + counters["register_lost"] + counters["keepalive_lost"]
+
+
+def measure(fleet: Fleet, gateway: "Gateway", name: str, what: Work) -> list[Result]:
     """Two results of one run: CPU time of the gateway for one, and how many a second there were."""
     before, own, begun = gateway.used(), Used.now(), time.monotonic()
-    finished = devices.run(start, seconds=SECONDS)
+    finished = run(fleet, what, seconds=SECONDS)
     taken = time.monotonic() - begun
     spent, own = gateway.used().since(before), Used.now().since(own)
     raw = {
         "finished": finished,
-        "failed": devices.failed,
+        "failed": failed(fleet),
         "seconds": round(taken, 3),
         "gateway_user_seconds": round(spent.user, 3),
         "gateway_system_seconds": round(spent.system, 3),
@@ -224,9 +184,9 @@ def measure(devices: Devices, gateway: "Gateway", what: str, start: Callable[[st
     cost = round(spent.seconds / finished * 1e6, 1)
     rate = round(finished / taken)
     return [
-        Result(work=f"signalling: {what}, CPU time", value=cost, unit="µs each", better="lower", raw=raw),
+        Result(work=f"signalling: {name}, CPU time", value=cost, unit="µs each", better="lower", raw=raw),
         Result(
-            work=f"signalling: {what}, rate reached", value=rate, unit="per second", better="higher", raw=raw
+            work=f"signalling: {name}, rate reached", value=rate, unit="per second", better="higher", raw=raw
         ),
     ]
 
@@ -267,14 +227,10 @@ def running_gateway(port: int) -> Iterator[Gateway]:
 def main() -> None:
     port = free_port(OUTER)
     with running_gateway(port) as gateway:
-        engine = Engine((DEVICES_AT, 0), DOMAIN, ["127.0.1.0/24"], os.urandom(32))
-        devices = Devices(engine, (OUTER, port))
-        try:
-            devices.run(devices.register, count=DEVICES)  # everybody is known, catalogs are asked for
-            results = measure(devices, gateway, "REGISTER with digest (401, 200)", devices.register)
-            results += measure(devices, gateway, "keepalive", devices.keepalive)
-        finally:
-            engine.close()
+        fleet = devices((OUTER, port))
+        run(fleet, "register", count=DEVICES)  # everybody is known, catalogs are asked for
+        results = measure(fleet, gateway, "REGISTER with digest (401, 200)", "register")
+        results += measure(fleet, gateway, "keepalive", "keepalive")
     for result in results:
         print(f"{result.work}: {result.value:g} {result.unit}")
     save("signalling", results)
