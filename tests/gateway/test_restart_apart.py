@@ -192,7 +192,7 @@ def test_whichever_starts_first_both_know_each_other_soon() -> None:
                 await asyncio.sleep(5.0)
                 await here.start("outer" if second == "outer" else "inner")
                 await here.upper.wait_registered(INNER_ID)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(5.0)  # who waited dials again after four seconds at most
                 assert here.playable() == shared(here)
                 assert statuses(here) == {"ON"}
                 async with here.upper.play(channel) as playing:
