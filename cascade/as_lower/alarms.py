@@ -14,7 +14,6 @@ from typing import Final
 from cascade.as_lower.uppers import Upper, Uppers
 from cascade.crossing import Answer, Crossing, Failure, NoAnswer
 from cascade.model.commands.alarm import ALARM, Alarm, AlarmTaken
-from cascade.model.ids import PlatformId
 from cascade.outbox import Letter
 from cascade.ports import Gate, Store
 
@@ -33,7 +32,6 @@ class Alarms:
         uppers: Uppers,
         gate: Gate,
         store: Store,
-        origin: PlatformId,
         wall: Callable[[], float],
         counts: Counter[str],
         overflowing: Callable[[Upper], None],
@@ -41,7 +39,6 @@ class Alarms:
         self._uppers = uppers
         self._gate = gate
         self._store = store
-        self._origin = origin
         self._wall = wall
         self._counts = counts
         self._overflowing = overflowing
@@ -106,10 +103,11 @@ class Alarms:
         return True
 
     def _answer(self, number: int, alarm: Alarm, failure: Failure | None) -> None:
+        origin = alarm.source.peer  # not we: the other side knows its own peers, and need not know us
         answer: Crossing
         if failure is None:
             taken = AlarmTaken(letter=alarm.letter, source=alarm.source)
-            answer = Answer(correlation=number, origin=self._origin, payload=taken)
+            answer = Answer(correlation=number, origin=origin, payload=taken)
         else:
-            answer = NoAnswer(correlation=number, origin=self._origin, action=ALARM, failure=failure)
+            answer = NoAnswer(correlation=number, origin=origin, action=ALARM, failure=failure)
         self._gate.send(answer)

@@ -120,7 +120,6 @@ class AsLower:
             uppers=self._uppers,
             gate=gate,
             store=store,
-            origin=self._ourselves.peer,
             wall=wall,
             counts=self.counts,
             overflowing=self._tell_overflow,

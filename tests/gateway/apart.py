@@ -9,7 +9,7 @@ import logging
 import random
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from gateway.config import SideConfig
 from gateway.log import ConsoleFormatter, JsonFormatter
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite.store import SqliteStore
-from gateway.store.sqlite.writer import Database
+from gateway.store.sqlite.writer import Database, Statement
 from media.link import MediaLink
 from media.relay import TrunkPlane
 from sip.endpoint import Stack
@@ -104,12 +104,22 @@ class FileStore(SqliteStore):
         super().__init__(folder)
         for database in (self._state.database, self._catalog.database):
             vars(database)["flush"] = partial(_flush, database)
+            vars(database)["written"] = partial(_written, database, database.written)
 
 
 async def _flush(database: Database) -> None:
     written = threading.Event()
     database._queue.put(written.set)
     written.wait()
+
+
+async def _written(
+    database: Database, written: Callable[..., Awaitable[bool]], what: str, *statements: Statement
+) -> bool:
+    waiting = asyncio.ensure_future(written(what, *statements))
+    await asyncio.sleep(0)  # it is queued
+    await _flush(database)
+    return await waiting
 
 
 STORES: Final[dict[str, Callable[[Path], Store]]] = {

@@ -22,6 +22,7 @@ async def play(stage: Stage) -> None:
     await catalog(stage)
     await questions(stage)
     await commands_that_cross(stage)
+    await alarms(stage)
     await pictures(stage)
     await refusals(stage)
     await voices(stage)
@@ -79,6 +80,22 @@ async def commands_that_cross(stage: Stage) -> None:
     moved = await lower.expect(lambda m: m.element("PTZCmd") != "")
     assert moved is not None
     assert moved.element("PTZCmd").startswith("A50F01011F")
+
+
+async def alarms(stage: Stage) -> None:
+    """One of a shared camera is told above in words of its own; one of a kept camera, or of nobody, never."""
+    lower, upper = stage.lower, stage.upper
+    upper.heard.clear()
+    for source, where, status in (
+        (lower.kept[0], "alarm of a kept camera", 200),
+        (lower.shown[0], "alarm of a shared camera", 200),
+    ):
+        answer = await lower.ask(lower.alarm(source, where, crosses=source == lower.shown[0]))
+        assert answer is not None
+        assert answer.status == status
+    told = await upper.expect(lambda m: m.element("CmdType") == "Alarm")
+    assert told is not None
+    assert told.element("DeviceID") == lower.shown[0]
 
 
 async def until(fits: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -182,18 +199,22 @@ async def trash(stage: Stage) -> None:
 
 
 def commands(peer: Peer) -> list[str]:
-    """Bodies that we do not take: other commands, another's answers, broken ones."""
+    """Bodies that we do not take: other commands, another's answers, broken ones.
+
+    But for the alarm: of an unknown source it is one of the peer itself (Q86), and only a lower has any.
+    """
 
     def w(place: str) -> str:
         return peer.words(f"command, {place}")
 
     target = peer.mark("command, DeviceID")
+    alarm = peer.words("command, alarm", crosses="Alarm.description" if isinstance(peer, Lower) else "")
 
     def command(root: str, kind: str, sn: str, more: str = "") -> str:
         return f"<{root}><CmdType>{kind}</CmdType><SN>{sn}</SN><DeviceID>{target}</DeviceID>{more}</{root}>"
 
     return [
-        command("Notify", "Alarm", "1", f"<AlarmDescription>{w('alarm')}</AlarmDescription>"),
+        command("Notify", "Alarm", "1", f"<AlarmDescription>{alarm}</AlarmDescription>"),
         command("Notify", "MobilePosition", "2", f"<Longitude>{w('position')}</Longitude>"),
         command("Notify", "MediaStatus", "3", f"<NotifyType>{w('media')}</NotifyType>"),
         command("Notify", w("unknown notice"), "4"),

@@ -222,6 +222,20 @@ class Lower(Peer):
             f"{alarms}{self.unknown('DeviceStatus')}</Response>\r\n"
         )
 
+    def alarm(self, source: str, where: str, *, crosses: bool) -> bytes:
+        """A Notify of Alarm with all that there is, and much that is none."""
+        sn = self.marks.number(f"{where}, SN")
+        words = self.words(f"{where}, description", crosses="Alarm.description" if crosses else "")
+        return self.message(
+            where,
+            f"<Notify><CmdType>Alarm</CmdType><SN>{sn}</SN><DeviceID>{source}</DeviceID>"
+            f"<AlarmPriority>1</AlarmPriority><AlarmMethod>5</AlarmMethod>"
+            f"<AlarmTime>2026-03-01T08:12:30</AlarmTime><AlarmDescription>{words}</AlarmDescription>"
+            f"<Info><AlarmType>2</AlarmType><AlarmTypeParam><EventType>1</EventType>"
+            f"<Path>{self.words(f'{where}, parameter')}</Path></AlarmTypeParam></Info>"
+            f"{self.unknown(where)}</Notify>\r\n",
+        )
+
 
 class Upper(Peer):
     """The platform above: lets us register, asks, watches."""

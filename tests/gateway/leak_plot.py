@@ -90,6 +90,8 @@ class Plot:
             *single,
             ("keep", up, "catalog.rows", f"branch:{self.kept_branch}", "deny"),
             ("show", up, "catalog.rows", "*", "allow"),
+            ("keep-alarm", up, "notice.alarm", f"branch:{self.kept_branch}", "deny"),
+            ("alarm", up, "notice.alarm", "*", "allow"),
             ("presence", up, "notice.presence", "*", "allow"),
             ("keep-ask", down, "query.*", f"branch:{self.kept_branch}", "deny"),
             ("keep-ptz", down, "control.ptz", f"branch:{self.kept_branch}", "deny"),

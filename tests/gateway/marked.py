@@ -338,7 +338,7 @@ def sdp(
         f"a={m('unknown a=')}:{peer.words(f'{where}, unknown a= value')}",
         f"m={media} {port} RTP/AVP {numbers}",
         f"i={m('i= of the media')}",
-        f"b=AS:{peer.marks.digits(f'{peer.name}: {where}, b=AS', 7)}",
+        f"b=AS:{peer.marks.digits(f'{peer.name}: {where}, b=AS', 9)}",
         f"k=base64:{m('k= of the media')}",
         f"a={direction}",
         *(f"a=rtpmap:{payload}" for payload in payloads),
