@@ -4,8 +4,12 @@ which files come first.
 `HYPOTHESIS_PROFILE=explore` looks at new and more examples, for whoever hunts.
 """
 
+import fcntl
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -27,6 +31,17 @@ LONG: Final = (
     "test_hot_path.py",
 )
 """Files of more than ten seconds. With them at the end one process would wait for the other."""
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """For tests whose programs take the demo's addresses: one of them at a time on this machine.
+
+    Who finds a port free and has it taken by a program that is still starting can't keep it for that one.
+    """
+    with (Path(tempfile.gettempdir()) / "lockgate-addresses").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

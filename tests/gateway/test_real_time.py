@@ -11,6 +11,7 @@ from interop.demo.cast import write_config
 from interop.demo.report import Delay, Report, SpokenReport, read
 
 PATIENCE = 60.0
+pytestmark = pytest.mark.usefixtures("alone")
 """Seconds until a test that hangs is given up; nothing is measured by it."""
 
 

@@ -25,6 +25,7 @@ from sip.aio.call import Call, Incoming
 from sip.events import Event
 
 PATIENCE = 60.0
+pytestmark = pytest.mark.usefixtures("alone")
 """Seconds until a test that hangs is given up; nothing is measured by it."""
 
 CAMERAS = 8

@@ -14,6 +14,7 @@ from interop.demo.cast import UPPER_ID, write_config
 
 TRIES = 5
 PATIENCE = 60.0
+pytestmark = pytest.mark.usefixtures("alone")
 """Seconds until a test that hangs is given up; nothing is measured by it."""
 
 ENVIRONMENT = {

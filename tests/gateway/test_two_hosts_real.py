@@ -29,6 +29,7 @@ from interop.sim.upper import PlayRefused
 from tests.gateway.test_cli import lockgate
 
 PATIENCE = 60.0
+pytestmark = pytest.mark.usefixtures("alone")
 """Seconds until a test that hangs is given up; nothing is measured by it."""
 
 OUTER = "127.0.9.1"
