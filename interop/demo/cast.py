@@ -143,6 +143,12 @@ def demo_cast() -> Cast:
     return Cast(*((host, free_port(host)) for host in (OUTER, LOWER, INNER, UPPER)))
 
 
+def quiet_cast() -> Cast:
+    """The demo's hosts at ports that nobody else on this machine asks for, for what starts them once and only
+    once: tests run beside each other, and beside demos."""
+    return Cast(*((host, free_port(host, 0)) for host in (OUTER, LOWER, INNER, UPPER)))
+
+
 def free_port(address: str, wanted: int = 5060) -> int:
     """`wanted` where it is free on that address, else any port that is."""
     for port in (wanted, 0):

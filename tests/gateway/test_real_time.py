@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.demo.cast import write_config
+from interop.demo.cast import quiet_cast, write_config
 from interop.demo.report import Delay, Report, SpokenReport, read
 
 PATIENCE = 60.0
@@ -106,7 +106,7 @@ async def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
 
 
 async def test_lockgate_run_serves_and_ends_on_sigterm(tmp_path: Path) -> None:
-    write_config(tmp_path, "open-sesame")
+    write_config(tmp_path, "open-sesame", cast=quiet_cast())
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "run", "--config", str(tmp_path / "gateway.toml")),
         stderr=asyncio.subprocess.PIPE,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.chamber import chain
-from interop.demo.cast import INNER_ID, LOWER_ID, UPPER_ID, write_config
+from interop.demo.cast import INNER_ID, LOWER_ID, UPPER_ID, quiet_cast, write_config
 from interop.demo.scene import open_platforms
 from interop.sim.answers import Answers
 from interop.sim.lower import LowerPlatform
@@ -129,11 +129,12 @@ class Scene:
 
 @asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
-    written, _ = write_config(folder, "open-sesame")
+    cast = quiet_cast()
+    written, _ = write_config(folder, "open-sesame", cast=cast)
     with ThreadPoolExecutor(2) as workers:
         async with AsyncExitStack() as held:
             platforms = await held.enter_async_context(
-                open_platforms(written, "open-sesame", CAMERAS, workers)
+                open_platforms(written, "open-sesame", CAMERAS, workers, lower_at=cast.lower)
             )
             here = Scene(folder, platforms.lower, platforms.upper)
             held.push_async_callback(here.stop_all)

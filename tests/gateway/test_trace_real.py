@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.demo.cast import UPPER_ID, write_config
+from interop.demo.cast import UPPER_ID, quiet_cast, write_config
 
 TRIES = 5
 PATIENCE = 60.0
@@ -38,7 +38,7 @@ def lockgate(folder: Path, *arguments: str, code: int = 0) -> str:
 def running(folder: Path) -> Iterator[None]:
     """The gateway alone, with nobody on either network. Another test may take its port before it does."""
     for _ in range(TRIES):
-        write_config(folder, "secret")
+        write_config(folder, "secret", cast=quiet_cast())
         with _process(folder) as ready:
             if ready:
                 yield
@@ -61,7 +61,7 @@ def _process(folder: Path) -> Iterator[bool]:
 
 
 def test_a_running_gateway_is_asked_and_a_stopped_one_says_so(tmp_path: Path) -> None:
-    write_config(tmp_path, "secret")
+    write_config(tmp_path, "secret", cast=quiet_cast())
     absent = lockgate(tmp_path, "trace", UPPER_ID, code=2)
     assert "No gateway runs on this configuration" in absent
     assert "lockgate run" in absent

@@ -19,8 +19,7 @@ from certs.identities import SideName
 from certs.trust import read_trust
 from gateway.chamber import chain
 from gateway.config import load
-from interop.demo import cast
-from interop.demo.cast import INNER_ID, KEPT_BRANCH, OUTER_ID, Cast, free_port, write_config
+from interop.demo.cast import INNER_ID, KEPT_BRANCH, LOWER, OUTER_ID, free_port, quiet_cast, write_config
 from interop.demo.halves import OTHER, SIDES, hand_out, write_halves
 from interop.demo.scene import Platforms, open_platforms
 from interop.sim.queries import QueryFailed
@@ -138,10 +137,7 @@ def set_up(folder: Path, dials: str = "inner", more: str = "") -> Path:
     `more` is said of the link.
     """
     (folder / "whole").mkdir()
-    anywhere = Cast(
-        *((host, free_port(host, 0)) for host in (cast.OUTER, cast.LOWER, cast.INNER, cast.UPPER))
-    )
-    write_config(folder / "whole", PASSWORD, cast=anywhere)  # no port that others of this machine like too
+    write_config(folder / "whole", PASSWORD, cast=quiet_cast())
     link = f'\n[link]\nouter = "{OUTER}"\ninner = "{INNER}"\ndials = "{dials}"\n{more}'
     link += f"media_port = {free_udp_port()}\n"
     port = free_tcp_port(OUTER)
@@ -167,7 +163,9 @@ async def two(folder: Path, dials: str = "inner", more: str = "") -> AsyncIterat
     written = load(folder / "whole" / "gateway.toml")
     with ThreadPoolExecutor(1) as workers:
         async with AsyncExitStack() as held:
-            platforms = await held.enter_async_context(open_platforms(written, PASSWORD, 20, workers))
+            platforms = await held.enter_async_context(
+                open_platforms(written, PASSWORD, 20, workers, lower_at=(LOWER, free_port(LOWER, 0)))
+            )
             here = Two(folder, platforms)
             held.push_async_callback(here.close)
             for side in SIDES:
