@@ -4,6 +4,7 @@ An alarm is not lost for its form: only one that names no device is refused. Wha
 for and is missing or is no such value is put as little as one can say, and named, so that it is counted.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -27,6 +28,8 @@ OTHER: Final[Method] = 7
 PRIORITIES: Final[dict[str, Priority]] = {"1": 1, "2": 2, "3": 3, "4": 4}
 METHODS: Final[dict[str, Method]] = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5, "6": 6, "7": 7}
 EVENTS: Final[dict[str, Crossed]] = {"1": 1, "2": 2}
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 T = TypeVar("T")
 
@@ -129,9 +132,9 @@ def read_time(text: str) -> Moment:
     Raises:
         ValueError, OverflowError: it is none.
     """
-    found = datetime.fromisoformat(text)
-    if len(text) < len("2026-03-01T08:12:30"):
+    if not _DATE_TIME.fullmatch(text):
         raise ValueError
+    found = datetime.fromisoformat(text)
     local = found if found.tzinfo is None else found.astimezone(BEIJING)
     return Moment(local.replace(tzinfo=None, microsecond=0).isoformat())
 
