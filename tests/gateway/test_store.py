@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cascade.model.commands.alarm import Alarm, Moment
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import FIELDS, Index, Rows
+from cascade.outbox import BEYOND, Letter
 from cascade.ports import Binding, KeptDialog, Store
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite import migrations
@@ -299,6 +301,51 @@ async def test_a_full_queue_refuses_the_newest_and_says_who_loses(
     assert found == [("0",), ("1",), ("2",)]
     assert database.write("id 9", (insert, [("9", "9")]))
     await database.close()
+
+
+def letter(number: int, to: str = BEYOND) -> Letter:
+    alarm = Alarm(
+        letter=number,
+        source=ChannelId(ONE, PeerName("camera")),
+        priority=1,
+        method=5,
+        time=Moment("2026-03-01T08:12:30"),
+        description="门开",
+        longitude=113.3612,
+        kind=6,
+        event=1,
+    )
+    return Letter(to=to, kept_at=5.5, alarm=alarm)
+
+
+async def test_letters_come_back_in_the_order_of_keeping(store: Store) -> None:
+    assert (await store.letters(), await store.taken()) == ([], 0)
+    late, early, above = letter(9), letter(3), letter(9, to="an upper")
+    assert await store.keep([late, early, above], taken=7)
+    assert await store.keep([late], [early])
+    assert (await store.letters(), await store.taken()) == ([late, above], 7)
+    assert await store.keep((), [late], taken=8)
+    assert (await store.letters(), await store.taken()) == ([above], 8)
+
+
+async def test_a_letter_survives_the_machine_before_anybody_hears_that_it_is_kept(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    settings: list[str] = []
+    store._state.database._connection.set_trace_callback(settings.append)
+    assert await store.keep([letter(1)], [letter(2)], taken=3)
+    wanted = [each for each in settings if each.startswith(("PRAGMA", "BEGIN", "COMMIT"))]
+    assert wanted == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE", "COMMIT"], "all or nothing"
+    await store.close()
+
+
+async def test_who_keeps_a_letter_hears_that_it_could_not_be(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    store._state.database._connection.execute("PRAGMA query_only = ON")
+    assert not await store.keep([letter(1)], taken=3)
+    store._state.database._connection.execute("PRAGMA query_only = OFF")
+    assert (await store.letters(), await store.taken()) == ([], 0)
+    assert await store.keep([letter(2)])
+    await store.close()
 
 
 class Held:
