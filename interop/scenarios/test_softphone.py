@@ -31,7 +31,7 @@ def guests(here: People) -> list[Guest]:
     (403), an upper one sees only what it was shown (404), and neither sends text. Nobody subscribes.
     """
     one, other = here.more_below
-    unproven = {"REGISTER": "401", "INVITE": "403", "MESSAGE": "403", "SUBSCRIBE": "405"}
+    unproven = {"REGISTER": "401", "INVITE": "403", "MESSAGE": "403", "SUBSCRIBE": "403"}
     lower = {"REGISTER": "200", "INVITE": "403", "MESSAGE": "415", "SUBSCRIBE": "405"}
     upper = {"INVITE": "404", "MESSAGE": "415", "SUBSCRIBE": "405"}
     return [
