@@ -15,7 +15,7 @@ from gateway.side.firsts import Firsts
 from gateway.words import Saying, Told, saying
 from gateway.words.system import reason
 from sip._native import Engine
-from sip.aio.driver import UdpDriver
+from sip.aio.driver import Driver
 from sip.aio.streams import CannotBind, Plug, Streams, Tls
 from sip.aio.streams import Engine as Connected
 from sip.endpoint import Endpoint, Stack
@@ -110,7 +110,7 @@ async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endp
     """Drive the engine of a side, with its connections, on this machine's sockets."""
     assert isinstance(stack, Engine)
     async with connected(name, own, stack) as streams:
-        with UdpDriver(stack, endpoint, streams):
+        with Driver(stack, endpoint, streams):
             yield
 
 

@@ -46,7 +46,7 @@ from interop.sim.tasks import Tasks
 from interop.sim.upper import UpperPlatform
 from sip._native import Engine
 from sip.aio.calls import Calls
-from sip.aio.driver import UdpDriver
+from sip.aio.driver import Driver
 from sip.endpoint import Endpoint, Party
 
 if TYPE_CHECKING:
@@ -314,5 +314,5 @@ async def _calls(held: AsyncExitStack, me: Party, address: Address, ground: Grou
         engine = Engine(address, me.host, [ground.network], token_bytes(32))
     held.callback(engine.close)
     endpoint = Endpoint(engine, me, user_agent="Lockgate simulator")
-    held.enter_context(UdpDriver(engine, endpoint))
+    held.enter_context(Driver(engine, endpoint))
     return await held.enter_async_context(Calls(endpoint))

@@ -18,7 +18,7 @@ from interop.sim.telling import as_json, as_words
 from interop.words import Saying, Words
 from sip._native import Engine
 from sip.aio.calls import Calls
-from sip.aio.driver import UdpDriver
+from sip.aio.driver import Driver
 from sip.endpoint import Endpoint, Party
 
 EVERYBODY: Final = ("0.0.0.0/0", "::/0")
@@ -44,7 +44,7 @@ async def station(listen: Address, me: Party, realm: str) -> AsyncIterator[Stati
     engine = Engine(listen, realm, EVERYBODY, os.urandom(32))
     try:
         endpoint = Endpoint(engine, me, user_agent="lockgate-sim/0.1")
-        with UdpDriver(engine, endpoint), ThreadPoolExecutor(_WORKERS, "sim-media") as workers:
+        with Driver(engine, endpoint), ThreadPoolExecutor(_WORKERS, "sim-media") as workers:
             async with Calls(endpoint) as calls:
                 yield Station(endpoint, calls, RealNet(), workers)
     finally:

@@ -18,7 +18,7 @@ class Pollable(Protocol):
     def poll(self, limit: int) -> list[Event]: ...
 
 
-class UdpDriver:
+class Driver:
     """Wake, take a batch, let the endpoint decide, hand all answers back. Use `with`, or the loop holds it.
 
     `streams` holds its connections, if it has any.
@@ -32,7 +32,7 @@ class UdpDriver:
         self._loop = asyncio.get_running_loop()
         self._open = False
 
-    def __enter__(self) -> "UdpDriver":
+    def __enter__(self) -> "Driver":
         self._open = True
         self._loop.add_reader(self._engine.fileno(), self._poll)
         return self

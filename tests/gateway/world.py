@@ -390,7 +390,7 @@ async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endp
 
 @contextmanager
 def attach(stack: Stack, endpoint: Endpoint) -> Iterator[None]:
-    """What `UdpDriver` is to an engine."""
+    """What `Driver` is to an engine."""
     assert isinstance(stack, VirtualStack)
     stack.attach(endpoint)
     try:

@@ -7,7 +7,7 @@ import pytest
 
 from sip._native import Engine
 from sip.aio.calls import Calls, Incoming, ask
-from sip.aio.driver import MAX_EVENTS, UdpDriver
+from sip.aio.driver import MAX_EVENTS, Driver
 from sip.endpoint import Endpoint, Party
 from sip.errors import TransportFailed
 from sip.events import Event, Kind, Reply
@@ -32,7 +32,7 @@ async def test_requests_are_answered_over_real_sockets(ends: Ends) -> None:
         return [(event.transaction, 200) for event in run]
 
     there.handle(Kind.MESSAGE, decide)
-    with UdpDriver(one, here), UdpDriver(two, there):
+    with Driver(one, here), Driver(two, there):
         for _ in range(20):  # in windows, since a stock receive buffer holds some 90 datagrams
             asked = [here.request("MESSAGE", there.me, there.local) for _ in range(50)]
             answers = await asyncio.gather(*(ask(here, request) for request in asked))
@@ -44,7 +44,7 @@ async def test_requests_are_answered_over_real_sockets(ends: Ends) -> None:
 
 async def test_what_can_not_leave_fails_at_once(ends: Ends) -> None:
     one, here, _, there = ends
-    with UdpDriver(one, here), pytest.raises(TransportFailed):
+    with Driver(one, here), pytest.raises(TransportFailed):
         await ask(here, here.request("MESSAGE", there.me, ("2001:db8::1", 5060)))
 
 
@@ -57,7 +57,7 @@ async def test_a_call_is_made_and_ended_over_real_sockets(ends: Ends) -> None:
             await call.acknowledged
             why.append(await call.ended)
 
-    with UdpDriver(one, here), UdpDriver(two, there):
+    with Driver(one, here), Driver(two, there):
         async with Calls(there) as theirs, Calls(here) as ours:
             holding: list[asyncio.Task[None]] = []
             theirs.on_invite = lambda incoming: holding.append(asyncio.create_task(hold(incoming)))

@@ -11,7 +11,7 @@ import pytest
 
 from sip._native import Engine
 from sip.aio.ask import ask
-from sip.aio.driver import UdpDriver
+from sip.aio.driver import Driver
 from sip.aio.streams import CannotBind, Streams, Tls
 from sip.endpoint import Endpoint, Party
 from sip.errors import TransportFailed
@@ -46,7 +46,7 @@ async def end(
     )
     try:
         async with Streams(engine, [(transport, *at)], local="127.0.0.1", tls=tls) as streams:
-            with UdpDriver(engine, endpoint, streams):
+            with Driver(engine, endpoint, streams):
                 yield endpoint, at
     finally:
         engine.close()
