@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cascade.as_upper.floods import Floods
+from cascade.as_upper.leases import Lease
 from cascade.as_upper.questions import party_of
-from cascade.as_upper.registrar import Lease
 from cascade.crossing import Answer, Ask, NoAnswer
 from cascade.deviations import Deviations
 from cascade.manscdp import CONTENT_TYPE, Head, alarm, xml

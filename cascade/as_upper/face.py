@@ -22,11 +22,13 @@ from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
+from cascade.as_upper.leases import Change, Lease
 from cascade.as_upper.movements import Movements
 from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker, party_of, target_of
 from cascade.as_upper.refusals import Refusals
-from cascade.as_upper.registrar import Change, Lease, Registrar, answer, beijing_time
+from cascade.as_upper.registering import answer, beijing_time
+from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.standing import Standing
 from cascade.crossing import Answer, Ask, Crossing, NoAnswer, Notice
 from cascade.deviations import Deviations

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from cascade.as_upper.registrar import Lease
+from cascade.as_upper.leases import Lease
 from cascade.deviations import Deviation
 from cascade.errors import BadCommand
 from cascade.manscdp import keepalive

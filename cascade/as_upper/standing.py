@@ -9,7 +9,8 @@ from functools import partial
 from cascade.as_upper import faults
 from cascade.as_upper.faults import Fault, Faults
 from cascade.as_upper.herald import Herald
-from cascade.as_upper.registrar import Lease, Registrar
+from cascade.as_upper.leases import Lease
+from cascade.as_upper.registrar import Registrar
 from cascade.leg import Legs
 from cascade.model.ids import PlatformId
 from cascade.model.index import Index, Rows

@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.as_upper.registrar import (
-    MAX_HELD_UP,
-    Accepted,
-    Challenged,
-    Change,
-    Refused,
-    Registrar,
-    answer,
-    beijing_time,
-)
+from cascade.as_upper.leases import MAX_HELD_UP, Change
+from cascade.as_upper.registering import Accepted, Challenged, Refused, answer, beijing_time
+from cascade.as_upper.registrar import Registrar
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
@@ -221,7 +214,7 @@ def test_hold_ups_are_remembered_in_bounded_memory() -> None:
     one = registered()
     for number in range(10_000):
         one.held_up(0.6, float(number))
-    assert len(one._held_up) == MAX_HELD_UP
+    assert len(one._leases._held_up) == MAX_HELD_UP
     assert one.counts["held_up"] == 10_000
 
 

@@ -1,0 +1,231 @@
+"""Leases of those below us: until when each counts as there, and where it is (GB/T 28181-2016 9.6).
+
+A lease ends by its registration or by silence, whichever is first, and all leases share one heap.
+Time is the engine's stamp of the datagram, and the seconds in which our own loop stood still count for
+nobody's silence: a held-up process declares nobody dead too early (Q15).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Final, Literal
+
+from cascade.model.ids import PlatformId
+from cascade.peers import LowerPeer
+from cascade.ports import Binding
+from sip.events import Address
+
+MAX_HELD_UP: Final = 256
+"""Times that we stood still which are remembered; the oldest is forgotten first. One lies at most a
+lease back, or concerns nobody."""
+
+Why = Literal["registered", "revived", "restored", "moved", "followed", "removed", "expired", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A peer came, went, or is reached at another address now (`moved` by REGISTER, `followed` by port)."""
+
+    peer: PlatformId
+    online: bool
+    why: Why
+    moved_from: str = ""  # host:port before
+    moved_to: str = ""
+
+
+@dataclass(slots=True)
+class Lease:
+    """One peer's registration. A lapsed one is kept: its source may revive it (Q05)."""
+
+    peer: LowerPeer
+    host: str
+    port: int
+    contact: str
+    granted: int
+    registered_at: float  # wall clock
+    ends: float
+    heard: float
+    silence: float  # seconds without a keepalive that end it
+    online: bool = True
+    queued: float = 0.0  # the moment under which the heap holds it, 0 when it does not
+    follows_from: float = 0.0  # until then it stays at its port, whatever a keepalive says
+
+    @property
+    def due(self) -> float:
+        return min(self.ends, self.heard + self.silence)
+
+    @property
+    def address(self) -> Address:
+        return (self.host, self.port)
+
+
+class Leases:
+    """All of one side's lowers, lapsed ones too. Whoever changes them drains `changes` and `bindings`."""
+
+    def __init__(self) -> None:
+        self._leases: dict[PlatformId, Lease] = {}
+        self._by_address: dict[Address, PlatformId] = {}
+        self._due: list[tuple[float, PlatformId]] = []
+        self._changes: list[Change] = []
+        self._unsaved: set[PlatformId] = set()
+        self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
+
+    def __len__(self) -> int:
+        """How many are online."""
+        return sum(lease.online for lease in self._leases.values())
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(list(self._leases.values()))
+
+    def of(self, peer: PlatformId) -> Lease | None:
+        """Its lease, a lapsed one too."""
+        return self._leases.get(peer)
+
+    def at(self, source: Address) -> PlatformId | None:
+        """Who is registered at exactly that address."""
+        return self._by_address.get(source)
+
+    def held_up(self, seconds: float, now: float) -> None:
+        """Our own loop stood still so long, until `now`: what peers sent meanwhile may be lost.
+
+        Each lease is given that time once more, but never more than its own silence in all.
+        """
+        self._held_up.append((now, seconds))
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` must next be called."""
+        return self._due[0][0] if self._due else None
+
+    def advance(self, now: float) -> None:
+        """Let leases lapse whose time is over."""
+        while self._due and self._due[0][0] <= now:
+            at, peer = heappop(self._due)
+            lease = self._leases.get(peer)
+            if lease is None or lease.queued != at:
+                continue  # an entry that a shorter lease has overtaken
+            lease.queued = 0.0
+            if not lease.online:
+                continue
+            if lease.due > now:
+                self.queue(lease, lease.due)
+                continue
+            ends, silent = self._prolonged(lease)
+            if min(ends, silent) > now:
+                self.queue(lease, min(ends, silent))
+                continue
+            lease.online = False
+            self.changed(lease, "expired" if ends <= now else "silent")
+
+    def restore(self, peer: LowerPeer, binding: Binding, now: float, wall: float) -> None:
+        """Take up what was stored: who still has a registration is online until it is silent."""
+        ends = now + binding.expires_at - wall
+        lease = self.enter(peer, (binding.host, binding.port), now, ends)
+        lease.contact = binding.contact
+        lease.granted = max(1, round(binding.expires_at - binding.registered_at))
+        lease.registered_at = binding.registered_at
+        lease.online = ends > now
+        if lease.online:
+            self.changed(lease, "restored")
+
+    def saved(self) -> None:
+        """All of it stands in the store already."""
+        self._unsaved.clear()
+
+    def changes(self) -> list[Change]:
+        """Drain what changed since the last call, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
+        """Drain what has to be stored, and whose binding has to go."""
+        leases = [(peer, self._leases.get(peer)) for peer in self._unsaved]
+        self._unsaved.clear()
+        kept = [
+            Binding(
+                peer=peer,
+                host=lease.host,
+                port=lease.port,
+                contact=lease.contact,
+                expires_at=wall + lease.ends - now,
+                registered_at=lease.registered_at,
+            )
+            for peer, lease in leases
+            if lease is not None
+        ]
+        return kept, [peer for peer, lease in leases if lease is None]
+
+    def enter(self, peer: LowerPeer, source: Address, heard: float, ends: float) -> Lease:
+        lease = self._leases.get(peer.id)
+        if lease is None:
+            lease = Lease(peer, *source, "", 0, 0.0, ends, heard, silence(peer), online=False)
+            self._leases[peer.id] = lease
+        else:
+            if lease.address != source:
+                self._forget_address(lease)
+                lease.host, lease.port = source
+            lease.ends, lease.heard = ends, heard
+        self._by_address[source] = peer.id
+        self._unsaved.add(peer.id)
+        self.queue(lease, lease.due)
+        return lease
+
+    def remove(self, peer: PlatformId) -> None:
+        lease = self._leases.pop(peer, None)
+        if lease is None:
+            return
+        self._forget_address(lease)
+        self._unsaved.add(peer)
+        if lease.online:
+            lease.online = False
+            self.changed(lease, "removed")
+
+    def _forget_address(self, lease: Lease) -> None:
+        if self._by_address.get(lease.address) == lease.peer.id:
+            del self._by_address[lease.address]
+
+    def renew(self, lease: Lease, peer: LowerPeer) -> None:
+        """Its peer is described otherwise from now on."""
+        lease.peer, lease.silence = peer, silence(peer)
+        self.queue(lease, lease.due)
+
+    def follow(self, lease: Lease, source: Address) -> None:
+        """It is at another port of its address from now on."""
+        self.moved(lease, source, "followed")
+        self._forget_address(lease)
+        lease.port = source[1]
+        self._by_address[source] = lease.peer.id
+        self._unsaved.add(lease.peer.id)
+
+    def over(self, lease: Lease, at: float) -> bool:
+        """Has it ended by `at`?"""
+        return lease.due <= at and min(self._prolonged(lease)) <= at
+
+    def _prolonged(self, lease: Lease) -> tuple[float, float]:
+        """When it ends by its registration and by silence, with the time that we stood still."""
+        ends = lease.ends + min(self._stood_still(lease.ends - lease.granted), lease.silence)
+        silent = lease.heard + lease.silence + min(self._stood_still(lease.heard), lease.silence)
+        return ends, silent
+
+    def _stood_still(self, since: float) -> float:
+        """For how long, of the time since then."""
+        return sum(min(seconds, until - since) for until, seconds in self._held_up if until > since)
+
+    def queue(self, lease: Lease, due: float) -> None:
+        """Keep one entry of a lease in the heap, at or before its end; renewals cost nothing."""
+        if not lease.queued or due < lease.queued:
+            lease.queued = due
+            heappush(self._due, (due, lease.peer.id))
+
+    def moved(self, lease: Lease, source: Address, why: Literal["moved", "followed"]) -> None:
+        before, after = (f"{host}:{port}" for host, port in (lease.address, source))
+        self._changes.append(Change(lease.peer.id, True, why, moved_from=before, moved_to=after))
+
+    def changed(self, lease: Lease, why: Why) -> None:
+        self._changes.append(Change(lease.peer.id, lease.online, why))
+
+
+def silence(peer: LowerPeer) -> float:
+    """Seconds without a keepalive that end a lease."""
+    return peer.keepalive_seconds * peer.keepalive_misses + peer.grace_seconds
