@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../../fuzz/targets/invariants.rs"]
+#[path = "../../fuzz/held/exchange.rs"]
+mod exchange;
+#[path = "../../fuzz/held/invariants.rs"]
 mod invariants;
 
 const ROUNDS: u64 = 4_000;
@@ -55,8 +57,15 @@ fn mutated(dice: &mut Dice) -> Vec<u8> {
             data.push(0xfe);
         }
     }
-    for _ in 0..dice.below(8) {
-        let start = 1 + dice.below(data.len());
+    let times = dice.below(8);
+    spoil(dice, &mut data, 1, times);
+    data
+}
+
+/// Put a piece in, take one out or double one, so many times, nowhere before `from`.
+fn spoil(dice: &mut Dice, data: &mut Vec<u8>, from: usize, times: usize) {
+    for _ in 0..times {
+        let start = from + dice.below(data.len());
         let stop = (start + dice.below(40)).min(data.len());
         let start = start.min(stop);
         let piece = PIECES[dice.below(PIECES.len())].to_vec();
@@ -66,7 +75,6 @@ fn mutated(dice: &mut Dice) -> Vec<u8> {
             _ => data.extend_from_within(start..stop),
         }
     }
-    data
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -95,4 +103,45 @@ fn any_stream_means_the_same_in_any_pieces_and_state_stays_bounded() {
         invariants::stream(&data);
     }
     (0..ROUNDS).for_each(|_| invariants::stream(&mutated(&mut dice)));
+}
+
+#[test]
+fn whatever_is_played_no_proof_counts_twice_and_nothing_is_left() {
+    let mut dice = Dice(0x5eed_0f0f);
+    let plays = corpus("exchange");
+    for play in &plays {
+        exchange::exchange(play);
+    }
+    for _ in 0..ROUNDS {
+        let mut play = plays[dice.below(plays.len())].clone();
+        let times = dice.below(6);
+        spoil(&mut dice, &mut play, 0, times);
+        exchange::exchange(&play);
+    }
+}
+
+/// The invariant has teeth: in these plays proofs do count, each once.
+#[test]
+fn a_right_proof_counts_once_however_often_it_comes() {
+    let register = |branch: &str, extra: &str| {
+        let text = format!(
+            "<REGISTER sip:b@r SIP/2.0\r\nVia: SIP/2.0/UDP h:5060;branch=z9hG4bK{branch}\r\nFrom: <sip:a@r>;tag=1\r\n\
+             To: <sip:a@r>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@h>\r\n{extra}Content-Length: 0\r\n\r\n"
+        );
+        text.into_bytes()
+    };
+    let plays = |more: &[Vec<u8>]| {
+        let mut acts = vec![register("1", ""), b">401".to_vec()];
+        acts.extend_from_slice(more);
+        exchange::exchange(&acts.join(&0xfe))
+    };
+    let (first, again) = (
+        register("2", "Authorization: $A\r\n"),
+        register("3", "Authorization: $A\r\n"),
+    );
+    assert_eq!(plays(&[]), 0);
+    assert_eq!(plays(&[first.clone(), b">200".to_vec(), first.clone()]), 1);
+    assert_eq!(plays(&[first.clone(), b">200".to_vec(), again]), 2);
+    let late = [b"+\xf8".to_vec(), first];
+    assert_eq!(plays(&late), 0, "its nonce has expired");
 }

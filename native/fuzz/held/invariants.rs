@@ -10,7 +10,7 @@ use sip_core::{
 
 const LIMIT: usize = 8;
 
-fn core() -> Core {
+pub fn core() -> Core {
     let everywhere: Network = "0.0.0.0/0".parse().expect("a network");
     Core::new(Settings {
         local: address("192.0.2.1:5060"),
@@ -32,7 +32,7 @@ fn core() -> Core {
     })
 }
 
-fn address(text: &str) -> SocketAddr {
+pub fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
@@ -72,14 +72,14 @@ fn answer(core: &mut Core, now: Time) -> Vec<Kind> {
     events.iter().map(|event| event.kind).collect()
 }
 
-fn bounded(core: &Core) {
+pub fn bounded(core: &Core) {
     for name in ["now_open", "now_cached", "now_requests", "now_streams"] {
         assert!(count(core, name) <= LIMIT as u64, "{name}");
     }
 }
 
 /// Let every timer run out: nothing may be left then.
-fn run_out(core: &mut Core) {
+pub fn run_out(core: &mut Core) {
     for _ in 0..10_000 {
         let Some(deadline) = core.deadline() else {
             break;
