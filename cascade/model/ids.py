@@ -19,6 +19,8 @@ class PeerName(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        if text.isalnum() and len(text) <= 64:  # as nearly all are: there is nothing to trim
+            return str.__new__(cls, text)
         text = text.strip()
         if not (1 <= len(text) <= 64 and text.isprintable()):
             raise ValueError(f"not a name: {text[:32]!r}")

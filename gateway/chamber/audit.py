@@ -90,7 +90,7 @@ class Audit:
         line, hashed = self._scribe.tell(crossing, verdict, post, chained)
         if len(line) > chain.MAX_LINE_BYTES:
             line, hashed = self._scribe.tell(crossing, verdict, post, chained, cut=True)
-        self._write(line, sequence=sequence, hashed=hashed)
+        self._write(line, sequence, hashed)
         return line
 
     def record(self, entry: Mapping[str, Any]) -> bytes:
@@ -124,10 +124,10 @@ class Audit:
         if len(line) > chain.MAX_LINE_BYTES:
             full |= {"details": {}, "subjects": [], "users": [], "cut": True}
             line, hashed = chain.seal(full, sequence=self.sequence + 1, previous=self.last_hash)
-        self._write(before + line, sequence=self.sequence + 1, hashed=hashed)
+        self._write(before + line, self.sequence + 1, hashed)
         return line
 
-    def _write(self, data: bytes, *, sequence: int, hashed: str) -> None:
+    def _write(self, data: bytes, sequence: int, hashed: str) -> None:
         try:
             written = os.write(self._fd, data)
         except OSError as error:
@@ -219,7 +219,7 @@ class Audit:
         remains = b"\n".join(torn[:-1] if ended else torn)
         record = chain.unseal(remains)
         if record and record["sequence"] == self.sequence + 1 and record["previous"] == self.last_hash:
-            self._write(b"\n", sequence=record["sequence"], hashed=record["hash"])  # only that was missing
+            self._write(b"\n", record["sequence"], record["hash"])  # only that was missing
             return
         self._append(
             {"action": chain.MARKER, chain.TORN: sha256(remains).hexdigest(), "torn_bytes": len(remains)},

@@ -9,7 +9,7 @@ that reports.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -57,7 +57,7 @@ Places = Callable[[ChannelId], Place]
 """Where a channel stands and whose it is, as the side's index knows it; `NOWHERE` where it does not."""
 
 
-class Question(NamedTuple):
+class Question(Struct, frozen=True, gc=False):
     """What is asked of the rules about a name: who wants to do what, which way."""
 
     direction: Direction
@@ -136,7 +136,8 @@ class CompiledRules:
         if found is None:
             if len(self._recent) >= MAX_SELECTORS:
                 self._recent.clear()
-            found = self._recent[question] = self.selector(*question)
+            found = self.selector(question.direction, question.action, question.peer)
+            self._recent[question] = found
         return found.judge(name, place[0], place[1])
 
     def reason(self, rule: str) -> str:
@@ -152,6 +153,9 @@ class Used(Protocol):
     def commands_of(self, rule: str) -> int: ...
 
     def bits_of(self, rule: str, besides: tuple[Direction, int] | None = None) -> int: ...
+
+
+_ASKING: Final = (Ask, Notice)
 
 
 class Asked(Struct, frozen=True):
@@ -176,13 +180,14 @@ def judge(
     A list loses the rows that may not pass and keeps their neighbours. Anything else passes only
     if everything it names may: one allowed name must not lift the refusal of another.
     """
-    match crossing:  # what comes most often first
-        case Ask(payload=payload) | Notice(payload=payload):
-            question = Question(direction, payload.action, crossing.origin)
-            verdict = _judge_each(rules, crossing, question, subjects(payload), places)
-            if not rules.quotas or (type(crossing) is Notice and not isinstance(payload, Control)):
-                return verdict
-            return _within_commands(rules, verdict, used)
+    if isinstance(crossing, _ASKING):  # what comes most often, without a pattern tried
+        payload = crossing.payload
+        question = Question(direction, payload.action, crossing.origin)
+        verdict = _judge_each(rules, crossing, question, subjects(payload), places)
+        if not rules.quotas or (type(crossing) is Notice and not isinstance(payload, Control)):
+            return verdict
+        return _within_commands(rules, verdict, used)
+    match crossing:
         case Answer(payload=payload):
             return _judge_answer(rules, crossing, asked, payload.action, subjects(payload), places)
         case StreamOffered(channel=channel, action=action):
@@ -367,7 +372,7 @@ def _judged(name: ChannelId | PlatformId, places: Places) -> tuple[str, Place]:
 
 def _refused(rules: CompiledRules, question: Question, rule: str, what: str | Saying) -> Verdict:
     """Three parts: what happened, why, what to do."""
-    direction, action, peer = question
+    direction, action, peer = question.direction, question.action, question.peer
     if rule == DEFAULT:
         reason = saying("refusal.no_rule", what=what, action=action, direction=direction, peer=peer)
         return Verdict(None, rule, reason)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeGuard, get_args
 
+from msgspec.structs import replace
+
 from cascade.crossing import Direction
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from gateway.chamber.policy import ALWAYS, NOWHERE, CompiledRules, Place, Places, Question
@@ -119,7 +121,7 @@ def _decide(
     rule = ""
     for text in subjects:
         name, place, is_peer = named(text)
-        asked = question._replace(peer=name) if is_peer and kind == "Notice" else question
+        asked = replace(question, peer=name) if is_peer and kind == "Notice" else question
         allowed, rule = rules.judge(asked, name, place)
         if not allowed:
             return False, rule, text

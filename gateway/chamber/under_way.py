@@ -78,15 +78,18 @@ class Questions:
         """Take note of what has passed."""
         if type(crossing) in _BY_THEMSELVES:
             return
-        back, number = BACK[direction], crossing.correlation
+        number = crossing.correlation
         until = self._clock() + crossing.seconds_left + GRACE_SECONDS
+        if type(crossing) is Ask:  # what comes most often, without a pattern tried
+            payload = crossing.payload
+            asked = Asked(crossing.origin, direction)
+            self._keep(("ask", direction, number), Question(asked, payload.action, None, until))
+            if isinstance(payload, Invitation):
+                invited = Question(asked, payload.action, payload.target, until)
+                self._keep(("invitation", direction, number), invited)
+            return
+        back = BACK[direction]
         match crossing:
-            case Ask(payload=payload):
-                asked = Asked(crossing.origin, direction)
-                self._keep(("ask", direction, number), Question(asked, payload.action, None, until))
-                if isinstance(payload, Invitation):
-                    invited = Question(asked, payload.action, payload.target, until)
-                    self._keep(("invitation", direction, number), invited)
             case StreamOpen(channel=channel, action=action):
                 asked = self.asked(crossing, direction) or Asked(crossing.origin, direction)
                 self._keep(("stream", direction, number), Question(asked, action, channel, until))

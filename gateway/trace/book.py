@@ -41,9 +41,14 @@ class _Shelf(Generic[T]):
         self._weight = 0
 
     def put(self, one: T, weight: int = 1) -> None:
-        self.kept.append((weight, one))
-        self._weight += weight
-        while len(self.kept) > self._count or self._weight > MAX_WEIGHT:
+        kept = self.kept
+        kept.append((weight, one))
+        self._weight = heavy = self._weight + weight
+        if heavy > MAX_WEIGHT or len(kept) > self._count:
+            self._forget()
+
+    def _forget(self) -> None:
+        while self._weight > MAX_WEIGHT or len(self.kept) > self._count:
             self._weight -= self.kept.popleft()[0]
 
     def __iter__(self) -> Iterator[T]:

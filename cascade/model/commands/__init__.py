@@ -55,7 +55,10 @@ def _gather(value: Any, found: list[ChannelId | PlatformId]) -> None:
         found.append(value)
     elif way == _PARTS:
         for part in astuple(value):
-            if type(part) not in _PLAIN:
+            kind = type(part)
+            if kind is ChannelId or kind is PlatformId:
+                found.append(part)
+            elif kind not in _PLAIN:
                 _gather(part, found)
     elif way == _ITEMS:
         for part in value:

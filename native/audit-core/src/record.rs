@@ -65,52 +65,52 @@ pub fn tell(told: &Told<'_>, place: Option<&Place<'_>>) -> (Vec<u8>, String) {
 /// The keys in their order; those of the chain among them.
 fn write(out: &mut Vec<u8>, told: &Told<'_>, place: Option<&Place<'_>>) {
     let mut record = Object::new(out);
-    text(record.key("action"), told.action);
-    raw(record.key("correlation"), told.correlation);
+    text(record.ours("action"), told.action);
+    raw(record.ours("correlation"), told.correlation);
     if told.cut {
-        raw(record.key("cut"), b"true");
+        raw(record.ours("cut"), b"true");
     }
-    raw(record.key("details"), told.details);
-    text(record.key("direction"), told.direction);
-    text(record.key("door"), told.door);
+    raw(record.ours("details"), told.details);
+    text(record.ours("direction"), told.direction);
+    text(record.ours("door"), told.door);
     if place.is_some() {
-        text(record.key("hash_algorithm"), "sha256");
+        text(record.ours("hash_algorithm"), "sha256");
     }
-    text(record.key("kind"), told.kind);
+    text(record.ours("kind"), told.kind);
     if let Some(place) = place {
-        raw(record.key("monotonic"), place.monotonic);
+        raw(record.ours("monotonic"), place.monotonic);
     }
-    text(record.key("origin"), told.origin);
+    text(record.ours("origin"), told.origin);
     if let Some(place) = place {
-        text(record.key("previous"), place.previous);
+        text(record.ours("previous"), place.previous);
     }
     if let Some(rows) = &told.rows {
-        number(record.key("rows"), rows.rows as u64);
-        number(record.key("rows_passed"), rows.passed as u64);
-        let mut refused = Object::new(record.key("rows_refused"));
+        number(record.ours("rows"), rows.rows as u64);
+        number(record.ours("rows_passed"), rows.passed as u64);
+        let mut refused = Object::new(record.ours("rows_refused"));
         for (rule, count) in rows.refused {
             number(refused.key(rule), *count);
         }
         refused.end();
     }
-    text(record.key("rule"), told.rule);
+    text(record.ours("rule"), told.rule);
     if let Some(place) = place {
-        number(record.key("sequence"), place.sequence);
+        number(record.ours("sequence"), place.sequence);
     }
-    text(record.key("side"), told.side);
-    texts(record.key("subjects"), told.subjects);
+    text(record.ours("side"), told.side);
+    texts(record.ours("subjects"), told.subjects);
     if told.subjects_not_listed > 0 {
         number(
-            record.key("subjects_not_listed"),
+            record.ours("subjects_not_listed"),
             told.subjects_not_listed as u64,
         );
     }
     if let Some(place) = place {
-        text(record.key("time"), place.time);
+        text(record.ours("time"), place.time);
     }
-    texts(record.key("users"), told.users);
+    texts(record.ours("users"), told.users);
     text(
-        record.key("verdict"),
+        record.ours("verdict"),
         if told.passed { "passed" } else { "refused" },
     );
     record.end();
@@ -133,12 +133,11 @@ fn texts(out: &mut Vec<u8>, values: &[String]) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        digits.push(char::from(HEX[usize::from(byte >> 4)]));
-        digits.push(char::from(HEX[usize::from(byte & 0xf)]));
-    }
-    digits
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]])
+        .collect();
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 #[cfg(test)]
