@@ -48,7 +48,7 @@ from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
 from cascade.model.ssrc import SsrcPool
-from cascade.outbox import USUAL_QUOTA, Quota
+from cascade.outbox import USUAL_QUOTA, Outbox, Quota
 from cascade.peers import USUAL_PTZ, PtzTerms, UpperPeer, UpperView, Us
 from cascade.placing import Placer
 from cascade.ports import Gate, Store
@@ -220,6 +220,10 @@ class AsLower:
             )
             for found in self._uppers
         ]
+
+    def outboxes(self) -> list[tuple[PlatformId, Outbox]]:
+        """The alarms that are kept for each upper."""
+        return [(found.peer.id, found.reporting.outbox) for found in self._uppers]
 
     def shown(self, channel: ChannelId) -> list[str]:
         """What our uppers call a channel; nothing where none was shown it."""

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,7 +16,7 @@ from gateway.cli.scaffold import Frame
 from gateway.cli.status_link import span
 from gateway.config import examine
 from gateway.local.client import Gateway, Unanswered, connected
-from gateway.local.messages import SideState, Standing, StreamState, TurnState
+from gateway.local.messages import KeptState, SideState, Standing, StreamState, TurnState
 from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals, Screen
 from gateway.words import Words, printable
 
@@ -94,6 +94,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
         done, total = sum(one[0] for one in syncing), sum(one[1] or 0 for one in syncing)
         bar = Bar(say("status.syncing"), done, total)
     lines = [*status_link.troubles(now.sides, now.now, words), *_troubles(now.sides, words)]
+    lines += [line for side in now.sides for kept in side.kept for line in _kept(kept, side, now.now, words)]
     brief = say("status.troubles_count", count=len(lines), last=lines[-1]) if lines else ""
     return Page(
         title=say("status.title", up=span(now.now - now.started)),
@@ -181,6 +182,17 @@ def _turn(turn: TurnState, words: Words) -> str:
         return words.say("status.turning", channel=camera, peer=turn.peer, level=turn.level)
     seconds = ceil(turn.seconds)
     return words.say("status.turned", channel=camera, peer=turn.peer, level=turn.level, seconds=seconds)
+
+
+def _kept(kept: KeptState, side: SideState, now: float, words: Words) -> Iterator[str]:
+    """What waits on this side's disk for somebody, and what it lost of that."""
+    say = words.say
+    addressee = kept.addressee or (say("side.inner") if side.side == "outer" else say("side.outer"))
+    if kept.oldest is not None:
+        age = span(max(0.0, now - kept.oldest))
+        yield say("status.kept", addressee=addressee, count=kept.count, age=age)
+    if kept.lost:
+        yield say("status.kept_lost", addressee=addressee, count=kept.lost)
 
 
 def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:

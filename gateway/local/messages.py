@@ -110,6 +110,15 @@ class QuotaState(Struct, frozen=True, kw_only=True):
     most_commands: int
 
 
+class KeptState(Struct, frozen=True, kw_only=True):
+    """Alarms on this side's disk for somebody: the other side, or one upper."""
+
+    addressee: str  # "": the other side
+    count: int
+    oldest: float | None  # time of day since when it is kept; None where there is none
+    lost: int  # since there was no room, since the start
+
+
 class SideState(Struct, frozen=True, kw_only=True):
     side: SideName
     id: str
@@ -130,6 +139,7 @@ class SideState(Struct, frozen=True, kw_only=True):
     link: LinkView | None = None  # to the other host; None where both sides are one process
     leg: dict[str, int] = {}  # counters of the media between the hosts
     quotas: tuple[QuotaState, ...] = ()
+    kept: tuple[KeptState, ...] = ()  # of whom alarms wait for, or were lost
 
 
 class Standing(Struct, frozen=True, kw_only=True, tag=True):

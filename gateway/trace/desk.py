@@ -13,9 +13,11 @@ from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index
+from cascade.outbox import BEYOND
 from gateway.chamber.gate import Gate
 from gateway.chamber.link.standing import LinkView
 from gateway.local.messages import (
+    KeptState,
     LowerState,
     QuotaState,
     SideState,
@@ -353,7 +355,17 @@ def _state(seat: Seat) -> SideState:
         link=seat.link(),
         leg=dict(seat.leg.counters()),
         quotas=tuple(_quotas(seat.gate)),
+        kept=tuple(_kept(seat)),
     )
+
+
+def _kept(seat: Seat) -> Iterator[KeptState]:
+    """Of whom alarms wait for, or were lost."""
+    for addressee, outbox in [(BEYOND, seat.below.alarms.outbox), *seat.above.outboxes()]:
+        first, lost = outbox.first, outbox.counts["lost"]
+        if first is not None or lost:
+            oldest = None if first is None else first.kept_at
+            yield KeptState(addressee=str(addressee), count=len(outbox), oldest=oldest, lost=lost)
 
 
 def _quotas(gate: Gate) -> Iterator[QuotaState]:

@@ -13,12 +13,16 @@ import pytest
 from cascade.model.ids import PlatformId
 from gateway.app import SideName
 from gateway.chamber.link.hosts import SURVIVES_SECONDS
+from gateway.local.messages import Status
+from gateway.trace.desk import Desk
+from gateway.words import LANGUAGES
 from interop.sim.alarms import AlarmSpec
 from tests.clock import run
 from tests.gateway.hosts import Hosts, hosts
 from tests.gateway.test_alarms import SOON, WITH_ALARMS, ready
+from tests.gateway.test_status import drawn
 from tests.gateway.test_two_hosts import cut, up
-from tests.gateway.world import INNER, UPPER, UPPER_ID, Link, Wire, World, header, world
+from tests.gateway.world import INNER, UPPER, UPPER_ID, WALL, Link, Wire, World, header, world
 
 LONG: Final = 700.0
 """Longer than the longest pause between two attempts to dial, to register or to send."""
@@ -233,3 +237,45 @@ def test_whoever_dies_whenever_each_alarm_is_heard_once_and_in_its_order(seed: i
             assert here.trails_whole()
 
     run(scenario(), seconds=50_000)
+
+
+def test_status_says_how_many_wait_for_whom_and_since_when() -> None:
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS) as here:
+            camera = await up(here)
+            here.network.cut(UPPER)
+            await ring(here, camera, 1)
+            await asyncio.sleep(SOON)
+            cut(here)
+            await ring(here, camera, 2, 3)
+            await asyncio.sleep(100.0)
+            wall = WALL + here.network.loop.time()
+            sides: tuple[SideName, ...] = ("outer", "inner")
+            for side, count, addressee, shown in (
+                (sides[0], 2, "", ("alarms on disk for inner: 2", "的告警：2 条")),
+                (sides[1], 1, UPPER_ID, (f"alarms on disk for {UPPER_ID}: 1", "的告警：1 条")),
+            ):
+                now = Desk((here.side(side).seat,), wall=lambda: wall).status(Status())
+                (kept,) = now.sides[0].kept
+                assert (kept.addressee, kept.count, kept.lost) == (addressee, count, 0)
+                assert kept.oldest is not None
+                assert 100.0 <= wall - kept.oldest <= 103.0
+                for language, text in zip(LANGUAGES, shown, strict=True):
+                    assert text in drawn(now, None, language, rows=60, columns=240)
+
+    run(scenario())
+
+
+def test_status_says_how_many_were_lost_for_want_of_room() -> None:
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS + "\n[alarms]\nkept = 3\n") as here:
+            camera = await up(here)
+            cut(here)
+            await ring(here, camera, 1, 2, 3, 4, 5)
+            now = Desk((here.side("outer").seat,), wall=lambda: WALL).status(Status())
+            (kept,) = now.sides[0].kept
+            assert (kept.count, kept.lost) == (3, 2)
+            for language, text in zip(LANGUAGES, ("lost for want of room: 2", "已丢失：2 条"), strict=True):
+                assert text in drawn(now, None, language, rows=60, columns=240)
+
+    run(scenario())
