@@ -51,8 +51,7 @@ pub(crate) fn six_digits(out: &mut Vec<u8>, number: u64) {
 
 /// Does this byte stand for itself in a string?
 fn is_plain(byte: u8) -> bool {
-    // Without `&&`, which would decide byte by byte.
-    (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
+    (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
 }
 
 fn escaped(out: &mut Vec<u8>, char: char) {
