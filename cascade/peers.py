@@ -10,6 +10,9 @@ from cascade.model.ids import GbId, PlatformId
 WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
 """What we write in."""
 
+Following = Literal["strict", "same-host", "reauth"]
+"""May the address of a registered peer move: not at all, its port, or only by a new REGISTER."""
+
 Coordinates = Literal["WGS84", "GCJ02", "unknown"]
 """WGS-84 is what the standard asks for; GCJ-02 is that of Chinese maps, some hundred metres beside it."""
 
@@ -58,7 +61,7 @@ class LowerPeer:
     grace_seconds: float = 10.0  # added to each deadline: late because of us, not of them (Q15)
     min_expires: int = 60  # a shorter REGISTER gets 423 with Min-Expires
     max_expires: int = 86_400  # a longer one is granted this much
-    binding: Literal["strict", "same-host", "reauth"] = "same-host"  # may its address move (Q06)
+    binding: Following = "same-host"  # may its address move (Q06)
     revival: Literal["revive", "refuse"] = "revive"  # may a keepalive renew a lapsed lease (Q05)
     fault: Literal["flag", "offline"] = "flag"  # what a keepalive that is not OK makes of it (Q14)
     ssrc: Literal["strict", "answer", "learn"] = "answer"  # which SSRC its media must carry (Q47-Q49)
@@ -79,6 +82,20 @@ class LowerPeer:
     media_loss_seconds: float = 15.0
     alarms_a_minute: int = 600  # more are refused with 503
     alarm_response: bool = True  # is an alarm answered by a message of its own beside the 200 (Q86)
+
+
+PLATFORM_KINDS: Final = range(200, 217)
+"""Digits 11 to 13 of an id: management platforms and what belongs to them (annex D)."""
+
+
+def usual_binding(peer: PlatformId, *, outside: bool) -> Following:
+    """Where nobody said how far its address may move (Q06): a device on the public network sits behind
+    address translation; a platform, and whatever is inside, does not."""
+    try:
+        platform = GbId(peer).kind in PLATFORM_KINDS
+    except ValueError:
+        platform = False  # no platform has an id of its own making (Q10)
+    return "same-host" if outside and not platform else "reauth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,7 @@ class Binding(Struct, frozen=True):
     contact: str
     expires_at: float
     registered_at: float
+    proven: int = 0  # the port that its REGISTER came from; 0: `port`
 
 
 class KeptDialog(Struct, frozen=True):

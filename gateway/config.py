@@ -14,7 +14,16 @@ from msgspec.structs import asdict, replace
 from cascade.model.ids import GbId, PeerName, PlatformId
 from cascade.model.secret import Secret
 from cascade.outbox import Quota
-from cascade.peers import Coordinates, LowerPeer, PtzTerms, UpperPeer, Us, WireCharset
+from cascade.peers import (
+    Coordinates,
+    Following,
+    LowerPeer,
+    PtzTerms,
+    UpperPeer,
+    Us,
+    WireCharset,
+    usual_binding,
+)
 from certs.identities import SideName
 from gateway.chamber.policy import CompiledRules
 from gateway.chamber.rules import Rule
@@ -91,8 +100,10 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Seconds: a shorter registration is refused with 423. Default 60 s."""
     max_expires: Annotated[int, Meta(ge=1, le=604_800)] = 86_400
     """Seconds: a longer registration is granted this much. Default 86,400 s, one day."""
-    binding: Literal["strict", "same-host", "reauth"] = "same-host"
-    """May its address move: never, its port only, or with a new REGISTER. Default same-host."""
+    binding: Following | None = None
+    """May its address move while it is registered: strict not even by a REGISTER, same-host to another port
+    once the old one is silent, reauth by a REGISTER alone. Default same-host for a device on the outer
+    side, reauth for a platform and inside."""
     revival: Literal["revive", "refuse"] = "revive"
     """May a keepalive renew a registration that has lapsed. Default revive."""
     fault: Literal["flag", "offline"] = "flag"
@@ -249,14 +260,15 @@ class SideConfig(Document, frozen=True, kw_only=True):
             civil_code=self.civil_code,
         )
 
-    def lowers(self) -> dict[PlatformId, LowerPeer]:
-        """By id, with the side's defaults filled in."""
+    def lowers(self, name: SideName) -> dict[PlatformId, LowerPeer]:
+        """By id, with the defaults of the side that bears that name filled in."""
         peers = {}
         for lower in self.lower:
             fields = asdict(lower)
             fields["networks"] = lower.networks or self.networks
             fields["media_networks"] = lower.media_networks or fields["networks"]
             fields["domain"] = lower.domain or lower.id[:10]
+            fields["binding"] = lower.binding or usual_binding(lower.id, outside=name == "outer")
             peers[lower.id] = LowerPeer(**fields)
         return peers
 

@@ -151,6 +151,8 @@ def _fitting(wanted: inspect.Type) -> Saying:
     match wanted:
         case inspect.Metadata(type=inner):
             return _fitting(inner)
+        case inspect.UnionType(types=types) if not all(isinstance(each, inspect.NoneType) for each in types):
+            return _fitting(next(each for each in types if not isinstance(each, inspect.NoneType)))
         case inspect.LiteralType(values=values):
             quoted = [saying("fits.literal", value=str(value)) for value in values]
             return functools.reduce(lambda one, other: saying("fits.either", one=one, other=other), quoted)

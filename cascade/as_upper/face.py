@@ -267,7 +267,7 @@ class AsUpper:
 
     def owns(self, event: Event) -> bool:
         """Is this request of one of our lowers, by its registration, its source and its From?"""
-        return self._registrar.lease_of(event.from_user, event.source) is not None
+        return self._registrar.claims(event.from_user, event.source)
 
     def registers(self, events: Sequence[Event]) -> Sequence[Reply]:
         wall = self._wall()

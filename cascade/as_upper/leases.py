@@ -20,12 +20,15 @@ MAX_HELD_UP: Final = 256
 """Times that we stood still which are remembered; the oldest is forgotten first. One lies at most a
 lease back, or concerns nobody."""
 
-Why = Literal["registered", "revived", "restored", "moved", "followed", "removed", "expired", "silent"]
+Why = Literal[
+    "registered", "revived", "restored", "moved", "followed", "returned", "removed", "expired", "silent"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A peer came, went, or is reached at another address now (`moved` by REGISTER, `followed` by port)."""
+    """A peer came, went, or is reached at another address now: `moved` by REGISTER, `followed` to another
+    port, or `returned` to the one that it registered from."""
 
     peer: PlatformId
     online: bool
@@ -49,7 +52,8 @@ class Lease:
     silence: float  # seconds without a keepalive that end it
     online: bool = True
     queued: float = 0.0  # the moment under which the heap holds it, 0 when it does not
-    follows_from: float = 0.0  # until then it stays at its port, whatever a keepalive says
+    proven: int = 0  # the port that its REGISTER came from
+    contested: bool = False  # it spoke from there again after another port was followed
 
     @property
     def due(self) -> float:
@@ -125,6 +129,7 @@ class Leases:
         lease.contact = binding.contact
         lease.granted = max(1, round(binding.expires_at - binding.registered_at))
         lease.registered_at = binding.registered_at
+        lease.proven = binding.proven or binding.port
         lease.online = ends > now
         if lease.online:
             self.changed(lease, "restored")
@@ -150,6 +155,7 @@ class Leases:
                 contact=lease.contact,
                 expires_at=wall + lease.ends - now,
                 registered_at=lease.registered_at,
+                proven=lease.proven,
             )
             for peer, lease in leases
             if lease is not None
@@ -166,6 +172,7 @@ class Leases:
                 self._forget_address(lease)
                 lease.host, lease.port = source
             lease.ends, lease.heard = ends, heard
+        lease.proven, lease.contested = source[1], False
         self._by_address[source] = peer.id
         self._unsaved.add(peer.id)
         self.queue(lease, lease.due)
@@ -191,8 +198,11 @@ class Leases:
         self.queue(lease, lease.due)
 
     def follow(self, lease: Lease, source: Address) -> None:
-        """It is at another port of its address from now on."""
-        self.moved(lease, source, "followed")
+        """It is at another port of its address from now on. Where that is the registered one again, two speak
+        in its name."""
+        returns = source[1] == lease.proven
+        lease.contested = lease.contested or returns
+        self.moved(lease, source, "returned" if returns else "followed")
         self._forget_address(lease)
         lease.port = source[1]
         self._by_address[source] = lease.peer.id
@@ -218,7 +228,7 @@ class Leases:
             lease.queued = due
             heappush(self._due, (due, lease.peer.id))
 
-    def moved(self, lease: Lease, source: Address, why: Literal["moved", "followed"]) -> None:
+    def moved(self, lease: Lease, source: Address, why: Literal["moved", "followed", "returned"]) -> None:
         before, after = (f"{host}:{port}" for host, port in (lease.address, source))
         self._changes.append(Change(lease.peer.id, True, why, moved_from=before, moved_to=after))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from cascade.addresses import Networks
+from cascade.as_upper.binding import move
 from cascade.as_upper.leases import Change, Lease, Leases
 from cascade.as_upper.registering import Accepted, Challenged, Decision, Heard, Refused
 from cascade.model.ids import PlatformId
@@ -18,10 +19,6 @@ from sip.events import Address, Auth, Reply
 
 DEFAULT_EXPIRES: Final = 3600
 """Of a REGISTER that names none (RFC 3261 10.3)."""
-
-FOLLOW_SECONDS: Final = 10.0
-"""A port that was followed is kept so long. A keepalive proves nothing but its source, which can be forged:
-each packet may cost an audit record and a change of address only so often."""
 
 
 class Registrar:
@@ -76,11 +73,20 @@ class Registrar:
         known = self._names.get(user)
         peer = self._leases.at(source) if known is None else known.id
         lease = None if peer is None else self._leases.of(peer)
-        if lease is None or lease.host != source[0]:
-            return None
-        if lease.port != source[1] and lease.peer.binding != "same-host":
-            return None
-        return lease
+        return lease if lease is not None and lease.address == source else None
+
+    def claims(self, user: str, source: Address) -> bool:
+        """Is it worth hearing? What `lease_of` knows, and keepalives of who may have changed its port."""
+        if self.lease_of(user, source) is not None:
+            return True
+        lease = self._near(user, source)
+        return lease is not None and lease.peer.binding == "same-host"
+
+    def _near(self, user: str, source: Address) -> Lease | None:
+        """The lease of that name, if it is at any port of that host."""
+        known = self._names.get(user)
+        lease = None if known is None else self._leases.of(known.id)
+        return lease if lease is not None and lease.host == source[0] else None
 
     def lease(self, peer: PlatformId) -> Lease | None:
         """The lease of `peer` if it is online."""
@@ -177,11 +183,14 @@ class Registrar:
 
     def _hear(self, event: Heard) -> bool:
         source, arrived = event.source, event.arrived
-        lease = self.lease_of(event.from_user, source)
+        lease = self.lease_of(event.from_user, source) or self._near(event.from_user, source)
         if lease is None:
             return False
-        if not lease.online or self._leases.over(lease, arrived):
-            if lease.peer.revival == "refuse":
+        lives = lease.online and not self._leases.over(lease, arrived)
+        if source[1] != lease.port and not self._moves(lease, source, arrived, lives=lives):
+            return False
+        if not lives:
+            if lease.peer.revival == "refuse" or lease.port != lease.proven:
                 return False
             lease.ends = arrived + lease.granted
             if not lease.online:
@@ -190,15 +199,18 @@ class Registrar:
                 lease.heard = arrived
                 self._leases.queue(lease, lease.due)
                 self._leases.changed(lease, "revived")
-        elif lease.peer.revival == "revive":
+        elif lease.peer.revival == "revive" and lease.port == lease.proven:
             lease.ends = max(lease.ends, arrived + lease.granted)
         lease.heard = max(lease.heard, arrived)
-        if lease.port != source[1] and arrived < lease.follows_from:
-            self.counts["follows_held"] += 1
-        elif lease.port != source[1]:
-            self.counts["followed"] += 1
-            lease.follows_from = arrived + FOLLOW_SECONDS
-            self._leases.follow(lease, source)
+        return True
+
+    def _moves(self, lease: Lease, source: Address, arrived: float, *, lives: bool) -> bool:
+        """It says that it is at another port now: is it?"""
+        found = move(lease, source[1], arrived, lives=lives)
+        self.counts[found.replace("-", "_")] += 1
+        if found not in {"followed", "returned"}:
+            return False
+        self._leases.follow(lease, source)
         return True
 
 

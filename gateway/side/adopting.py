@@ -9,6 +9,7 @@ from sip._native import ha1
 from sip.endpoint import Stack
 
 if TYPE_CHECKING:
+    from certs.identities import SideName
     from gateway.config import Config, SideConfig
 
 
@@ -53,10 +54,11 @@ class Adopting:
 
     def take(self, config: "Config", passwords: Mapping[str, Secret]) -> None:
         """From now on it is as this says; all of it fits, as it was checked."""
-        own = config.outer if self._side.name == "outer" else config.inner
+        name: SideName = "outer" if self._side.name == "outer" else "inner"
+        own = config.outer if name == "outer" else config.inner
         self._credentials.take(own, passwords)
         self._agree(own)
-        self._side.as_upper.adopt(own.lowers(), config.ptz.terms())
+        self._side.as_upper.adopt(own.lowers(name), config.ptz.terms())
         self._side.as_lower.adopt(own.uppers(), config.ptz.terms())
         self._limits.linger_seconds = config.media.linger_seconds
         self._limits.max_bits_per_second = config.media.max_bits_per_second

@@ -218,30 +218,6 @@ def test_hold_ups_are_remembered_in_bounded_memory() -> None:
     assert one.counts["held_up"] == 10_000
 
 
-@pytest.mark.parametrize(
-    ("binding", "port_moves", "host_moves"),
-    [("same-host", 200, 403), ("reauth", 403, 403), ("strict", 403, 403)],
-)
-def test_a_keepalive_from_elsewhere(binding: Following, port_moves: int, host_moves: int) -> None:
-    one = registered(replace(PEER, binding=binding))
-    assert keepalive(one, 1.0, ("203.0.113.99", 5060)) == host_moves
-    assert keepalive(one, 1.0, (HOME[0], 41022)) == port_moves
-    lease = one.lease(NVR)
-    assert lease is not None
-    assert lease.address == ((HOME[0], 41022) if port_moves == 200 else HOME)
-    assert one.counts["followed"] == (port_moves == 200)
-
-
-def test_a_followed_move_is_stored_and_told() -> None:
-    one = registered()
-    one.bindings(0.0, WALL)
-    keepalive(one, 60.0, (HOME[0], 41022))
-    (told,) = one.changes()
-    assert (told.why, told.moved_from, told.moved_to) == ("followed", f"{HOME[0]}:5060", f"{HOME[0]}:41022")
-    (binding,), gone = one.bindings(60.0, WALL + 60.0)
-    assert (binding.port, gone) == (41022, [])
-
-
 @pytest.mark.parametrize(("binding", "moved"), [("same-host", True), ("reauth", True), ("strict", False)])
 def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved: bool) -> None:
     one = registered(replace(PEER, binding=binding))
@@ -338,20 +314,6 @@ def test_a_strict_binding_cannot_be_ended_elsewhere_to_begin_anew_there() -> Non
     assert one.changes() == []
     assert one.lease(NVR) is not None
     assert one.decide([replace(REGISTER, arrived=11.0, expires=0)], 11.0, WALL) == [Accepted(1, 0, "", False)]
-
-
-def test_forged_ports_are_followed_only_so_often() -> None:
-    """Whoever forges the source of keepalives gets one move, not an audit record for each datagram."""
-    one = registered()
-    for number in range(100):
-        assert keepalive(one, 1.0 + number / 100, ("203.0.113.50", 40_000 + number)) == 200
-    assert [change.why for change in one.changes()] == ["followed"]
-    assert one.counts["follows_held"] == 99
-    assert keepalive(one, 61.0) == 200  # the peer itself is heard, and gets its port back
-    assert [(change.why, change.moved_to) for change in one.changes()] == [("followed", "203.0.113.50:5060")]
-    lease = one.lease(NVR)
-    assert lease is not None
-    assert lease.address == HOME
 
 
 @pytest.mark.parametrize(

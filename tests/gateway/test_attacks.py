@@ -25,6 +25,7 @@ from tests.gateway.world import (
     Wire,
     World,
     header,
+    text,
     world,
 )
 
@@ -32,6 +33,8 @@ OFFER = (
     "v=0\r\no=- 0 0 IN IP4 203.0.113.99\r\ns=Play\r\nc=IN IP4 203.0.113.99\r\nt=0 0\r\n"
     "m=video 30000 RTP/AVP 96\r\na=recvonly\r\na=rtpmap:96 PS/90000\r\ny=0100000001\r\n"
 )
+
+SAME_HOST = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\nbinding = "same-host"'})
 
 
 def ask(
@@ -170,7 +173,10 @@ def test_rows_that_nobody_asked_for_are_not_taken(link: Link) -> None:
                         "<DeviceID>44010600001329999999</DeviceID><Name>forged</Name><Status>ON</Status></Item></DeviceList></Response>"
                     )
                     text = ask("MESSAGE", LOWER_ID, body, branch=f"c{number}", source=forger.address)
-                    assert (await forger.send(text)).startswith("SIP/2.0 200 ")
+                    assert (await forger.send(text)).startswith("SIP/2.0 403 ")  # it registered elsewhere
+                    own = text.replace("rt=", "x=").replace("branch=z9hG4bKc", "branch=z9hG4bKd")
+                    here.network.carry(own.encode("gb18030"), (LOWER, 5060), (OUTER, 5060))
+            await asyncio.sleep(1.0)
             assert (len(here.gateway.outer.side.below), len(here.gateway.inner.side.shared)) == before
             assert here.gateway.outer.side.as_upper.counters()["catalog_pages_unknown"] == 50
 
@@ -224,18 +230,16 @@ def test_a_forged_bye_without_the_tags_ends_no_picture(link: Link) -> None:
 
 def test_forged_keepalives_move_a_binding_once_and_fill_no_audit_trail(link: Link) -> None:
     async def scenario() -> None:
-        async with world(link) as here:
+        async with world(link, written=SAME_HOST) as here:
             await here.shown()
-            sent = 200
-            for number in range(sent):
+            for number in range(200):
                 with caller(here, (LOWER, 42_000 + number)) as forger:
                     body = keepalive.write(sn=number, device_id=LOWER_ID).decode("gb18030")
                     text = ask("MESSAGE", LOWER_ID, body, branch=f"k{number}", source=forger.address)
                     forger.throw(text)
-                    await asyncio.sleep(0.02)
-            notes = [record for record in here.audit("outer") if record["kind"] == "Note"]
-            assert len(notes) == 1
-            await asyncio.sleep(120.0)  # two keepalives of the peer itself
+                    await asyncio.sleep(1.0)
+            moves = [record["details"]["why"] for record in here.audit("outer") if record["kind"] == "Note"]
+            assert moves == ["followed", "returned"]  # at the peer's own next keepalive, for good
             assert here.gateway.outer.side.as_upper.state()[0].address == f"{LOWER}:5060"
             async with here.upper.play(here.shared()[0]) as playing:
                 await asyncio.sleep(1.0)

@@ -20,6 +20,7 @@ from tests.gateway.world import (
     Wire,
     World,
     header,
+    text,
     world,
 )
 
@@ -310,8 +311,10 @@ def test_a_viewer_that_cancels_leaves_nothing(link: Link) -> None:
 
 def test_a_binding_that_moves_is_audited(link: Link) -> None:
     async def scenario() -> None:
-        async with world(link) as here:
+        written = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\nbinding = "same-host"'})
+        async with world(link, written=written) as here:
             await here.shown()
+            await asyncio.sleep(56.0)  # it said nothing for about as long as it takes between keepalives
             body = (
                 "<Notify><CmdType>Keepalive</CmdType><SN>9</SN>"
                 f"<DeviceID>{LOWER_ID}</DeviceID><Status>OK</Status></Notify>"

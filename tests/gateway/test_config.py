@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cascade.model.ids import GbId, PlatformId
 from cascade.model.secret import Secret
-from cascade.peers import LowerPeer, UpperPeer
+from cascade.peers import LowerPeer, UpperPeer, usual_binding
 from gateway.chamber.rules import Rule
 from gateway.config import (
     Config,
@@ -109,12 +109,13 @@ def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     assert config.gateway.secrets == str(folder / "secrets.toml")
     us = config.outer.us()
     assert (us.id, us.domain, us.name) == (GbId("44010000002000000999"), "4401000000", "Lockgate")
-    assert config.outer.lowers() == {
+    assert config.outer.lowers("outer") == {
         LOWER: LowerPeer(
             id=LOWER,
             networks=("127.0.1.0/24",),
             media_networks=("127.0.1.0/24",),
             domain="4401000000",
+            binding="reauth",
         )
     }
     assert config.inner.uppers() == {
@@ -131,12 +132,34 @@ def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     assert not examine(folder / "gateway.toml").warnings
 
 
+@pytest.mark.parametrize(
+    ("id", "outside", "usual"),
+    [
+        ("44010600001180000001", True, "same-host"),  # a recorder
+        ("44010600001320000001", True, "same-host"),  # a camera that registers itself
+        ("34020000", True, "same-host"),  # what is no id of the standard is no platform (Q10)
+        ("44010600002000000001", True, "reauth"),  # a platform
+        ("44010600002110000001", True, "reauth"),  # a signalling gateway of one
+        ("44010600001180000001", False, "reauth"),
+        ("44010600002000000001", False, "reauth"),
+    ],
+)
+def test_how_far_an_address_may_move_is_usual_for_its_role(id: str, outside: bool, usual: str) -> None:
+    assert usual_binding(PlatformId(id), outside=outside) == usual
+
+
+def test_a_binding_that_is_written_counts_for_every_role(folder: Path) -> None:
+    file = folder / "gateway.toml"
+    file.write_text(file.read_text().replace(f'id = "{LOWER}"', f'id = "{LOWER}"\nbinding = "strict"', 1))
+    assert load(file).outer.lowers("outer")[LOWER].binding == "strict"
+
+
 @pytest.mark.parametrize(("ours", "theirs"), [(LowerConfig, LowerPeer), (UpperConfig, UpperPeer)])
 def test_the_document_has_the_fields_and_defaults_of_the_peer(ours: Any, theirs: Any) -> None:
     wanted = {field.name: field.default for field in dataclasses.fields(theirs)}
     given = {field.name: field.default for field in msgspec.structs.fields(ours)}
     assert given.keys() == wanted.keys()
-    filled_in = {"networks", "media_networks", "domain", "username"}
+    filled_in = {"networks", "media_networks", "domain", "username", "binding"}
     for name in wanted.keys() - filled_in:
         known = given[name] is not msgspec.NODEFAULT
         assert known == (wanted[name] is not dataclasses.MISSING), name
