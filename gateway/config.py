@@ -8,20 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import asdict, replace
 
-from cascade.model.ids import GbId, PeerName, PlatformId
+from cascade.model.ids import GbId, PlatformId
 from cascade.model.secret import Secret
 from cascade.outbox import Quota
 from cascade.peers import (
-    Coordinates,
-    Following,
     LowerPeer,
     PtzTerms,
     UpperPeer,
     Us,
-    WireCharset,
     usual_binding,
 )
 from certs.identities import SideName
@@ -29,21 +26,16 @@ from gateway.chamber.policy import CompiledRules
 from gateway.chamber.rules import Rule
 from gateway.chamber.tickets import Ticket
 from gateway.config_checks import check, check_secrets
+from gateway.config_document import Document, Port
 from gateway.config_link import filled
+from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.config_reading import Problem, read
 from gateway.log import Form
 from gateway.words import saying
 from gateway.words.system import reason
 from sip.events import Listener
 
-Seconds = Annotated[float, Meta(gt=0, le=604_800)]
-Port = Annotated[int, Meta(ge=0, le=65_535)]
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
-Count = Annotated[int, Meta(ge=1, le=1000)]
-
-
-class Document(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the document."""
 
 
 class ListenConfig(Document, frozen=True, kw_only=True):
@@ -67,143 +59,6 @@ class TlsConfig(Document, frozen=True, kw_only=True):
     authority: str = ""
     """File with the authorities of our peers' certificates, PEM; relative to this file. Default: nobody's
     certificate is asked for, and that of an upper is not checked."""
-
-
-class LowerConfig(Document, frozen=True, kw_only=True):
-    """A device or platform below us: it registers with us, we query and play it."""
-
-    id: PlatformId
-    """Its id, as it registers; also its user name of the digest."""
-    networks: tuple[str, ...] = ()
-    """CIDR: where its signalling may come from. Default: the side's `networks`."""
-    media_networks: tuple[str, ...] = ()
-    """CIDR: where its media may come from. Default: `networks`."""
-    aliases: tuple[PeerName, ...] = ()
-    """Other names it may use in From once it is registered. Default: none."""
-    transport: Literal["any", "udp", "tcp", "tls"] = "any"
-    """By what it may register; a REGISTER by another one is challenged for ever. Default any."""
-    certificate: bool = False
-    """It registers by TLS alone, with a certificate in whose names its id stands. Default false."""
-    message_bytes: Annotated[int, Meta(ge=1 << 20, le=16 << 20)] = 1 << 20
-    """Bytes of one catalog or record list that it may send by TCP or TLS; any other message may have
-    1 MiB. Default 1,048,576."""
-    answer_pings: bool = False
-    """Answer an empty line sent twice on its connection by an empty line (RFC 5626). Default false: nothing
-    that is no SIP is ever sent."""
-    keepalive_seconds: Seconds = 60.0
-    """How often it sends a keepalive. Default 60 s."""
-    keepalive_misses: Count = 3
-    """So many keepalives missing, and it counts as offline. Default 3."""
-    grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
-    """Added to each of its deadlines, since we may be late too. Default 10 s."""
-    min_expires: Annotated[int, Meta(ge=1, le=604_800)] = 60
-    """Seconds: a shorter registration is refused with 423. Default 60 s."""
-    max_expires: Annotated[int, Meta(ge=1, le=604_800)] = 86_400
-    """Seconds: a longer registration is granted this much. Default 86,400 s, one day."""
-    binding: Following | None = None
-    """May its address move while it is registered: strict not even by a REGISTER, same-host to another port
-    once the old one is silent, reauth by a REGISTER alone. Default same-host for a device on the outer
-    side, reauth for a platform and inside."""
-    revival: Literal["revive", "refuse"] = "revive"
-    """May a keepalive renew a registration that has lapsed. Default revive."""
-    fault: Literal["flag", "offline"] = "flag"
-    """While its keepalives say it is not well: only mark it, or show it, and the channels that it
-    lists as broken, offline. Default flag."""
-    ssrc: Literal["strict", "answer", "learn"] = "answer"
-    """SSRC of its media: as we offered, as it answered, or that of the first packet. Default answer."""
-    coordinates: Coordinates = "WGS84"
-    """The system its longitudes and latitudes are in. Kept with each row and never converted, so
-    that a map can. Default WGS84."""
-    charset: WireCharset = "GB2312"
-    """In what we write to it. Default GB2312."""
-    charset_in: Literal["auto", "GB18030", "UTF-8"] = "auto"
-    """How to read what it writes; auto goes by the bytes, whatever they are declared. Default auto."""
-    catalog_seconds: Seconds = 3600.0
-    """From one catalog query to the next. Default 3,600 s."""
-    first_page_seconds: Seconds = 120.0
-    """Wait for the first page of a catalog. Default 120 s."""
-    page_seconds: Seconds = 15.0
-    """Wait for each further page; then the catalog is partial. Default 15 s."""
-    max_items: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
-    """Rows one catalog answer may hold; more end it partial. Default 100,000."""
-    media_target: str = "sdp"
-    """Which address its media has: that in its SDP, `source` for where its SIP comes from, or the
-    address written here. Default sdp."""
-    to_host: Literal["address", "domain"] = "address"
-    """Host part of Request-URI and To in what we send it: its address, or its domain. Default address."""
-    domain: str = ""
-    """Its SIP domain, for `to_host`. Default: the first ten characters of its id."""
-    invite_seconds: Seconds = 15.0
-    """Wait for the answer to an INVITE; then it is cancelled. Default 15 s."""
-    first_media_seconds: Seconds = 10.0
-    """Wait for the first media packet; then the stream ends. Default 10 s."""
-    media_loss_seconds: Seconds = 15.0
-    """A stream without media for so long ends. Default 15 s."""
-    alarms_a_minute: Annotated[int, Meta(ge=1, le=100_000)] = 600
-    """So many of its alarms are taken in a minute; more are refused with 503. Default 600."""
-    alarm_response: bool = True
-    """Answer its alarms by a message of their own too, as the standard asks. Default true."""
-
-
-class UpperConfig(Document, frozen=True, kw_only=True):
-    """A platform above us: we register there, it queries and plays."""
-
-    id: PlatformId
-    """Its id."""
-    domain: str = ""
-    """Its SIP domain. Default: the first ten characters of its id."""
-    host: str
-    """Its IP address; no host name, since names are not resolved across a boundary."""
-    port: Annotated[int, Meta(ge=1, le=65_535)] = 5060
-    """Its port. Default 5060."""
-    transport: Literal["udp", "tcp", "tls", "udp+tcp"] = "udp"
-    """By what we speak to it; with udp+tcp requests of more than 1,300 bytes go by TCP. Default udp."""
-    answer_pings: bool = False
-    """Answer an empty line sent twice on its connection by an empty line (RFC 5626). Default false."""
-    username: str = ""
-    """Our user name of the digest there. Default: our own id."""
-    networks: tuple[str, ...] = ()
-    """CIDR: where its signalling may come from. Default: `host` alone."""
-    media_networks: tuple[str, ...] = ()
-    """CIDR: where media may be sent for it. Default: `networks`."""
-    aliases: tuple[PeerName, ...] = ()
-    """Other names it may use in From. Default: none."""
-    expires: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
-    """Seconds of registration that we ask for. Default 86,400 s, one day."""
-    keepalive_seconds: Seconds = 60.0
-    """How often we send a keepalive. Default 60 s."""
-    keepalive_misses: Count = 3
-    """So many keepalives unanswered, and we register again. Default 3."""
-    retry_seconds: Seconds = 60.0
-    """Wait after a failed registration; doubles up to `retry_max`. Default 60 s."""
-    retry_jitter: Annotated[float, Meta(ge=0, le=3600)] = 30.0
-    """Seconds: random part added to each such wait. Default 30 s."""
-    retry_max: Seconds = 600.0
-    """The longest such wait. Default 600 s."""
-    charset: WireCharset = "GB2312"
-    """In what we write to it. Default GB2312."""
-    page_bytes: Annotated[int, Meta(ge=400, le=60_000)] = 1300
-    """Bytes in the body of one catalog page; a datagram must not be split. Default 1,300."""
-    page_items: Annotated[int, Meta(ge=1, le=1000)] = 4
-    """Channels in one catalog page. Default 4."""
-    window: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Catalog pages under way at once. Default 1."""
-    media_target: str = "sdp"
-    """Which address its media has: that in its SDP, `source` for where its SIP comes from, or the
-    address written here. Default sdp."""
-    ssrc: Literal["strict", "answer", "learn"] = "answer"
-    """SSRC of a voice from it: as we offered, as it answered, or that of the first packet. Default answer."""
-    invite_seconds: Seconds = 15.0
-    """Wait for its answer when we fetch its voice; then the INVITE is cancelled. Default 15 s."""
-    first_media_seconds: Seconds = 30.0
-    """Wait for the first packet of its voice; then the broadcast ends. Default 30 s."""
-    media_loss_seconds: Seconds = 60.0
-    """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
-    ptz_level: Annotated[int, Meta(ge=0, le=255)] = 5
-    """The level of its PTZ; a higher one takes a camera over. A command may claim less. Default 5."""
-    alarms: Literal["typed", "plain", "off"] = "typed"
-    """Is it told of alarms: typed with AlarmType, plain without it (editions before 2016), off not
-    at all. Default typed."""
 
 
 class SideConfig(Document, frozen=True, kw_only=True):
@@ -378,7 +233,7 @@ class Config(Document, frozen=True, kw_only=True):
 class Passwords(Document, frozen=True, kw_only=True):
     """The peers of one side: id = password."""
 
-    passwords: dict[str, Secret] = {}
+    passwords: dict[str, Secret] = field(default_factory=dict)
 
 
 class SecretsFile(Document, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from gateway.config_diff import RuleChanges, changed_rules
 from gateway.words import Saying, Words, saying
 
 if TYPE_CHECKING:
-    from gateway.config import Config, LowerConfig, Secrets, SideConfig, UpperConfig
+    from gateway.config import Config, Secrets, SideConfig
+    from gateway.config_peers import LowerConfig, UpperConfig
 
 TAKEN: Final = ("media.", "ptz.", "link.certs", "link.alive_seconds", "gateway.secrets")
 """How the keys begin that count without a start, besides those of rules and peers."""

@@ -23,7 +23,8 @@ from gateway.words import Saying, saying
 from sip.uri import host_port
 
 if TYPE_CHECKING:
-    from gateway.config import Config, LowerConfig, Secrets, SideConfig, UpperConfig
+    from gateway.config import Config, Secrets, SideConfig
+    from gateway.config_peers import LowerConfig, UpperConfig
 
 ACTIONS: Final = frozenset({CATALOG_ROWS, "media.live", *(command.action for command in payloads())})
 """What rules can be about."""

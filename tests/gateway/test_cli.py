@@ -28,15 +28,14 @@ from gateway.config import (
     GatewayConfig,
     LinkConfig,
     LogConfig,
-    LowerConfig,
     MediaConfig,
     PtzConfig,
     Secrets,
     SideConfig,
-    UpperConfig,
     load,
     load_secrets,
 )
+from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.store.sqlite.writer import StoreUnavailable
 from gateway.words import LANGUAGES, Language, Told, Words, saying
 from gateway.words.choice import VARIABLES

@@ -23,14 +23,13 @@ from gateway.config import (
     ConfigError,
     GatewayConfig,
     LogConfig,
-    LowerConfig,
     MediaConfig,
     SideConfig,
-    UpperConfig,
     examine,
     load,
     load_secrets,
 )
+from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.words import LANGUAGES, Words
 
 LOWER = PlatformId("44010000002000000001")
