@@ -127,6 +127,9 @@ class UpperPeer:
     invite_seconds: float = 15.0
     first_media_seconds: float = 30.0  # of a voice: somebody has to begin to speak
     media_loss_seconds: float = 60.0  # of a voice: some senders are silent while nobody speaks
+    max_subscriptions: int = 16  # of its own at once; more are refused with 503
+    notify_seconds: float = 1.0  # changes of the catalog are gathered this long for one that is subscribed
+    notify_items: int = 100  # in one notice
     ptz_level: int = 5  # the highest that its controls count as: a higher one takes a camera over
     alarms: Literal["typed", "plain", "off"] = "typed"  # is it told any; plain: without AlarmType
 

@@ -139,6 +139,12 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """Wait for the first packet of its voice; then the broadcast ends. Default 30 s."""
     media_loss_seconds: Seconds = 60.0
     """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
+    max_subscriptions: Annotated[int, Meta(ge=0, le=256)] = 16
+    """Subscriptions of its own at once; more are refused with 503. Default 16."""
+    notify_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    """Changes of the catalog are gathered for so long before a subscriber is told. Default 1 s."""
+    notify_items: Annotated[int, Meta(ge=1, le=1000)] = 100
+    """Changes in one notice, which is never longer than `page_bytes`. Default 100."""
     ptz_level: Annotated[int, Meta(ge=0, le=255)] = 5
     """The level of its PTZ; a higher one takes a camera over. A command may claim less. Default 5."""
     alarms: Literal["typed", "plain", "off"] = "typed"

@@ -241,6 +241,11 @@ class Dialog:
         self._source = event.source
         return True
 
+    def retarget(self, event: Event) -> None:
+        """A request that refreshes the target says anew where they want to be called (12.2.2)."""
+        if event.contact is not None and _read(event.contact) is not None:
+            self._target = event.contact
+
     def request(
         self, method: str, *, headers: Headers = (), body: bytes = b"", content_type: str | None = None
     ) -> Outgoing:

@@ -1,4 +1,4 @@
-"""The uppers of a face while it runs: each with two tasks, and who comes, goes or is another meanwhile.
+"""The uppers of a face while it runs: each with its tasks, and who comes, goes or is another meanwhile.
 
 Nobody else notices. Who goes loses its legs and the cameras it turns, and is told that we are not registered
 there any more; what it was shown is kept, since an id never means anything else. Who is reached elsewhere,
@@ -51,6 +51,7 @@ class Adoption:
         ] = {}  # those that go have theirs until they have said goodbye
         self._answering: dict[PlatformId, Task] = {}
         self._reporting: dict[PlatformId, Task] = {}
+        self._notifying: dict[PlatformId, Task] = {}
         self._coming: dict[PlatformId, Task] = {}
 
     def run(self, group: asyncio.TaskGroup) -> None:
@@ -93,6 +94,9 @@ class Adoption:
         self._stay(found)
         self._answering[upper] = self._group.create_task(found.answers.run(), name=f"catalog for {upper}")
         self._reporting[upper] = self._group.create_task(found.reporting.run(), name=f"alarms for {upper}")
+        self._notifying[upper] = self._group.create_task(
+            found.subscriptions.run(), name=f"subscriptions of {upper}"
+        )
 
     def _stay(self, found: Upper) -> None:
         """Register once whoever was registered there before has said goodbye."""
@@ -116,6 +120,7 @@ class Adoption:
             self._registered.get(upper),
             self._answering.pop(upper, None),
             self._reporting.pop(upper, None),
+            self._notifying.pop(upper, None),
         )
         for task in living:
             if task is not None:

@@ -29,6 +29,8 @@ from cascade.as_lower.invite import decide, odd_in
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
+from cascade.as_lower.subscribing import Subject
+from cascade.as_lower.subscriptions import Subscriptions
 from cascade.as_lower.uppers import Pairs, Upper, Uppers
 from cascade.as_lower.voices import Voices
 from cascade.crossing import (
@@ -160,6 +162,16 @@ class AsLower:
         share = Share(peer, self.us, self.index, self._store, pairs)
         answers = CatalogAnswers(share, self.us, self._endpoint, self._store)
         registrant = self._registrant(peer)
+        subscriptions = Subscriptions(
+            share,
+            self.us,
+            registrant,
+            self._endpoint,
+            self._store,
+            counts=self.counts,
+            time=self._loop.time,
+            note=lambda what, subject, why: self._note_subscription(peer.id, what, subject, why),
+        )
         reporting = Reporting(
             share,
             registrant,
@@ -169,7 +181,11 @@ class AsLower:
             self.counts,
             lambda status: self._tell_refusal(peer.id, status),
         )
-        return Upper(peer, share, registrant, answers, reporting)
+        return Upper(peer, share, registrant, answers, reporting, subscriptions)
+
+    def _note_subscription(self, upper: PlatformId, what: str, subject: Subject, why: str) -> None:
+        about = {"kind": subject.kind, "target": subject.shown}
+        self._gate.note(what, upper, **about, **({"why": why} if why else {}))
 
     def _registrant(self, peer: UpperPeer) -> Registrant:
         return Registrant(
@@ -202,6 +218,11 @@ class AsLower:
     @property
     def legs(self) -> int:
         return len(self._legs)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many our uppers hold."""
+        return sum(len(found.subscriptions) for found in self._uppers)
 
     def registered(self, upper: PlatformId) -> bool:
         found = self._uppers.get(upper)
@@ -284,6 +305,13 @@ class AsLower:
         upper = self._uppers.of(event)
         return upper is not None and upper.share.resolve(event.uri_user) is not None
 
+    def subscribes(self, event: Event, head: Head | None) -> Reply:
+        """Answer a SUBSCRIBE of one that `owns` knows; `head` is that of its body, None where it has none."""
+        upper = self._uppers.of(event)
+        if upper is None:
+            return (event.transaction, 403)
+        return upper.subscriptions.take(event, head)
+
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]:
         """Answer a run at once, by its heads; business answers follow as messages of their own."""
         return [self._reply(event, self._message(event, head)) for event, head in pairs]
@@ -341,6 +369,7 @@ class AsLower:
         self.controls.clear()
         for peer in self.index.peers():
             self.index.set_online(peer, up)
+        self._rows_changed()
 
     def deliver(self, crossing: Crossing) -> None:
         """Take what the gate let through."""
@@ -352,6 +381,7 @@ class AsLower:
             case Notice(payload=Presence(states=states)):
                 for state in states:
                     self.index.set_online(state.peer, state.online)
+                self._rows_changed()
             case Answer():
                 self._asking.answered(crossing)
             case NoAnswer():
@@ -362,6 +392,7 @@ class AsLower:
     def _rows_changed(self) -> None:
         for upper in self._uppers:
             upper.share.changed()
+            upper.subscriptions.changed()
 
     def _deadline(self) -> float | None:
         deadlines = (self._asking.deadline, self.voices.deadline)

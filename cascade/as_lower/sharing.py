@@ -10,7 +10,7 @@ from typing import Final
 from cascade.manscdp import CONTENT_TYPE
 from cascade.manscdp.catalog import write_catalog, write_page
 from cascade.model.ids import ChannelId, PeerName, PlatformId
-from cascade.model.index import Index, Mapping, Rows, Selector, Snapshot
+from cascade.model.index import Changes, Index, Mapping, Rows, Selector, Snapshot, View
 from cascade.peers import UpperPeer, Us
 from cascade.ports import Store
 from sip.endpoint import Endpoint, Party
@@ -84,6 +84,19 @@ class Share:
             self._store.save_mapping(self.upper.id, triples)
         self._stale = False
         return snapshot, bool(triples)
+
+    def view(self, top: ChannelId | None) -> View:
+        """What the upper is shown now, of all or of a part."""
+        return self.index.view(
+            without=[self.upper.id], top=None if top is None else (str(top.peer), str(top.name))
+        )
+
+    def told(self, changes: Changes) -> bool:
+        """What came gets ids before the upper hears of it; True where some were queued for the store."""
+        triples = self.mapping.assign(changes.present())
+        if triples:
+            self._store.save_mapping(self.upper.id, triples)
+        return bool(triples)
 
     @property
     def size(self) -> int:

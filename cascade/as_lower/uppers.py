@@ -6,13 +6,15 @@ from cascade.addresses import Networks
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, Share
+from cascade.as_lower.subscriptions import Subscriptions
 from cascade.model.ids import PlatformId
 from cascade.peers import UpperPeer
 from sip.events import Event
 
 
 class Upper:
-    """One upper: what it is shown, our registration at it, our answers to its catalog queries, its alarms."""
+    """One upper: what it is shown, our registration at it, our answers to its catalog queries, its alarms,
+    and what it subscribed to."""
 
     def __init__(
         self,
@@ -21,12 +23,14 @@ class Upper:
         registrant: Registrant,
         answers: CatalogAnswers,
         reporting: Reporting,
+        subscriptions: Subscriptions,
     ) -> None:
         self.peer = peer
         self.share = share
         self.registrant = registrant
         self.answers = answers
         self.reporting = reporting
+        self.subscriptions = subscriptions
         self.gone = False  # it is no upper of ours any more: nothing is said to it
 
     def adopt(self, peer: UpperPeer) -> None:
@@ -35,6 +39,7 @@ class Upper:
         self.share.upper = peer
         self.registrant.adopt(peer)
         self.reporting.registrant = self.registrant
+        self.subscriptions.registrant = self.registrant
 
 
 Pairs = Sequence[tuple[str, str, str]]

@@ -5,4 +5,7 @@ from cascade.manscdp._native import CatalogPage, Head, head, heads
 CONTENT_TYPE = "Application/MANSCDP+xml"
 """As the standard spells it; read in any case and without its parameters (Q108)."""
 
-__all__ = ["CONTENT_TYPE", "CatalogPage", "Head", "head", "heads"]
+COMMAND_TYPES = frozenset({"application/manscdp+xml", "text/xml", "application/xml"})
+"""Types of bodies that hold commands, as they are read."""
+
+__all__ = ["COMMAND_TYPES", "CONTENT_TYPE", "CatalogPage", "Head", "head", "heads"]

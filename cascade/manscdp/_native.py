@@ -11,6 +11,7 @@ from lockgate_native.manscdp import (
     mend,
     scan_catalog,
     write_catalog,
+    write_changes,
     write_rows,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "mend",
     "scan_catalog",
     "write_catalog",
+    "write_changes",
     "write_rows",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
 from typing import final
 
-from cascade.model.index import Mapping, Rows, Snapshot
+from cascade.model.index import Changes, Mapping, Rows, Snapshot
 
 __all__ = [
     "CatalogPage",
@@ -17,6 +17,7 @@ __all__ = [
     "mend",
     "scan_catalog",
     "write_catalog",
+    "write_changes",
     "write_rows",
 ]
 
@@ -137,6 +138,23 @@ def write_catalog(
 
     Item 0 is our own system, `own` its fields; `len(snapshot) + 1` items in all. A page holds one
     item at least, whatever the limits.
+    """
+
+def write_changes(
+    changes: Changes,
+    mapping: Mapping,
+    start: int,
+    *,
+    sn: int,
+    device_id: str,
+    civil_code: str,
+    charset: str,
+    max_bytes: int,
+    max_items: int,
+) -> tuple[bytes, int]:
+    """One notice of `changes` from number `start` on, and the number of the next; of nothing it has no list.
+
+    `civil_code` is that of rows which tell none. A notice holds one change at least, if there is one.
     """
 
 def write_rows(

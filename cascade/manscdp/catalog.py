@@ -12,7 +12,7 @@ from lxml import etree
 from cascade.errors import BadCommand
 from cascade.manscdp import _native, xml
 from cascade.manscdp._native import CatalogPage
-from cascade.model.index import Mapping, Rows, Snapshot
+from cascade.model.index import Changes, Mapping, Rows, Snapshot
 
 MAX_ITEMS: Final = 10_000
 """Of one page (GB/T 28181-2022 A.2.6.1)."""
@@ -181,6 +181,35 @@ def write_page(
         start,
         sn=int(sn),
         device_id=device_id,
+        charset=charset,
+        max_bytes=max_bytes,
+        max_items=max_items,
+    )
+
+
+def write_changes(
+    changes: Changes,
+    mapping: Mapping,
+    start: int = 0,
+    *,
+    sn: int | str,
+    device_id: str,
+    civil_code: str,
+    charset: str = "GB2312",
+    max_bytes: int = 1300,
+    max_items: int = 4,
+) -> tuple[bytes, int]:
+    """One notice to whoever subscribed for `device_id`, and the number of the next change (A.2.5.7).
+
+    `SumNum` is the number of its own items. One of no changes is sent too: it says that all is well.
+    """
+    return _native.write_changes(
+        changes,
+        mapping,
+        start,
+        sn=int(sn),
+        device_id=device_id,
+        civil_code=civil_code,
         charset=charset,
         max_bytes=max_bytes,
         max_items=max_items,

@@ -7,6 +7,7 @@ container of values: no socket, no clock, no file, no wire format. Work on many 
     answer pages -> RowSet -> Index.apply -> Delta -> present() and gone() cross the lock
     Rows.select(Selector) -> the rows that the rules admit, and how many each rule refused
     Index.snapshot -> Mapping.assign -> what an upper platform is shown, under which ids
+    Index.view -> View.changes_since -> Changes -> what a subscriber is told
 
 Who is above whom is read by `Index` only, from ParentID, BusinessGroupID and CivilCode (GB/T
 28181-2016 annex O), and written into the field `branch` of the rows: the ids of the ancestors, nearest
@@ -14,6 +15,28 @@ first, joined by "/". The divisions around a row close it: a camera with CivilCo
 branches of 440106, 4401 and 44, whether its peer lists them or not.
 """
 
-from lockgate_native.catalog import FIELDS, Delta, Index, Mapping, Rows, RowSet, Selector, Snapshot
+from lockgate_native.catalog import (
+    FIELDS,
+    Changes,
+    Delta,
+    Index,
+    Mapping,
+    Rows,
+    RowSet,
+    Selector,
+    Snapshot,
+    View,
+)
 
-__all__ = ["FIELDS", "Delta", "Index", "Mapping", "RowSet", "Rows", "Selector", "Snapshot"]
+__all__ = [
+    "FIELDS",
+    "Changes",
+    "Delta",
+    "Index",
+    "Mapping",
+    "RowSet",
+    "Rows",
+    "Selector",
+    "Snapshot",
+    "View",
+]

@@ -4,7 +4,18 @@ import collections.abc
 from collections.abc import Sequence
 from typing import Final, Self, final
 
-__all__ = ["FIELDS", "Delta", "Index", "Mapping", "RowSet", "Rows", "Selector", "Snapshot"]
+__all__ = [
+    "FIELDS",
+    "Changes",
+    "Delta",
+    "Index",
+    "Mapping",
+    "RowSet",
+    "Rows",
+    "Selector",
+    "Snapshot",
+    "View",
+]
 
 FIELDS: Final[tuple[str, ...]]
 """Names of a row's fields: "id" first, "branch" last, "status" ("ON", "OFF" or "") among them."""
@@ -192,12 +203,37 @@ class Index:
         Looks at every row of all the others.
         """
 
+    def view(self, *, without: Sequence[str] = ..., top: tuple[str, str] | None = ...) -> View:
+        """All rows as they are now, to be compared with another view; `without` as in `snapshot`.
+
+        `top`: of this peer only this row, and what has it among its ancestors.
+        """
+
     def snapshot(self, *, without: Sequence[str] = ...) -> Snapshot:
         """All rows as they are now; the same object's content until something changes.
 
         `without`: leave out what came through one of these, be it the row's peer, the row itself or in
         its branch.
         """
+
+@final
+class View:
+    """What somebody is shown at one moment. It holds row numbers and shares the columns."""
+
+    def __len__(self) -> int: ...
+    def faults(self) -> Changes:
+        """An OFF for each row that is off, for somebody who takes all to be on."""
+
+    def changes_since(self, former: View) -> Changes:
+        """What turns `former` into this, each row once; what went to and fro in between is not among it."""
+
+@final
+class Changes:
+    """ADD, UPDATE, ON and OFF of rows that are there, parents first; then DEL of others, children first."""
+
+    def __len__(self) -> int: ...
+    def present(self) -> Snapshot:
+        """The rows that are there: those which may need an id before they are written."""
 
 @final
 class Snapshot:

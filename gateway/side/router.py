@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cascade.accepting import SDP
-from cascade.manscdp import Head, heads
+from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Head, heads
 from gateway.side.firsts import Firsts
 from sip.endpoint import Endpoint, Reply
 from sip.events import Event, Kind
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 FORBIDDEN: Final = 403
 BAD_REQUEST: Final = 400
 UNSUPPORTED_MEDIA: Final = 415
-READ: Final = frozenset({"", "application/manscdp+xml", "text/xml", "application/xml"})
+READ: Final = COMMAND_TYPES | {""}
 """Types of a MESSAGE's body that hold commands."""
 
-COMMANDS: Final = "Application/MANSCDP+xml"
-ACCEPT: Final = f"{COMMANDS}, {SDP}"
+ACCEPT: Final = f"{CONTENT_TYPE}, {SDP}"
 COMMANDING: Final = frozenset({"Query", "Control"})
 VOICE: Final = "Broadcast"
+SUBSCRIPTION: Final = ("SUBSCRIBE",)
 
 Run = list[tuple[Event, Head]]
 
@@ -49,6 +49,8 @@ class Sharer(Protocol):
 
     def resolves(self, event: Event) -> bool: ...
 
+    def subscribes(self, event: Event, head: Head | None) -> Reply: ...
+
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
 
 
@@ -62,11 +64,14 @@ class Router:
         self.strangers = 0
         self.headless = 0
         self._firsts = Firsts()
+        self._endpoint: Endpoint | None = None
 
     def attach(self, endpoint: Endpoint) -> None:
         endpoint.handle(Kind.REGISTER, self._as_upper.registers)
         endpoint.handle(Kind.MESSAGE, self._messages)
+        endpoint.handle(Kind.REQUEST, self._others, methods=SUBSCRIPTION)
         endpoint.handle(Kind.MALFORMED, self._malformed)
+        self._endpoint = endpoint
         endpoint.unwelcome = self._stranger
         endpoint.accept = ACCEPT
 
@@ -103,13 +108,26 @@ class Router:
                 if event.content_type in READ:
                     replies.append((event.transaction, BAD_REQUEST))
                 else:
-                    replies.append((event.transaction, UNSUPPORTED_MEDIA, [("Accept", COMMANDS)]))
+                    replies.append((event.transaction, UNSUPPORTED_MEDIA, [("Accept", CONTENT_TYPE)]))
             else:
                 mine.append((event, head))
         if below:
             replies.extend(self._as_upper.messages(below))
         if above:
             replies.extend(self._as_lower.messages(above))
+        return replies
+
+    def _others(self, events: list[Event]) -> Sequence[Reply]:
+        """SUBSCRIBE of those above; whoever is below gets nothing told by us."""
+        allow = [("Allow", "" if self._endpoint is None else self._endpoint.allow)]
+        replies: list[Reply] = []
+        for event, head in zip(events, heads([event.body for event in events]), strict=True):
+            if event.method not in SUBSCRIPTION:
+                replies.append((event.transaction, 405, allow))
+            elif self._as_lower.owns(event):
+                replies.append(self._as_lower.subscribes(event, head))
+            else:
+                replies.append((event.transaction, FORBIDDEN))
         return replies
 
     def _face(self, event: Event, head: Head | None, below: Run, above: Run) -> Run | None:

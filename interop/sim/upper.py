@@ -17,6 +17,7 @@ from interop.sim.queries import CatalogReport, Queries
 from interop.sim.reasons import Told, answered, unanswered
 from interop.sim.registrar import Registered, Registrar
 from interop.sim.speaking import WELL_MANNERED, Broadcast, Broadcasts, Manner
+from interop.sim.subscribing import Subscriptions
 from interop.words import Saying, saying
 from sip._native import ha1
 from sip.aio.calls import Call, Calls
@@ -75,6 +76,7 @@ class UpperPlatform:
         self.registrar = Registrar(passwords, wall)
         self._queries = Queries(endpoint, self.registrar, charset)
         self.alarms = AlarmDesk(endpoint, charset)
+        self.subscriptions = Subscriptions(endpoint, self.registrar, charset)
         self.broadcasts = Broadcasts(
             endpoint,
             net,
@@ -87,6 +89,7 @@ class UpperPlatform:
             endpoint.stack.set_credentials(user, ha1(user, realm or endpoint.me.host, password))
         endpoint.handle(Kind.REGISTER, self.registrar.decide)
         endpoint.handle(Kind.MESSAGE, self._messages)
+        endpoint.handle(Kind.REQUEST, self.subscriptions.decide, methods=["NOTIFY"])
         calls.on_invite = self.broadcasts.invited
 
     # Who is there

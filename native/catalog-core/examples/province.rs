@@ -11,8 +11,9 @@ use catalog_core::{
 };
 
 const PEER: &str = "44010000002000000001";
-const STEPS: [&str; 9] = [
-    "build", "gather", "pages", "again", "changed", "select", "encode", "snapshot", "mapping",
+const STEPS: [&str; 11] = [
+    "build", "gather", "pages", "again", "view", "changed", "differ", "select", "encode",
+    "snapshot", "mapping",
 ];
 
 /// Cameras below recorders of 100, these below organisations of 10, these below one platform.
@@ -73,6 +74,8 @@ fn measure(len: usize) -> (usize, [f64; STEPS.len()]) {
     step();
     assert_eq!(index.apply(PEER, &rows, true).unchanged, rows.len());
     step();
+    let before = index.view(&["44010600002000000009"], None);
+    step();
     let every_fiftieth = (0..rows.len()).step_by(50).map(|row| rows.row(row));
     let mut changed = RowsBuilder::new();
     every_fiftieth.for_each(|mut row| {
@@ -80,6 +83,9 @@ fn measure(len: usize) -> (usize, [f64; STEPS.len()]) {
         changed.push(&row);
     });
     pages(&changed.finish()).for_each(|page| drop(index.apply(PEER, &page, false)));
+    step();
+    let now = index.view(&["44010600002000000009"], None);
+    assert!(now.changes_since(&before).len() > rows.len() / 60);
     step();
     let deny = RuleText {
         id: "no".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::changes::{View, is_within};
 use crate::family::Family;
 use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER, STATUS};
 use crate::peer::Peer;
@@ -41,7 +42,12 @@ pub struct Index {
     snapshot: Option<Snapshot>,
     /// Snapshots for some readers, by what they leave out; as good as `snapshot` is.
     parted: HashMap<Vec<Box<str>>, Snapshot>,
+    /// Views that were asked for since the last change.
+    views: HashMap<ViewKey, View>,
 }
+
+/// What a view leaves out, and below what it is.
+type ViewKey = (Vec<Box<str>>, Option<(Box<str>, Box<str>)>);
 
 impl Index {
     pub fn new() -> Self {
@@ -175,16 +181,43 @@ impl Index {
         snapshot
     }
 
+    /// All rows as they are now, in no order, without those that came through one of `names`; of `top`,
+    /// a peer and an id, those that are it or stand below it.
+    pub fn view(&mut self, names: &[&str], top: Option<(&str, &str)>) -> View {
+        let owned = |text: &str| Box::<str>::from(text);
+        let key: ViewKey = (
+            names.iter().map(|name| owned(name)).collect(),
+            top.map(|(peer, id)| (owned(peer), owned(id))),
+        );
+        if let Some(view) = self.views.get(&key) {
+            return view.clone();
+        }
+        let (parts, live) = self.gather(names, top);
+        let view = View::new(parts, live);
+        self.views.insert(key, view.clone());
+        view
+    }
+
     fn freeze(&self, without: &[&str]) -> Snapshot {
+        let (parts, live) = self.gather(without, None);
+        Snapshot::new(parts, live.into_iter())
+    }
+
+    /// Numbers of part and row of what a reader is shown.
+    fn gather(&self, without: &[&str], top: Option<(&str, &str)>) -> (Vec<Part>, Vec<(u32, u32)>) {
         let mut parts = Vec::new();
-        let mut live = Vec::with_capacity(self.len());
-        for Peer { family, .. } in self.peers.values() {
+        let mut live = Vec::new();
+        let families = self
+            .families()
+            .filter(|family| top.is_none_or(|(peer, _)| *family.peer == *peer));
+        for family in families {
             for (rows, numbers) in family.batches() {
                 let part = u32::try_from(parts.len()).expect("fewer batches than rows");
                 let offered = |row: &u32| {
                     let place = *row as usize;
                     let (id, branch) = (rows.get(place, ID), rows.get(place, BRANCH));
-                    !came_through(&family.peer, id, branch, without)
+                    let within = top.is_none_or(|(_, top)| is_within(rows, place, top));
+                    within && !came_through(&family.peer, id, branch, without)
                 };
                 live.extend(numbers.filter(offered).map(|row| (part, row)));
                 let peer = Arc::clone(&family.peer);
@@ -195,7 +228,7 @@ impl Index {
                 });
             }
         }
-        Snapshot::new(parts, live.into_iter())
+        (parts, live)
     }
 
     pub(crate) fn families(&self) -> impl Iterator<Item = &Family> {
@@ -225,5 +258,6 @@ impl Index {
     fn forget_snapshots(&mut self) {
         self.snapshot = None;
         self.parted.clear();
+        self.views.clear();
     }
 }

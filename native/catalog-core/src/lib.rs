@@ -8,6 +8,9 @@ mod ancestry;
 #[cfg(test)]
 mod branch_tests;
 mod builder;
+mod changes;
+#[cfg(test)]
+mod changes_tests;
 mod column;
 mod encoding;
 mod family;
@@ -30,6 +33,7 @@ mod testing;
 mod veil;
 
 pub use builder::RowsBuilder;
+pub use changes::{Changes, Event, View};
 pub use encoding::Corrupt;
 pub use fields::{FIELD_COUNT, FIELDS};
 pub use index::{Delta, Index};

@@ -38,6 +38,11 @@ impl Rows {
         self.len == 0
     }
 
+    /// The same for all batches that share these very rows, for as long as one of them lives.
+    pub(crate) fn identity(&self) -> (usize, usize) {
+        (Arc::as_ptr(&self.columns) as usize, self.start)
+    }
+
     /// Text of one field, empty when absent.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use crate::veil;
 pub(crate) const OFF: &str = "OFF";
 
 /// What a snapshot is made from: one batch of one peer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) peer: Arc<str>,
     pub(crate) online: bool,
@@ -70,6 +70,11 @@ impl Snapshot {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Numbers of part and row of each row.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.frozen.order.iter().copied()
     }
 
     fn place(&self, number: usize) -> (&Part, usize) {

@@ -20,4 +20,4 @@ pub use item::clean;
 pub use page::{Page, scan};
 pub use repair::mend;
 pub use scanner::Refusal;
-pub use writer::{Frame, Limits, write_rows, write_snapshot};
+pub use writer::{Frame, Limits, write_changes, write_rows, write_snapshot};

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use catalog_core::{FIELD_COUNT, Mapping, Rows, Snapshot, fields as field};
+use catalog_core::{Changes, Event, FIELD_COUNT, Mapping, Rows, Snapshot, fields as field};
 
 use crate::charset::Charset;
 use crate::entity::escape_into;
@@ -28,7 +28,23 @@ const IN_INFO: [usize; 8] = [
 ];
 
 const LIST_END: &str = "</DeviceList>\r\n";
-const END: &str = "</Response>\r\n";
+
+/// What a page is: of an answer, which says how many items all of its pages hold, or a notice, which says
+/// how many it holds itself.
+#[derive(Clone, Copy)]
+enum Sort {
+    Answer { total: usize },
+    Notice,
+}
+
+impl Sort {
+    fn root(self) -> &'static str {
+        match self {
+            Self::Answer { .. } => "Response",
+            Self::Notice => "Notify",
+        }
+    }
+}
 
 /// What all pages of one answer share.
 #[derive(Debug, Clone, Copy)]
@@ -56,58 +72,105 @@ pub fn write_snapshot(
     start: usize,
 ) -> (Vec<u8>, usize) {
     let total = snapshot.len() + 1;
-    write_page(frame, limits, total, start, |number, out| {
-        match number.checked_sub(1) {
+    let sort = Sort::Answer { total };
+    write_page(
+        frame,
+        limits,
+        sort,
+        start..total,
+        |number, out| match number.checked_sub(1) {
             None => {
                 let mut row = *own;
                 if row[field::ID].is_empty() {
                     row[field::ID] = mapping.own_id();
                 }
-                write_complete(&row, &Place::default(), row[field::CIVIL_CODE], out);
+                write_complete(&row, None, &Place::default(), row[field::CIVIL_CODE], out);
             }
             Some(number) => {
                 let mut row = snapshot.row(number);
                 if let Some(shown) = mapping.shown(snapshot.peer(number), row[field::ID]) {
                     let place = place(snapshot, mapping, number, shown);
                     row[field::ID] = shown;
-                    write_complete(&row, &place, own[field::CIVIL_CODE], out);
+                    write_complete(&row, None, &place, own[field::CIVIL_CODE], out);
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 /// One page of an answer with `rows` as they stand, from row `start` on, and the row after it.
 /// Nothing is mapped or filled in: this is what a device says of itself.
 pub fn write_rows(frame: Frame<'_>, limits: Limits, rows: &Rows, start: usize) -> (Vec<u8>, usize) {
-    write_page(frame, limits, rows.len(), start, |number, out| {
-        write_item(&rows.row(number), out);
+    let total = rows.len();
+    let sort = Sort::Answer { total };
+    write_page(frame, limits, sort, start..total, |number, out| {
+        write_item(&rows.row(number), None, out);
     })
+}
+
+/// One notice of `changes` to an upper platform, from change `start` on, and the change after it
+/// (GB/T 28181-2016 A.2.5.7). Who came or is another is told whole, the rest by id and event alone;
+/// what `mapping` does not show is passed over. A notice of nothing holds no list.
+pub fn write_changes(
+    frame: Frame<'_>,
+    limits: Limits,
+    (changes, mapping): (&Changes, &Mapping),
+    civil_code: &str,
+    start: usize,
+) -> (Vec<u8>, usize) {
+    write_page(
+        frame,
+        limits,
+        Sort::Notice,
+        start..changes.len(),
+        |number, out| {
+            let (event, rows, number) = changes.get(number);
+            let Some(shown) = mapping.shown(rows.peer(number), rows.id(number)) else {
+                return;
+            };
+            if matches!(event, Event::Add | Event::Update) {
+                let place = place(rows, mapping, number, shown);
+                let mut row = rows.row(number);
+                row[field::ID] = shown;
+                write_complete(&row, Some(event), &place, civil_code, out);
+            } else {
+                let mut row = [""; FIELD_COUNT];
+                row[field::ID] = shown;
+                write_item(&row, Some(event), out);
+            }
+        },
+    )
 }
 
 fn write_page(
     frame: Frame<'_>,
     limits: Limits,
-    total: usize,
-    start: usize,
+    sort: Sort,
+    numbers: std::ops::Range<usize>,
     mut render: impl FnMut(usize, &mut String),
 ) -> (Vec<u8>, usize) {
+    let root = sort.root();
     let mut before = String::new();
     let label = frame.charset.label();
     let _ = write!(
         before,
-        "<?xml version=\"1.0\" encoding=\"{label}\"?>\r\n<Response>\r\n<CmdType>Catalog</CmdType>\r\n"
+        "<?xml version=\"1.0\" encoding=\"{label}\"?>\r\n<{root}>\r\n<CmdType>Catalog</CmdType>\r\n"
     );
     let _ = write!(before, "<SN>{}</SN>\r\n<DeviceID>", frame.sn);
     escape_into(&mut before, frame.device_id);
-    let _ = write!(before, "</DeviceID>\r\n<SumNum>{total}</SumNum>\r\n");
-    let around = before.len() + "<DeviceList Num=\"10000\">\r\n".len() + LIST_END.len() + END.len();
+    before.push_str("</DeviceID>\r\n");
+    let end = format!("</{root}>\r\n");
+    let around = before.len()
+        + sum_num(sort, 10_000).len()
+        + "<DeviceList Num=\"10000\">\r\n".len()
+        + LIST_END.len()
+        + end.len();
 
     let mut items: Vec<u8> = Vec::new();
     let mut count = 0;
-    let mut next = start;
+    let mut next = numbers.start;
     let mut item = String::new();
-    while next < total {
+    while next < numbers.end {
         item.clear();
         render(next, &mut item);
         if !item.is_empty() {
@@ -122,18 +185,33 @@ fn write_page(
         }
         next += 1;
     }
+    before.push_str(&sum_num(sort, count));
     let mut page = frame.charset.encode(&before).into_owned();
     if count > 0 {
         page.extend_from_slice(format!("<DeviceList Num=\"{count}\">\r\n").as_bytes());
         page.append(&mut items);
         page.extend_from_slice(LIST_END.as_bytes());
     }
-    page.extend_from_slice(END.as_bytes());
+    page.extend_from_slice(end.as_bytes());
     (page, next)
 }
 
+fn sum_num(sort: Sort, count: usize) -> String {
+    let sum = match sort {
+        Sort::Answer { total } => total,
+        Sort::Notice => count,
+    };
+    format!("<SumNum>{sum}</SumNum>\r\n")
+}
+
 /// An item with every field that readers choke without (Q100), at its place in our tree.
-fn write_complete(row: &[&str; FIELD_COUNT], place: &Place, civil_code: &str, out: &mut String) {
+fn write_complete(
+    row: &[&str; FIELD_COUNT],
+    event: Option<Event>,
+    place: &Place,
+    civil_code: &str,
+    out: &mut String,
+) {
     let mut full = *row;
     let id = row[field::ID];
     full[field::PARENT_ID] = &place.parent;
@@ -142,7 +220,7 @@ fn write_complete(row: &[&str; FIELD_COUNT], place: &Place, civil_code: &str, ou
     let kind = Kind::of(id);
     if kind == Kind::Division {
         keep(&mut full, &[field::ID, field::NAME]);
-        return write_item(&full, out);
+        return write_item(&full, event, out);
     }
     or_else(
         &mut full,
@@ -160,7 +238,7 @@ fn write_complete(row: &[&str; FIELD_COUNT], place: &Place, civil_code: &str, ou
                 field::BUSINESS_GROUP_ID,
             ],
         );
-        return write_item(&full, out);
+        return write_item(&full, event, out);
     }
     or_else(&mut full, field::MANUFACTURER, "Unknown");
     or_else(&mut full, field::MODEL, "Unknown");
@@ -187,7 +265,7 @@ fn write_complete(row: &[&str; FIELD_COUNT], place: &Place, civil_code: &str, ou
     } else {
         "ON"
     };
-    write_item(&full, out);
+    write_item(&full, event, out);
 }
 
 fn or_else<'a>(row: &mut [&'a str; FIELD_COUNT], field: usize, instead: &'a str) {
@@ -214,10 +292,13 @@ fn has_children(id: &str) -> bool {
     kind_digits(id).is_some_and(|kind| kind == "200" || ("111".."131").contains(&kind))
 }
 
-fn write_item(row: &[&str; FIELD_COUNT], out: &mut String) {
+fn write_item(row: &[&str; FIELD_COUNT], event: Option<Event>, out: &mut String) {
     out.push_str("<Item>");
     for field in IN_ITEM {
         write_leaf(row, field, out);
+        if let (field::ID, Some(event)) = (field, event) {
+            let _ = write!(out, "<Event>{}</Event>", event.label());
+        }
     }
     if IN_INFO.iter().any(|&field| !row[field].is_empty()) {
         out.push_str("<Info>");

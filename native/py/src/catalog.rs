@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use catalog_core::{
-    FIELD_COUNT, FIELDS, Index, Mapping, RowSet, Rows, RowsBuilder, RuleText, Selector, Snapshot,
-    fields,
+    Changes, FIELD_COUNT, FIELDS, Index, Mapping, RowSet, Rows, RowsBuilder, RuleText, Selector,
+    Snapshot, View, fields,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -20,7 +20,9 @@ pub(crate) mod catalog {
     use pyo3::types::PyTuple;
 
     #[pymodule_export]
-    use super::{PyDelta, PyIndex, PyMapping, PyRowSet, PyRows, PySelector, PySnapshot};
+    use super::{
+        PyChanges, PyDelta, PyIndex, PyMapping, PyRowSet, PyRows, PySelector, PySnapshot, PyView,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -341,6 +343,15 @@ impl PyIndex {
         py.detach(|| held(&self.0).elsewhere(peer, &rows.0))
     }
 
+    #[pyo3(signature = (*, without=Vec::new(), top=None))]
+    fn view(&self, py: Python<'_>, without: Vec<String>, top: Option<(String, String)>) -> PyView {
+        PyView(py.detach(move || {
+            let without: Vec<&str> = without.iter().map(String::as_str).collect();
+            let top = top.as_ref().map(|(peer, id)| (peer.as_str(), id.as_str()));
+            held(&self.0).view(&without, top)
+        }))
+    }
+
     #[pyo3(signature = (*, without=Vec::new()))]
     fn snapshot(&self, py: Python<'_>, without: Vec<String>) -> PySnapshot {
         PySnapshot(py.detach(move || {
@@ -351,6 +362,40 @@ impl PyIndex {
                 held(&self.0).snapshot_without(&without)
             }
         }))
+    }
+}
+
+/// What a reader is shown at one moment.
+#[pyclass(frozen, name = "View", module = "lockgate_native.catalog")]
+pub struct PyView(View);
+
+#[pymethods]
+impl PyView {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn faults(&self, py: Python<'_>) -> PyChanges {
+        PyChanges(py.detach(|| self.0.faults()))
+    }
+
+    fn changes_since(&self, py: Python<'_>, former: &Self) -> PyChanges {
+        PyChanges(py.detach(|| self.0.changes_since(&former.0)))
+    }
+}
+
+/// What has to be told to somebody who was told of an earlier view.
+#[pyclass(frozen, name = "Changes", module = "lockgate_native.catalog")]
+pub struct PyChanges(pub Changes);
+
+#[pymethods]
+impl PyChanges {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn present(&self) -> PySnapshot {
+        PySnapshot(self.0.present().clone())
     }
 }
 

@@ -5,14 +5,14 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::catalog::{PyMapping, PyRows, PySnapshot};
+use crate::catalog::{PyChanges, PyMapping, PyRows, PySnapshot};
 
 #[pymodule]
 pub(crate) mod manscdp {
     #[pymodule_export]
     use super::{
         CatalogPage, Head, clean, decode, encode, head, heads, mend, scan_catalog, write_catalog,
-        write_rows,
+        write_changes, write_rows,
     };
 }
 
@@ -186,6 +186,36 @@ fn write_catalog<'py>(
             &borrowed(&own),
             start,
         )
+    });
+    Ok((PyBytes::new(py, &page), next))
+}
+
+#[pyfunction]
+#[pyo3(signature = (changes, mapping, start, *, sn, device_id, civil_code, charset, max_bytes, max_items))]
+#[expect(clippy::too_many_arguments, reason = "by name")]
+fn write_changes<'py>(
+    py: Python<'py>,
+    changes: &PyChanges,
+    mapping: &PyMapping,
+    start: usize,
+    sn: u64,
+    device_id: &str,
+    civil_code: &str,
+    charset: &str,
+    max_bytes: usize,
+    max_items: usize,
+) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+    let frame = Frame {
+        sn,
+        device_id,
+        charset: named(charset)?,
+    };
+    let limits = Limits {
+        max_bytes,
+        max_items,
+    };
+    let (page, next) = mapping.read(py, |mapping| {
+        manscdp_core::write_changes(frame, limits, (&changes.0, mapping), civil_code, start)
     });
     Ok((PyBytes::new(py, &page), next))
 }
