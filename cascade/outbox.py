@@ -51,10 +51,13 @@ USUAL_QUOTA: Final = Quota()
 
 
 class Outbox:
-    """The letters to one addressee, as they are on disk. The first one may be `under_way`."""
+    """The letters to one addressee, as they are on disk. The first one may be `under_way`.
+
+    `quota` may become another: it counts from the next letter on.
+    """
 
     def __init__(self, quota: Quota) -> None:
-        self._quota = quota
+        self.quota = quota
         self._letters: OrderedDict[int, Letter] = OrderedDict()
         self.bytes = 0
         self.under_way = False
@@ -76,8 +79,8 @@ class Outbox:
 
         The one that is under way stays: it may have arrived.
         """
-        count = len(self) + len(coming) - self._quota.count
-        size = self.bytes + sum(letter.bytes for letter in coming) - self._quota.bytes
+        count = len(self) + len(coming) - self.quota.count
+        size = self.bytes + sum(letter.bytes for letter in coming) - self.quota.bytes
         going: list[Letter] = []
         staying = 1 if self.under_way else 0
         for letter in [*self._letters.values(), *coming][staying:]:

@@ -48,7 +48,7 @@ from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
 from gateway.trace.desk import Desk, Seat
 from gateway.trace.plane import TracedPlane, TracedTrunk
-from gateway.transports import Agreement, attached, open_engine
+from gateway.transports import Agreement, Transports, attached, open_engine
 from gateway.words import Saying, Told, saying
 from gateway.words.sentences import recognised
 from gateway.words.system import reason
@@ -87,7 +87,7 @@ class Surroundings:
     wall: Callable[[], float]
     random: random.Random
     stack: Callable[[SideName, SideConfig], Stack]
-    attach: Callable[[SideName, SideConfig, Stack, Endpoint], AbstractAsyncContextManager[object]]
+    attach: Callable[[SideName, SideConfig, Stack, Endpoint], AbstractAsyncContextManager[Transports]]
     plane: TrunkPlane
     media: MediaLink | None = None  # the leg to another host; None: both sides use `plane`
     link: Callable[[], LinkView | None] = lambda: None  # how the link to that host stands
@@ -113,7 +113,8 @@ class Open:
     def kept(self) -> Kept:
         """As whoever keeps the rules looks at it."""
         own = PlatformId(self.side.as_upper.us.id.digits)
-        return Kept(self.seat.name, own, self.gate, self.side.tell_anew, self.adopting.take)
+        offer, adopting = self.side.tell_anew, self.adopting
+        return Kept(self.seat.name, own, self.gate, offer, adopting.take, adopting.certificates)
 
     def linked(self, up: bool) -> None:
         """Told by a link that may lose its other end (`HostsEnd.on_linked`)."""
@@ -163,7 +164,7 @@ async def open_side(
         credentials.take(own, passwords)
         agreement = Agreement(stack)
         agreement.take(own)
-        await held.enter_async_context(around.attach(name, own, stack, endpoint))
+        transports = await held.enter_async_context(around.attach(name, own, stack, endpoint))
 
         below = Index()  # what our lowers have
         shared = Index(told=True)  # what the other side lets us show, and where it says that stands
@@ -275,7 +276,7 @@ async def open_side(
         end_remembered(remembered, calls, store)
         host, port = stack.local
         log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
-        adopting = Adopting(side, credentials, limits, agreement.take)
+        adopting = Adopting(side, credentials, limits, agreement.take, transports)
         seat = Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
         yield Open(side, gate, audit, seat, adopting)
     log.info("side.closed", extra={"side": name})

@@ -31,6 +31,7 @@ from gateway.config_link import filled
 from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.config_reading import Problem, read
 from gateway.log import Form
+from gateway.tls import TlsFiles, read_sides
 from gateway.words import saying
 from gateway.words.system import reason
 from sip.events import Listener
@@ -268,6 +269,7 @@ class Examined(Struct, frozen=True):
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
     secrets: Secrets = Secrets()
+    files: dict[SideName, TlsFiles] = {}  # of each side that runs here
 
     @property
     def usable(self) -> bool:
@@ -313,11 +315,14 @@ def examine(path: Path, side: SideName | None = None, *, place: Path | None = No
         found += error.problems
     except OSError as error:  # it went while it was looked at
         found.append(Problem(str(file), "", saying("config.unreadable", reason=reason(error))))
+    files, unusable = read_sides(config, path, side)
+    found += unusable
     return Examined(
         config,
         tuple(problem for problem in found if not problem.warning),
         tuple(problem for problem in found if problem.warning),
         secrets,
+        files,
     )
 
 

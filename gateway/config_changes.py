@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from gateway.config import Config, Secrets, SideConfig
     from gateway.config_peers import LowerConfig, UpperConfig
 
-TAKEN: Final = ("media.", "ptz.", "link.certs", "link.alive_seconds", "gateway.secrets")
+TAKEN: Final = (
+    "media.",
+    "ptz.",
+    "alarms.",
+    "link.certs",
+    "link.alive_seconds",
+    "gateway.secrets",
+    *(f"{side}.{key}" for side in ("outer", "inner") for key in ("networks", "tls.")),
+)
 """How the keys begin that count without a start, besides those of rules and peers."""
 
 BELOW: Final = "lower"
@@ -46,17 +54,19 @@ class PeerChanges(Struct, frozen=True):
 
 
 class Changes(Struct, frozen=True):
-    """`limits` are keys that count at once, `later` those that count from the next start on."""
+    """`limits` are keys that count at once, `later` those that count from the next start on; `certificates`
+    are the sides of which the files of `[SIDE.tls]` say something else."""
 
     rules: RuleChanges
     peers: tuple[PeerChanges, ...]
     limits: tuple[str, ...]
     later: tuple[str, ...]
+    certificates: tuple[SideName, ...] = ()
 
     @property
     def sides(self) -> bool:
         """Is there anything for the sides, besides the rules?"""
-        return bool(self.peers or self.limits)
+        return bool(self.peers or self.limits or self.certificates)
 
     @property
     def any(self) -> bool:
@@ -94,11 +104,16 @@ def in_force(before: "Config", after: "Config") -> "Config":
         gateway=replace(before.gateway, secrets=after.gateway.secrets),
         media=after.media,
         ptz=after.ptz,
+        alarms=after.alarms,
         link=link,
-        outer=replace(before.outer, lower=after.outer.lower, upper=after.outer.upper),
-        inner=replace(before.inner, lower=after.inner.lower, upper=after.inner.upper),
+        outer=_side_in_force(before.outer, after.outer),
+        inner=_side_in_force(before.inner, after.inner),
         rule=after.rule,
     )
+
+
+def _side_in_force(before: "SideConfig", after: "SideConfig") -> "SideConfig":
+    return replace(before, lower=after.lower, upper=after.upper, networks=after.networks, tls=after.tls)
 
 
 def _sides(here: SideName | None) -> tuple[SideName, ...]:
@@ -162,12 +177,18 @@ def told(changes: Changes, words: Words, some: Callable[[Sequence[str]], str]) -
             yield words.render(text)
     if changes.limits:
         yield words.say("change.limits", keys=some(changes.limits))
+    for side in changes.certificates:
+        yield words.say("change.tls", side=_named(side))
     if "link.certs" in changes.limits:
         yield words.say("change.certificates")
 
 
+def _named(side: SideName) -> Saying:
+    return saying("side.outer") if side == "outer" else saying("side.inner")
+
+
 def _of_peers(peers: PeerChanges, some: Callable[[Sequence[str]], str]) -> Iterator[Saying]:
-    side = saying("side.outer") if peers.side == "outer" else saying("side.inner")
+    side = _named(peers.side)
     if peers.added and peers.above:
         yield saying("change.upper_new", side=side, peers=some(peers.added))
     elif peers.added:
@@ -198,4 +219,8 @@ def noted(changes: Changes, some: Callable[[Sequence[str]], str]) -> dict[str, s
             "passwords": some(peers.passwords),
         }
         details |= {f"{place}_{what}": names for what, names in found.items() if names}
-    return {**details, **({"limits": some(changes.limits)} if changes.limits else {})}
+    if changes.limits:
+        details["limits"] = some(changes.limits)
+    if changes.certificates:
+        details["certificates"] = some(changes.certificates)
+    return details

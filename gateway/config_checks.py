@@ -134,10 +134,6 @@ def _check_listeners(name: str, side: "SideConfig") -> Iterator[Finding]:
     for key in wants:
         if not side.tls.certificate:
             yield f"{key}.transport", saying("config.tls_certificate", side=name)
-    for field in ("certificate", "key", "authority"):
-        file = getattr(side.tls, field)
-        if file and not os.access(file, os.R_OK):
-            yield f"{name}.tls.{field}", saying("config.tls_file", file=file)
     offered = {transport for transport, _, _ in side.listeners()} | {"udp", "any"}
     for number, lower in enumerate(side.lower, start=1):
         key = f"{name}.lower[#{number}]"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cascade.model.ids import PlatformId
 from cascade.model.secret import Secret
@@ -27,8 +28,9 @@ from gateway.config import Config, Examined, Secrets, examine
 from gateway.config_changes import Changes, changes_of, in_force, noted
 from gateway.config_diff import RuleChanges
 from gateway.local.messages import Flowing, Reload, Reloaded
-from gateway.outcome import Outcome, lines, some
+from gateway.outcome import Outcome, besides_rules, lines, some
 from gateway.ticket_file import TicketsUnusable, granted
+from gateway.tls import TlsFiles
 from gateway.words import Words
 
 log = logging.getLogger(__name__)
@@ -53,19 +55,24 @@ class Door(Protocol):
     def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
 
 
-def _nothing_to_take(config: Config, passwords: Mapping[str, Secret]) -> None:
+def _nothing_to_take(config: Config, passwords: Mapping[str, Secret], files: TlsFiles) -> None:
     """Of a door without a side."""
+
+
+def _no_certificates() -> str:
+    return ""
 
 
 class Kept(Struct, frozen=True):
     """One running side: its id, its door, how it tells the other side anew what there is below it, and how
-    it takes what a configuration says of its peers and limits."""
+    it takes what a configuration says of its peers and limits. `certificates`: the mark of those in force."""
 
     side: SideName
     id: PlatformId
     door: Door
     offer: Callable[[], None]
-    take: Callable[[Config, Mapping[str, Secret]], None] = _nothing_to_take
+    take: Callable[[Config, Mapping[str, Secret], TlsFiles], None] = _nothing_to_take
+    certificates: Callable[[], str] = _no_certificates
 
 
 class Keeper:
@@ -171,8 +178,18 @@ class Keeper:
             return Reloaded(taken=await self.renew())
         if request.what == "nothing":
             return Reloaded(taken=False, streams=self._flowing())
+        if request.what == "difference":
+            return await self._difference(Path(request.file), Words(request.language))
         outcome = await self.reload("command")
         return Reloaded(taken=outcome.taken, lines=tuple(lines(outcome, Words(request.language))))
+
+    async def _difference(self, file: Path, words: Words) -> Reloaded:
+        """From what counts here to that file, its secrets and its certificates. Nothing is taken."""
+        examined = await asyncio.to_thread(examine, file, self._side, place=self._file)
+        if examined.config is None or examined.problems:
+            return Reloaded(taken=False)
+        changes = self._changes(examined.config, examined)
+        return Reloaded(taken=True, lines=tuple(besides_rules(changes, words)))
 
     def _flowing(self) -> tuple[Flowing, ...]:
         """What flows, as the first of the doors knows it: both know the same."""
@@ -194,20 +211,27 @@ class Keeper:
         if new is None or examined.problems:
             self.counts["refused"] += 1
             return Outcome(examined.problems, None, 0)
-        changes = changes_of(self._config, new, self._secrets, examined.secrets, self._side)
+        changes = self._changes(new, examined)
         self.counts["reloads"] += 1
         self._config = in_force(self._config, new)
         self._secrets = examined.secrets
         ended = self._adopt_rules(changes.rules, by) if changes.rules.any else 0
         if changes.sides:
-            self._adopt_sides(changes, by)
+            self._adopt_sides(changes, by, examined.files)
         self._tell_rows()  # even by the same rules: the other host may have had others when it was told
         return Outcome((), changes, ended)
 
-    def _adopt_sides(self, changes: Changes, by: str) -> None:
+    def _changes(self, new: Config, examined: Examined) -> Changes:
+        """From what counts to that."""
+        files = examined.files
+        renewed = tuple(kept.side for kept in self._sides if kept.certificates() != files[kept.side].mark)
+        found = changes_of(self._config, new, self._secrets, examined.secrets, self._side)
+        return replace(found, certificates=renewed)
+
+    def _adopt_sides(self, changes: Changes, by: str, files: Mapping[SideName, TlsFiles]) -> None:
         for kept in self._sides:
             kept.door.note("configuration-reloaded", kept.id, by=by, **noted(changes, some))
-            kept.take(self._config, self._secrets.of(kept.side))
+            kept.take(self._config, self._secrets.of(kept.side), files[kept.side])
 
     def _adopt_rules(self, changes: RuleChanges, by: str) -> int:
         self.rules = self._config.rules(self.tickets)

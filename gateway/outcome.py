@@ -1,6 +1,6 @@
 """What came of one attempt to take another configuration, for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -48,12 +48,17 @@ def lines(outcome: Outcome, words: Words) -> list[str]:
         ]
     else:
         said = [words.say("reload.same")]
-    said += told(changes, words, some)
+    said += besides_rules(changes, words)
     if outcome.ended:
         said.append(words.say("reload.ended", count=outcome.ended))
-    if changes.later:
-        said.append(words.say("policy.at_next_start", keys=some(changes.later)))
     return said
+
+
+def besides_rules(changes: Changes, words: Words) -> Iterator[str]:
+    """Of peers, passwords, certificates and limits, and what waits for a start."""
+    yield from told(changes, words, some)
+    if changes.later:
+        yield words.say("policy.at_next_start", keys=some(changes.later))
 
 
 def some(names: Sequence[str], most: int = MAX_NAMED) -> str:

@@ -4,15 +4,15 @@ import asyncio
 import logging
 import os
 import resource
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 from certs.identities import SideName
-from gateway.config import SideConfig, TlsConfig
+from gateway.config import SideConfig
 from gateway.side.firsts import Firsts
-from gateway.words import Saying, Told, saying
+from gateway.tls import TlsFiles, read_files
+from gateway.words import Told, saying
 from gateway.words.system import reason
 from sip._native import Engine
 from sip.aio.driver import Driver
@@ -45,13 +45,6 @@ class CannotListen(Told):
         super().__init__(
             saying("run.address", side=side, address=address, protocol=protocol.upper(), reason=why)
         )
-
-
-class BadCertificate(Told):
-    """A file of `[SIDE.tls]` cannot be used."""
-
-    def __init__(self, file: str, why: Saying | str) -> None:
-        super().__init__(saying("run.certificate", file=file, reason=why))
 
 
 class Agreement:
@@ -105,30 +98,57 @@ def _streams_at_most() -> int:
     return max(64, min(MOST_STREAMS, hard - OTHER_FILES))
 
 
+class Transports:
+    """The connections of a side, and by which certificates they are made."""
+
+    def __init__(self, streams: Streams, own: SideConfig, files: TlsFiles) -> None:
+        self.streams = streams
+        self._files = files
+        self.take(own, files)
+
+    @property
+    def mark(self) -> str:
+        """Of the files that count."""
+        return self._files.mark
+
+    def take(self, own: SideConfig, files: TlsFiles) -> None:
+        """For connections that are made from now on; those that stand live on."""
+        self._files = files
+        self.streams.tls = _tls(own, files)
+
+
 @asynccontextmanager
-async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint) -> AsyncIterator[None]:
+async def attached(
+    name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint
+) -> AsyncIterator[Transports]:
     """Drive the engine of a side, with its connections, on this machine's sockets."""
     assert isinstance(stack, Engine)
-    async with connected(name, own, stack) as streams:
-        with Driver(stack, endpoint, streams):
-            yield
+    async with connected(name, own, stack) as transports:
+        with Driver(stack, endpoint, transports.streams):
+            yield transports
 
 
 @asynccontextmanager
 async def connected(
     name: SideName, own: SideConfig, engine: Connected, plug: Plug | None = None
-) -> AsyncIterator[Streams]:
+) -> AsyncIterator[Transports]:
     """The connections of a side. Raises BadCertificate, CannotListen."""
     told = _TlsTold(name)
+    files = read_files(own.tls)
     streams = Streams(
-        engine, own.listeners(), local=own.address, plug=plug, tls=_tls(own), on_trouble=told.failed
+        engine,
+        own.listeners(),
+        local=own.address,
+        plug=plug,
+        tls=_tls(own, files),
+        on_trouble=told.failed,
     )
     try:
         await streams.__aenter__()
     except CannotBind as error:
         raise CannotListen(name, error.listener, error.why) from error
     try:
-        yield streams
+        yield Transports(streams, own, files)
     finally:
         await streams.__aexit__()
 
@@ -148,41 +168,13 @@ class _TlsTold:
             log.warning("tls.refused", extra=fields)
 
 
-def _tls(own: SideConfig) -> Tls:
-    """Settings for both directions: TLS 1.2 or newer; a certificate of theirs is asked for, never a name."""
-    given = own.tls
-    if not given.certificate:
-        return Tls()
+def _tls(own: SideConfig, files: TlsFiles) -> Tls:
+    """An upper is whom its certificate names, where those of uppers are checked at all."""
     ids: dict[Address, frozenset[str]] = {
         (upper.host, upper.port): frozenset({upper.id, upper.host}) for upper in own.upper
     }
-    names = ids.get if given.authority else _anybody
-    return Tls(_context(given, server=True), _context(given, server=False), names)
+    return Tls(files.server, files.client, ids.get if own.tls.authority else _anybody)
 
 
 def _anybody(_peer: Address) -> None:
     return None
-
-
-def _context(given: TlsConfig, *, server: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.check_hostname = False  # peers are known by id or address: `Tls.names`
-    try:
-        context.load_cert_chain(given.certificate, given.key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise BadCertificate(given.certificate, _why(error)) from error
-    context.verify_mode = ssl.CERT_NONE
-    if given.authority:
-        try:
-            context.load_verify_locations(given.authority)
-        except (OSError, ssl.SSLError) as error:
-            raise BadCertificate(given.authority, _why(error)) from error
-        context.verify_mode = ssl.CERT_OPTIONAL if server else ssl.CERT_REQUIRED
-    return context
-
-
-def _why(error: OSError) -> Saying | str:
-    """ssl.SSLError is an OSError with a reason of its own."""
-    return str(error) if isinstance(error, ssl.SSLError) else reason(error)

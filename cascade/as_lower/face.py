@@ -288,8 +288,11 @@ class AsLower:
             finally:
                 self._adoption.stop()
 
-    def adopt(self, uppers: Mapping[PlatformId, UpperPeer], ptz: PtzTerms) -> None:
+    def adopt(self, uppers: Mapping[PlatformId, UpperPeer], ptz: PtzTerms, quota: Quota) -> None:
         """These are our uppers from now on; see `Adoption`."""
+        self._quota = quota
+        for found in self._uppers:
+            found.reporting.outbox.quota = quota
         self._guard.adopt(uppers)
         self._adoption.take(uppers)
         self.controls.adopt(ptz)

@@ -257,9 +257,10 @@ class AsUpper:
         """Tell the other side all anew; see `Standing`."""
         self._standing.offer_all()
 
-    def adopt(self, peers: Mapping[PlatformId, LowerPeer], ptz: PtzTerms) -> None:
+    def adopt(self, peers: Mapping[PlatformId, LowerPeer], ptz: PtzTerms, quota: Quota) -> None:
         """These are our lowers from now on; see `Adoption`."""
         self._adoption.take(peers)
+        self.alarms.outbox.quota = quota
         self.movements.adopt(ptz.moving_seconds)
         self._timer.plan()
 

@@ -6,7 +6,6 @@ cannot be said.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,12 +21,13 @@ from gateway.chamber.policy import NOWHERE, CompiledRules, Place, Question
 from gateway.chamber.replay import Change, Replay, Untold, channel_of, replay
 from gateway.cli import quotas, ticket
 from gateway.cli.asking import SIDES, Catalogs, asked_well, give_up, key_of, peers_of, tickets_of
-from gateway.cli.check import DEFAULT, config_option, side_named, side_option, tell, usable
+from gateway.cli.check import DEFAULT, config_option, side_named, side_option, tell, usable, with_secrets
 from gateway.cli.scaffold import Frame
-from gateway.config import Config, examine
-from gateway.config_changes import changes_of, told
+from gateway.config import Config, Secrets, examine
+from gateway.config_changes import changes_of
 from gateway.config_diff import RowChanges, RuleChanges, changed_rows
 from gateway.local.client import Unanswered, connected
+from gateway.outcome import besides_rules
 from gateway.words import Saying, Words, printable, saying
 from gateway.words.system import reason
 
@@ -191,20 +191,20 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 # try and diff
 
 
-def _candidate(file: Path, place: Path, words: Words, side: SideName | None) -> Config:
-    """The other configuration, judged as if it stood in the place of this one."""
+def _candidate(file: Path, place: Path, words: Words, side: SideName | None) -> tuple[Config, Secrets]:
+    """The other configuration and its passwords, judged as if it stood in the place of this one."""
     examined = examine(file, side, place=place)
     tell(examined.warnings, words)
     if examined.config is None or examined.problems:
         tell(examined.problems, words)
         raise typer.Exit(2)
-    return examined.config
+    return examined.config, examined.secrets
 
 
 def tried(file: Path, audits: list[Path], place: Path, words: Words, side: SideName | None = None) -> None:
     """Judge recorded crossings, and the kept rows, by the rules of `file`."""
     config = usable(place, words, side)
-    other = _candidate(file, place, words, side)
+    other, _ = _candidate(file, place, words, side)
     rules = other.rules()
     catalogs = Catalogs(config, words)
     tell(catalogs.idle(other, file), words)
@@ -308,22 +308,35 @@ def _row_lines(changes: list[RowChanges], words: Words) -> Iterator[str]:
 
 def compared(file: Path, place: Path, words: Words, side: SideName | None = None) -> None:
     """What a reload of `file` would do, before it is done."""
-    config = usable(place, words, side)
-    other = _candidate(file, place, words, side)
+    config, secrets = with_secrets(place, words, side)
+    other, others = _candidate(file, place, words, side)
     catalogs = Catalogs(config, words)
     tell(catalogs.idle(other, file), words)
-    changes = changes_of(config, other, here=side)
+    changes = changes_of(config, other, secrets, others, side)
+    besides = _as_it_runs(config, file, words)
+    if besides is None:
+        besides = list(besides_rules(changes, words))
     rows = list(_rows(config, other.rules(), catalogs))
-    if not changes.any and not changes.later:
+    if not changes.rules.any and not besides:
         typer.echo(words.say("policy.no_difference"))
         raise typer.Exit(0)
-    some = partial(_some, most=MAX_CHANGES)
-    for line in (*_rule_lines(changes.rules, words), *told(changes, words, some), *_row_lines(rows, words)):
+    for line in (*_rule_lines(changes.rules, words), *besides, *_row_lines(rows, words)):
         typer.echo(line)
     typer.echo(_stream_line(config, other, catalogs, words))
-    if changes.later:
-        typer.echo(words.say("policy.at_next_start", keys=", ".join(changes.later)))
     raise typer.Exit(1)
+
+
+def _as_it_runs(config: Config, file: Path, words: Words) -> list[str] | None:
+    """What would become of the gateway that runs, which may have other secrets and certificates than stand in
+    the files by now. None where none can say so."""
+    try:
+        with connected(Path(config.gateway.state)) as gateways:
+            answers = [gateway.difference(file, words.language) for gateway in gateways]
+    except Unanswered:
+        return None
+    if None in answers:
+        return None
+    return list(dict.fromkeys(line for answer in answers if answer is not None for line in answer))
 
 
 def _stream_line(config: Config, other: Config, catalogs: Catalogs, words: Words) -> str:

@@ -56,6 +56,12 @@ class Gateway:
         """The streams that are open there."""
         return self._ask(Reload(what="nothing"), Reloaded).streams
 
+    def difference(self, file: Path, language: Language) -> tuple[str, ...] | None:
+        """What would come of taking that file, besides its rules; None where it cannot be used there."""
+        asked = Reload(what="difference", language=language, file=str(file.resolve()))
+        answer = self._ask(asked, Reloaded)
+        return answer.lines if answer.taken else None
+
     def _ask(self, request: Request, kind: type[R]) -> R:
         """Raises Unanswered."""
         try:

@@ -17,6 +17,7 @@ MAX_REQUEST: Final = 65_536
 MAX_RESPONSE: Final = 64 * 1024 * 1024
 
 Text = Annotated[str, Meta(max_length=128)]
+PathText = Annotated[str, Meta(max_length=4096)]
 
 
 class Trace(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
@@ -36,10 +37,12 @@ class Status(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=
 
 
 class Reload(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    """Read the rules again, or the approval tickets alone; or read nothing, and say what flows."""
+    """Read the rules again, or the approval tickets alone; or take nothing: say what flows, or what would
+    come of taking `file`, besides its rules."""
 
-    what: Literal["rules", "tickets", "nothing"] = "rules"
+    what: Literal["rules", "tickets", "nothing", "difference"] = "rules"
     language: Language = "en"  # of the answer
+    file: PathText = ""  # whole; read as if it stood in the place of the one that counts
 
 
 Request = Trace | Status | Reload
@@ -164,7 +167,7 @@ class Flowing(Struct, frozen=True, kw_only=True):
 
 
 class Reloaded(Struct, frozen=True, kw_only=True, tag=True):
-    """What came of it, in words. `taken`: the file was usable, and its rules count now."""
+    """What came of it, in words. `taken`: the file is usable, and counts unless a difference was asked."""
 
     taken: bool
     lines: tuple[str, ...] = ()

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 from cascade.model.secret import Secret
 from gateway.side.side import Limits, Side
+from gateway.tls import TlsFiles
 from sip._native import ha1
 from sip.endpoint import Stack
 
 if TYPE_CHECKING:
     from certs.identities import SideName
     from gateway.config import Config, SideConfig
+    from gateway.transports import Transports
 
 
 class Credentials:
@@ -42,24 +44,36 @@ class Adopting:
     """Of one side. Whatever is not another is not touched."""
 
     def __init__(
-        self, side: Side, credentials: Credentials, limits: Limits, agree: "Callable[[SideConfig], None]"
+        self,
+        side: Side,
+        credentials: Credentials,
+        limits: Limits,
+        agree: "Callable[[SideConfig], None]",
+        transports: "Transports",
     ) -> None:
         """`agree` tells the engine how each peer is reached."""
         self._side = side
         self._agree = agree
         self._credentials = credentials
         self._limits = limits
+        self._transports = transports
         self.on_taken: Callable[[Config], None] = _nothing
         """Told too: whatever joins this side with the other host."""
 
-    def take(self, config: "Config", passwords: Mapping[str, Secret]) -> None:
+    def certificates(self) -> str:
+        """The mark of those that count here (`TlsFiles.mark`)."""
+        return self._transports.mark
+
+    def take(self, config: "Config", passwords: Mapping[str, Secret], files: TlsFiles) -> None:
         """From now on it is as this says; all of it fits, as it was checked."""
         name: SideName = "outer" if self._side.name == "outer" else "inner"
         own = config.outer if name == "outer" else config.inner
+        self._transports.take(own, files)
         self._credentials.take(own, passwords)
         self._agree(own)
-        self._side.as_upper.adopt(own.lowers(name), config.ptz.terms())
-        self._side.as_lower.adopt(own.uppers(), config.ptz.terms())
+        self._side.endpoint.stack.set_networks(own.networks)
+        self._side.as_upper.adopt(own.lowers(name), config.ptz.terms(), config.alarms.quota())
+        self._side.as_lower.adopt(own.uppers(), config.ptz.terms(), config.alarms.quota())
         self._limits.linger_seconds = config.media.linger_seconds
         self._limits.max_bits_per_second = config.media.max_bits_per_second
         self.on_taken(config)

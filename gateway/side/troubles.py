@@ -36,6 +36,10 @@ TROUBLES: Final = {
         "what": saying("trouble.streams_displaced.what"),
         "remedy": saying("trouble.streams_displaced.remedy"),
     },
+    "streams_excluded": {
+        "what": saying("trouble.streams_excluded.what"),
+        "remedy": saying("trouble.streams_excluded.remedy"),
+    },
     "streams_refused": {
         "what": saying("trouble.streams_refused.what"),
         "remedy": saying("trouble.streams_refused.remedy"),

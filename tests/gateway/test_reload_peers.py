@@ -232,7 +232,10 @@ def variants(seed: int) -> Iterator[str]:
         written = written.replace(lower, lower + f'fault = "{chance.choice(["flag", "offline"])}"\n')
         if chance.random() < 0.3:
             written += f"\n[ptz]\nlock_seconds = {chance.randint(1, 20)}\n"
-        yield written
+        if chance.random() < 0.3:
+            written += f"\n[alarms]\nkept = {chance.randint(10, 20)}\n"
+        more = f'networks = ["203.0.113.0/24", "192.0.2.{chance.randint(1, 3)}"]'
+        yield written.replace('networks = ["203.0.113.0/24"]', more)
 
 
 def test_a_hundred_reloads_drop_nothing(link: Link) -> None:
@@ -287,7 +290,8 @@ def test_what_was_taken_is_no_difference_any_more(one: int, other: int) -> None:
 
 
 def _taken(config: Config) -> object:
-    return config.rule, config.outer.lower, config.inner.upper, config.media, config.ptz
+    limits = config.media, config.ptz, config.alarms, config.outer.networks
+    return config.rule, config.outer.lower, config.inner.upper, limits
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -18,7 +18,7 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.policy import NOWHERE, Asked, CompiledRules, Place, judge
 from gateway.chamber.record import Post
 from gateway.chamber.under_way import Stream
-from gateway.config import Secrets, load
+from gateway.config import Secrets, load, load_secrets
 from gateway.keeper import Keeper, Kept
 from gateway.local.place import NAME
 from gateway.local.server import serving
@@ -269,6 +269,44 @@ async def test_streams_that_would_end_are_told_before(site: Path) -> None:
             "1 of the 2 streams that flow now would end" in result.stdout
         )  # no rule ever let the kept one flow
     assert keeper.counts == {}
+
+
+async def test_diff_asks_the_gateway_that_runs_what_is_another_for_it(site: Path) -> None:
+    """Its secrets may have been edited in their place since it read them: the files alone can't tell."""
+    config, password = load(site / "gateway.toml"), "not-to-be-shown"
+    known = load_secrets(site / "secrets.toml")
+    kept = [Kept("outer", LOWER, Flows([]), lambda: None)]
+    keeper = Keeper(site / "gateway.toml", config, known, kept, wall=time.time)
+    file = site / "new.toml"
+    file.write_text((site / "gateway.toml").read_text())
+    secrets = (site / "secrets.toml").read_text()
+    (site / "secrets.toml").write_text(secrets.replace(known.outer[LOWER].reveal(), password, 1))
+    command = ("diff", file, "--config", site / "gateway.toml")
+    assert lockgate(*command).exit_code == 0, "nobody runs, and both files name the same secrets"
+    async with serving(Echo(), Path(config.gateway.state) / NAME, reload=keeper.answer):
+        result = await asyncio.to_thread(lockgate, *command)
+    assert result.exit_code == 1
+    assert f"Other passwords on the outer side: {LOWER_ID}. They count from the next registration on." in (
+        result.stdout.splitlines()
+    )
+    assert password not in result.output
+    assert keeper.counts == {}
+
+
+def test_diff_says_that_other_secrets_hold_another_password(site: Path) -> None:
+    file, password = site / "new.toml", "not-to-be-shown"
+    written = (site / "gateway.toml").read_text()
+    file.write_text(written.replace("[gateway]", '[gateway]\nsecrets = "others.toml"', 1))
+    others = site / "others.toml"
+    others.touch(mode=0o600)
+    known = load_secrets(site / "secrets.toml").outer[LOWER].reveal()
+    text = (site / "secrets.toml").read_text()
+    assert known in text
+    others.write_text(text.replace(known, password, 1))
+    result = lockgate("diff", file, "--config", site / "gateway.toml")
+    assert result.exit_code == 1
+    assert f"Other passwords on the outer side: {LOWER_ID}." in result.stdout
+    assert password not in result.output
 
 
 class Flows:

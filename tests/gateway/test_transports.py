@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.config import load
-from gateway.transports import Agreement, BadCertificate
+from gateway.config import ConfigError, TlsConfig, load
+from gateway.tls import BadCertificate, read_files
+from gateway.transports import Agreement
 from sip._native import Core
 from sip.aio.streams import Tls
 from tests.clock import run
@@ -208,9 +209,11 @@ def test_a_certificate_that_is_none_is_said_before_anything_listens(tmp_path: Pa
                 f'tls = {{ certificate = "{wrong}" }}'
             }
         )
-        with pytest.raises(BadCertificate, match=r"wrong\.pem cannot be used"):
+        with pytest.raises(ConfigError, match=r"wrong\.pem cannot be used"):
             async with world(written=written):
                 pass
+        with pytest.raises(BadCertificate, match=r"wrong\.pem cannot be used"):
+            read_files(TlsConfig(certificate=str(wrong)))
 
     run(scenario())
 

@@ -26,7 +26,7 @@ from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import memory_link
 from gateway.config import SideConfig
 from gateway.store.memory import MemoryStore
-from gateway.transports import connected
+from gateway.transports import Transports, connected
 from interop.demo.cast import CONFIG, KEPT, KEPT_BRANCH, SHARED
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
@@ -379,13 +379,15 @@ async def open_calls(
 
 
 @asynccontextmanager
-async def attached(name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint) -> AsyncIterator[None]:
+async def attached(
+    name: SideName, own: SideConfig, stack: Stack, endpoint: Endpoint
+) -> AsyncIterator[Transports]:
     """What `gateway.transports.attached` is to an engine, its connections over the network's wires."""
     assert isinstance(stack, VirtualStack)
     with attach(stack, endpoint):
-        async with connected(name, own, stack, stack.network.wires.plug()) as streams:
-            stack.streams = streams
-            yield
+        async with connected(name, own, stack, stack.network.wires.plug()) as transports:
+            stack.streams = transports.streams
+            yield transports
 
 
 @contextmanager

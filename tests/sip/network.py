@@ -253,6 +253,10 @@ class VirtualStack:
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None:
         self._core.set_large_kinds(kinds)
 
+    def set_networks(self, networks: Sequence[str]) -> None:
+        self._core.set_networks(networks, self._loop.time())
+        self._settle()
+
     # Connections
 
     def accept(self, peer: Address, transport: str) -> int:

@@ -17,8 +17,8 @@ use sip_core::{Limits, Message, Ring, StreamLimits, Terms, Time, codec};
 
 use event::{Event, events};
 use given::{
-    Address, Listener, Ordered, fault, ordered, pair, prepare, read_replies, read_requests, route,
-    settings, socket_address, transport_of, with_answers,
+    Address, Listener, Ordered, fault, ordered, pair, prepare, read_networks, read_replies,
+    read_requests, route, settings, socket_address, transport_of, with_answers,
 };
 
 #[pymodule]
@@ -180,6 +180,13 @@ impl Core {
     #[pyo3(signature = (user, *, large=0, pong=false))]
     fn set_terms(&self, user: &str, large: usize, pong: bool) {
         self.lock().set_terms(user, Some(Terms { large, pong }));
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_networks(&self, networks: Vec<PyBackedStr>, now: f64) -> PyResult<()> {
+        let networks = read_networks(&networks)?;
+        self.lock().set_networks(networks, Time::from_seconds(now));
+        Ok(())
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
@@ -365,6 +372,12 @@ impl Engine {
     fn set_terms(&self, user: &str, large: usize, pong: bool) -> PyResult<()> {
         let terms = Terms { large, pong };
         self.with(|engine| engine.core().set_terms(user, Some(terms)))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_networks(&self, networks: Vec<PyBackedStr>) -> PyResult<()> {
+        let networks = read_networks(&networks)?;
+        self.with(|engine| engine.with_core(|core, now| core.set_networks(networks, now)))
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python

@@ -43,6 +43,8 @@ counters! {
     streams_timed_out,
     /// Connections that were closed because nobody knows where the next message begins.
     streams_lost,
+    /// Connections that were closed because their network may not speak to us any more.
+    streams_excluded,
     /// Messages of ours whose connection was gone.
     streams_unsent,
     /// Bytes behind the body that Content-Length names were dropped.

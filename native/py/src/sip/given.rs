@@ -84,6 +84,12 @@ pub(super) fn pair(address: SocketAddr) -> (String, u16) {
     (address.ip().to_canonical().to_string(), address.port())
 }
 
+/// CIDR strings.
+pub(super) fn read_networks(networks: &[PyBackedStr]) -> PyResult<Vec<Network>> {
+    let read: Result<Vec<Network>, String> = networks.iter().map(|text| text.parse()).collect();
+    read.map_err(fault)
+}
+
 /// What both engines are made of, but for where their datagrams come from.
 pub(super) fn settings(
     local: &Address,
@@ -100,7 +106,6 @@ pub(super) fn settings(
     {
         return Err(fault("a realm that can't stand in quotes"));
     }
-    let networks: Result<Vec<Network>, String> = networks.iter().map(|text| text.parse()).collect();
     let listener = |(transport, host, port): &Listener| {
         let address = socket_address_of(host, *port)?;
         PyResult::Ok((transport_of(transport)?, address))
@@ -109,7 +114,7 @@ pub(super) fn settings(
         local: socket_address(local)?,
         listeners: listeners.iter().map(listener).collect::<PyResult<_>>()?,
         realm,
-        networks: networks.map_err(fault)?,
+        networks: read_networks(networks)?,
         seed: seed
             .try_into()
             .map_err(|_| fault("the seed is not 32 bytes"))?,

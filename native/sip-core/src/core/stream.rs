@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::hop::{Hop, Transport, Way};
+use crate::network::Network;
 use crate::streams::framing::Found;
 use crate::streams::{Order, Route, Stream, Terms};
 use crate::time::Time;
@@ -57,6 +58,25 @@ impl Core {
     /// How requests of ours go to that address; None: as what comes from there.
     pub fn set_route(&mut self, peer: SocketAddr, route: Option<Route>) {
         self.streams.set_route(peer, route);
+    }
+
+    /// From where anybody may speak to us, from now on. Who may not any more loses its connection; what it
+    /// asked before is answered.
+    pub fn set_networks(&mut self, networks: Vec<Network>, now: Time) {
+        self.networks = networks;
+        let strange: Vec<u64> = (self.streams.iter())
+            .filter(|(_, stream)| !self.admits(stream.peer))
+            .map(|(connection, _)| connection)
+            .collect();
+        for connection in strange {
+            self.counters.streams_excluded += 1;
+            self.drop_stream(
+                connection,
+                true,
+                "its network may not speak to us any more",
+                now,
+            );
+        }
     }
 
     /// What that user may do on a connection by which it has registered.

@@ -202,6 +202,10 @@ impl Streams {
         self.table.len()
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Stream)> {
+        self.table.iter()
+    }
+
     pub fn get(&self, connection: u64) -> Option<&Stream> {
         self.table.get(connection)
     }

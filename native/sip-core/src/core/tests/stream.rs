@@ -402,3 +402,27 @@ fn what_was_said_before_the_nonsense_is_answered_and_nothing_behind_it_is_read()
         (1, 0)
     );
 }
+
+#[test]
+fn who_may_not_speak_to_us_any_more_loses_its_connection_and_what_was_asked_of_it_is_told() {
+    let mut core = core();
+    let (theirs, other) = (
+        accept(&mut core, PEER, 0.0),
+        accept(&mut core, "203.0.113.200:1", 0.0),
+    );
+    let number = send(&mut core, "MESSAGE", 1.0);
+    orders(&mut core);
+    core.set_networks(vec!["203.0.113.128/25".parse().unwrap()], at(2.0));
+    assert_eq!(orders(&mut core), ["close"]);
+    let told = event(&mut core);
+    assert_eq!((told.kind, told.transaction), (Kind::Undelivered, number));
+    assert_eq!(core.counters.streams_excluded, 1);
+    assert!(core.streams.get(theirs).is_none());
+    assert!(core.streams.get(other).is_some());
+    feed(&mut core, &ask("OPTIONS", "z9hG4bK9", 9, "", "", ""), 3.0);
+    assert_eq!(core.counters.foreign_source, 1);
+    assert!(
+        core.accept(address(PEER), Transport::Tcp, at(3.0))
+            .is_none()
+    );
+}
