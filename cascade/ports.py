@@ -66,7 +66,7 @@ class Gate(Protocol):
         ...
 
 
-class Binding(Struct, frozen=True):
+class Binding(Struct, frozen=True, array_like=True, gc=False):
     """Where a registered peer is, and until when (wall clock seconds)."""
 
     peer: PlatformId
@@ -102,13 +102,16 @@ class KeptDialog(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """What a side keeps. Reads are for start-up; writes are queued and return at once."""
+    """What a side keeps. Reads are for start-up; writes are queued and return at once, but for bindings."""
 
     async def bindings(self) -> list[Binding]: ...
 
-    def save_bindings(self, bindings: Sequence[Binding]) -> None: ...
+    def save_bindings(self, bindings: Sequence[Binding], gone: Sequence[PlatformId] = ()) -> None:
+        """Keep who is registered where, and forget who is not any more; no peer stands in both.
 
-    def drop_binding(self, peer: PlatformId) -> None: ...
+        When this returns it outlives the process, so that the answers may leave.
+        """
+        ...
 
     async def dialogs(self) -> list[KeptDialog]:
         """The legs of which nobody has said that they are over."""
@@ -119,8 +122,7 @@ class Store(Protocol):
     def drop_dialog(self, call_id: str, local_tag: str) -> None: ...
 
     async def written(self) -> None:
-        """Return once the dialogs and moving cameras queued so far would survive the machine, and the
-        bindings our own death."""
+        """Return once the dialogs and moving cameras queued so far would survive the machine."""
         ...
 
     async def mapping(self, upper: PlatformId) -> list[tuple[str, str, str]]:

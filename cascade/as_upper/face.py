@@ -348,10 +348,8 @@ class AsUpper:
             told = [(change.peer, change.why) for change in changes[:10]]
             log.info("peers.changed", extra={"count": len(changes), "first": told})
         kept, gone = self._registrar.bindings(now, self._wall())
-        if kept:
-            self._store.save_bindings(kept)
-        for peer in gone:
-            self._store.drop_binding(peer)
+        if kept or gone:
+            self._store.save_bindings(kept, gone)
         self._timer.plan()
 
     def _follow_one(self, change: Change) -> None:

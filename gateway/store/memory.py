@@ -27,11 +27,10 @@ class MemoryStore:
     async def bindings(self) -> list[Binding]:
         return sorted(self._bindings.values(), key=lambda binding: binding.peer)
 
-    def save_bindings(self, bindings: Sequence[Binding]) -> None:
+    def save_bindings(self, bindings: Sequence[Binding], gone: Sequence[PlatformId] = ()) -> None:
         self._bindings |= {binding.peer: binding for binding in bindings}
-
-    def drop_binding(self, peer: PlatformId) -> None:
-        self._bindings.pop(peer, None)
+        for peer in gone:
+            self._bindings.pop(peer, None)
 
     async def dialogs(self) -> list[KeptDialog]:
         return [dialog for _, dialog in sorted(self._dialogs.items())]

@@ -107,6 +107,18 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.store_write_failed.what"),
         "remedy": saying("events.store_write_failed.remedy"),
     },
+    "store.write_owed": {
+        "what": saying("events.store_write_owed.what"),
+        "remedy": saying("events.store_write_owed.remedy"),
+    },
+    "store.lines_unreadable": {
+        "what": saying("events.store_lines_unreadable.what"),
+        "remedy": saying("events.store_lines_unreadable.remedy"),
+    },
+    "store.untidy": {
+        "what": saying("events.store_untidy.what"),
+        "remedy": saying("events.store_untidy.remedy"),
+    },
     "store.write_refused": {
         "what": saying("events.store_write_refused.what"),
         "remedy": saying("events.store_write_refused.remedy"),

@@ -55,11 +55,10 @@ class Shelf:
     async def bindings(self) -> list[Binding]:
         return list(self.kept.values())
 
-    def save_bindings(self, bindings: Sequence[Binding]) -> None:
+    def save_bindings(self, bindings: Sequence[Binding], gone: Sequence[PlatformId] = ()) -> None:
         self.kept.update((binding.peer, binding) for binding in bindings)
-
-    def drop_binding(self, peer: PlatformId) -> None:
-        self.kept.pop(peer, None)
+        for peer in gone:
+            self.kept.pop(peer, None)
 
     async def dialogs(self) -> list[KeptDialog]:
         return list(self.legs.values())

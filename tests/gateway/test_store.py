@@ -79,9 +79,8 @@ async def test_the_last_binding_of_a_peer_stands(store: Store) -> None:
     store.save_bindings([binding(TWO), binding(ONE)])
     store.save_bindings([binding(ONE, port=5070)])
     assert await store.bindings() == [binding(ONE, port=5070), binding(TWO)]
-    store.drop_binding(ONE)
-    store.drop_binding(PlatformId("unknown"))
-    assert await store.bindings() == [binding(TWO)]
+    store.save_bindings([binding(TWO, port=5080)], [ONE, PlatformId("unknown")])
+    assert await store.bindings() == [binding(TWO, port=5080)]
     assert type((await store.bindings())[0].peer) is PlatformId
 
 
@@ -191,7 +190,8 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert await store.mapping(TWO) == [("a", "1", "shown 1")]
     assert await store.catalog() == [(ONE, Rows.build([row("1")]))]
     await store.close()
-    assert sorted(path.name for path in (tmp_path / "outer").iterdir()) == ["catalog.db", "state.db"]
+    files = ["bindings.log", "catalog.db", "state.db"]
+    assert sorted(path.name for path in (tmp_path / "outer").iterdir()) == files
 
 
 async def test_a_file_of_the_first_step_gets_the_tables_of_the_next(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ async def test_a_dialog_and_the_ids_of_an_upper_survive_the_machine_and_what_is_
     store.save_dialog(replace(dialog("b"), target="", request=b"INVITE"))
     await store.written()
     store.save_mapping(ONE, [("a", "1", "shown")])
-    store.save_bindings([binding(ONE)])
+    store.save_ring(ONE)
     store.drop_dialog("a", "ours")
     await store.flush()
     full, normal = ["FULL", "COMMIT"], ["NORMAL", "COMMIT"]
@@ -403,7 +403,7 @@ async def test_dialogs_that_wait_together_wait_for_the_disk_once_and_nobody_hear
         written.append(asyncio.ensure_future(store.written()))
         await asyncio.sleep(0)
     store.drop_dialog("07", "ours")
-    store.save_bindings([binding(ONE)])
+    store.save_ring(ONE)
     store.save_dialog(dialog("late"))
     assert not any(each.done() for each in written)
     held.release()
@@ -450,8 +450,8 @@ async def test_a_write_that_fails_costs_only_itself(tmp_path: Path, caplog: pyte
     database = store._state.database
     with caplog.at_level(logging.CRITICAL):
         database.write("nonsense", ("INSERT INTO nowhere VALUES (?)", [("1",)]))
-        store.save_bindings([binding(ONE)])
-        assert await store.bindings() == [binding(ONE)]
+        store.save_ring(ONE)
+        assert await store.ring() == [ONE]
     assert (database.counters.failed, database.counters.written) == (1, 1)
     await store.close()
 

@@ -1,4 +1,4 @@
-"""`state.db`: who is registered where, which legs exist, which id each upper was given for what."""
+"""`state.db`: which legs exist, which id each upper was given for what, and what else is rarely written."""
 
 import json
 from collections.abc import Sequence
@@ -26,33 +26,15 @@ class StateFile:
         self.database = Database(path, migrations.STATE)
 
     def bindings(self) -> list[Binding]:
+        """Those that an earlier version kept here; today's are in `bindings.log`."""
         found = self.database.reading.execute(
             "SELECT peer, host, port, contact, expires_at, registered_at FROM binding ORDER BY peer"
         )
-        return [
-            Binding(
-                peer=PlatformId(peer),
-                host=host,
-                port=port,
-                contact=contact,
-                expires_at=expires_at,
-                registered_at=registered_at,
-            )
-            for peer, host, port, contact, expires_at, registered_at in found
-        ]
+        return [Binding(PlatformId(peer), *rest) for peer, *rest in found]
 
-    def save_bindings(self, bindings: Sequence[Binding]) -> None:
-        self.database.write(
-            "bindings",
-            (
-                "INSERT OR REPLACE INTO binding (peer, host, port, contact, expires_at, registered_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [(str(b.peer), b.host, b.port, b.contact, b.expires_at, b.registered_at) for b in bindings],
-            ),
-        )
-
-    def drop_binding(self, peer: PlatformId) -> None:
-        self.database.write("an unregistration", ("DELETE FROM binding WHERE peer = ?", [(str(peer),)]))
+    def forget_bindings(self) -> None:
+        if self.database.reading.execute("SELECT 1 FROM binding LIMIT 1").fetchone() is not None:
+            self.database.write("bindings of an earlier version", ("DELETE FROM binding", [()]))
 
     def dialogs(self) -> list[KeptDialog]:
         return [

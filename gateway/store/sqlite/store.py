@@ -1,4 +1,4 @@
-"""Both files as the one `cascade.ports.Store` of a side."""
+"""All files of a side as its one `cascade.ports.Store`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
 from cascade.outbox import Letter
 from cascade.ports import Binding, KeptDialog
+from gateway.store.bindings import BindingFile
 from gateway.store.sqlite import outbox
 from gateway.store.sqlite.catalog import CatalogFile
 from gateway.store.sqlite.state import StateFile
@@ -15,27 +16,25 @@ from gateway.store.sqlite.writer import WriterCounters
 
 
 class SqliteStore:
-    """`state.db` and `catalog.db` in `folder`, which is made when it is not there.
+    """`state.db`, `bindings.log` and `catalog.db` in `folder`, which is made when it is not there.
 
     A read first waits for the writes queued before it. Raises `StoreUnavailable` from the constructor.
     """
 
     def __init__(self, folder: Path) -> None:
         self._state = StateFile(folder / "state.db")
+        self._bindings = BindingFile(folder / "bindings.log", self._state.bindings)
+        self._state.forget_bindings()
         self._catalog = CatalogFile(folder / "catalog.db")
 
     def counters(self) -> dict[str, WriterCounters]:
         return {"state": self._state.database.counters, "catalog": self._catalog.database.counters}
 
     async def bindings(self) -> list[Binding]:
-        await self._state.database.flush()
-        return self._state.bindings()
+        return self._bindings.bindings()
 
-    def save_bindings(self, bindings: Sequence[Binding]) -> None:
-        self._state.save_bindings(bindings)
-
-    def drop_binding(self, peer: PlatformId) -> None:
-        self._state.drop_binding(peer)
+    def save_bindings(self, bindings: Sequence[Binding], gone: Sequence[PlatformId] = ()) -> None:
+        self._bindings.write(bindings, gone)
 
     async def dialogs(self) -> list[KeptDialog]:
         await self._state.database.flush()
@@ -98,4 +97,5 @@ class SqliteStore:
         await asyncio.gather(self._state.database.flush(), self._catalog.database.flush())
 
     async def close(self) -> None:
+        self._bindings.close()
         await asyncio.gather(self._state.database.close(), self._catalog.database.close())
