@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from cascade.deviations import Deviation
 from cascade.model.ids import GbId, PlatformId
+from sip.algorithms import Algorithm
 
 WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
 """What we write in."""
@@ -53,6 +54,7 @@ class LowerPeer:
     media_networks: tuple[str, ...] = ()  # CIDR; where its media may come from; () is `networks`
     aliases: tuple[str, ...] = ()  # other From users it may use once it is registered (Q09)
     transport: Literal["any", "udp", "tcp", "tls"] = "any"  # by which it may register
+    digest: tuple[Algorithm, ...] = ("MD5",)  # it is offered these, in this order
     certificate: bool = False  # its TLS connection shows one of ours, with its id among the names
     message_bytes: int = MEBIBYTE  # of one Catalog or RecordInfo that comes by a connection
     answer_pings: bool = False  # CR LF for its CR LF CR LF (RFC 5626 3.5.1)

@@ -210,6 +210,8 @@ def _check_media_target(key: str, peer: "LowerConfig | UpperConfig", side: "Side
 
 
 def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
+    if not lower.digest or len(set(lower.digest)) < len(lower.digest):
+        yield f"{key}.digest", saying("config.digest")
     if lower.min_expires > lower.max_expires:
         what = saying("config.expires", least=lower.min_expires, most=lower.max_expires)
         yield f"{key}.min_expires", what

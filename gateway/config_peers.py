@@ -7,6 +7,7 @@ from msgspec import Meta
 from cascade.model.ids import PeerName, PlatformId
 from cascade.peers import Coordinates, Following, WireCharset
 from gateway.config_document import Count, Document, Seconds
+from sip.algorithms import Algorithm
 
 
 class LowerConfig(Document, frozen=True, kw_only=True):
@@ -22,6 +23,9 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Other names it may use in From once it is registered. Default: none."""
     transport: Literal["any", "udp", "tcp", "tls"] = "any"
     """By what it may register; a REGISTER by another one is challenged for ever. Default any."""
+    digest: tuple[Algorithm, ...] = ("MD5",)
+    """By which digests it may prove itself, the preferred one first: it answers the first that it knows, and
+    none that is not here. Default MD5, which every device knows."""
     certificate: bool = False
     """It registers by TLS alone, with a certificate in whose names its id stands. Default false."""
     message_bytes: Annotated[int, Meta(ge=1 << 20, le=16 << 20)] = 1 << 20

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from lockgate_native.sip import Core, Engine, Event, authorize, ha1, parse
+from lockgate_native.sip import Core, Engine, Event, authorize, ha1, parse, respond
 
 Address: TypeAlias = tuple[str, int]
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -12,9 +12,11 @@ Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 Listener: TypeAlias = tuple[str, str, int]
 Order: TypeAlias = tuple[int, int, bytes, Address, str]
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
+Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
 
 __all__ = [
     "Address",
+    "Attempt",
     "Core",
     "Engine",
     "Event",
@@ -27,4 +29,5 @@ __all__ = [
     "authorize",
     "ha1",
     "parse",
+    "respond",
 ]

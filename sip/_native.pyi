@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeAlias, final
 
+from sip.algorithms import Algorithm
+
 Address: TypeAlias = tuple[str, int]
 Headers: TypeAlias = Sequence[tuple[str, str]]
 Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, Headers, bytes]
@@ -15,9 +17,17 @@ Order: TypeAlias = tuple[int, int, bytes, Address, str]
 """(kind, connection, what to write, whom to dial, by "tcp" or "tls"); kinds are 1 write, 2 close, 3 dial."""
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 """(number, moment, sent by us, peer, bytes of the whole, its first 8 KiB with every secret covered)."""
+Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
+"""(what was not right, when, from which address, Request-URI, inputs, when that address was given the nonce).
+
+Inputs: user name, realm, URI, algorithm, qop, nonce count, nonce, and how many characters of response. What
+was not right, the first of: realm, user, algorithm, target (its URI is not for whom the Request-URI is for),
+qop, count, response; or with a right response: nonce-foreign, nonce-expired, nonce-used, nonces-full.
+"""
 
 __all__ = [
     "Address",
+    "Attempt",
     "Core",
     "Engine",
     "Event",
@@ -30,6 +40,7 @@ __all__ = [
     "authorize",
     "ha1",
     "parse",
+    "respond",
 ]
 
 @final
@@ -222,7 +233,17 @@ class Core:
     def seen_from(self, peer: Address) -> tuple[str, Address]:
         """By which transport our requests go there, and our address as they name it."""
 
-    def set_credentials(self, user: str, ha1: str | None) -> None: ...
+    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None:
+        """From now on this user is offered these algorithms in this order and proves itself by these HA1;
+        with None in place of an HA1 it is offered and nothing is right. () forgets the user.
+
+        Raises:
+            ValueError: not the hex digits of that algorithm, or one algorithm twice; nothing has changed.
+        """
+
+    def attempts(self, user: str) -> list[Attempt]:
+        """What was not right about its last digests: of four addresses the last, the newest last."""
+
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
     def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
@@ -293,7 +314,8 @@ class Engine:
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
     def set_networks(self, networks: Sequence[str]) -> None: ...
     def seen_from(self, peer: Address) -> tuple[str, Address]: ...
-    def set_credentials(self, user: str, ha1: str | None) -> None: ...
+    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None: ...
+    def attempts(self, user: str) -> list[Attempt]: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
     def recall(self, needles: Sequence[bytes], after: int, limit: int) -> tuple[int, list[Kept]]:
@@ -308,14 +330,31 @@ def parse(datagram: bytes) -> Event:
         ValueError: it is not a SIP message that the engine accepts; the text says why.
     """
 
-def ha1(user: str, realm: str, password: str) -> str:
-    """MD5(user:realm:password) in hex, which is all that `set_credentials` needs to know."""
+def ha1(user: str, realm: str, password: str, algorithm: Algorithm = "MD5") -> str:
+    """H(user:realm:password) in hex, which is all that `set_credentials` and `respond` need to know."""
 
 def authorize(
-    challenge: str, username: str, password: str, method: str, uri: str, cnonce: str, nc: int = 1
+    challenges: Sequence[str], username: str, password: str, method: str, uri: str, cnonce: str, nc: int = 1
 ) -> str:
-    """The value of the Authorization header that answers a WWW-Authenticate (RFC 2617 3.2.2).
+    """The value of the Authorization header that answers the strongest of these WWW-Authenticate (RFC 7616
+    3.4, RFC 8760 2.4); of equally strong ones the first.
 
     Raises:
-        ValueError: not Digest, no nonce, or an algorithm or qop that is not MD5 and auth.
+        ValueError: none of them is Digest with a nonce, an algorithm that we know and a qop that is auth.
+    """
+
+def respond(
+    challenges: Sequence[str],
+    username: str,
+    realm: str,
+    keys: Sequence[tuple[Algorithm, str]],
+    method: str,
+    uri: str,
+    cnonce: str,
+    nc: int = 1,
+) -> str:
+    """The same by what is kept instead of the password: HA1 for that realm, by the algorithms agreed.
+
+    Raises:
+        ValueError: as `authorize`; or the realm is another, or none of the algorithms is among the keys.
     """

@@ -6,9 +6,23 @@ message as it came, so a header nobody asks for is never made into text.
 
 from enum import IntEnum
 
-from sip._native import Address, Event, Headers, Kept, Listener, Order, Reply, Request
+from sip._native import Address, Attempt, Event, Headers, Kept, Listener, Order, Reply, Request
+from sip.algorithms import Algorithm
 
-__all__ = ["Address", "Auth", "Event", "Headers", "Kept", "Kind", "Listener", "Order", "Reply", "Request"]
+__all__ = [
+    "Address",
+    "Algorithm",
+    "Attempt",
+    "Auth",
+    "Event",
+    "Headers",
+    "Kept",
+    "Kind",
+    "Listener",
+    "Order",
+    "Reply",
+    "Request",
+]
 
 
 class Kind(IntEnum):

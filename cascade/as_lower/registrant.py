@@ -192,21 +192,21 @@ class Registrant:
             raise NotRegistered(str(error)) from None
 
     def _authorize(self, challenges: list[str]) -> str:
-        """Meet the first challenge that we can (MD5 is always among them)."""
+        """Meet the strongest challenge that we can."""
         password = self._password()
         if password is None:
             raise NotRegistered(f"no password for {self._upper.id} in the secrets file")
-        for challenge in challenges:
-            with suppress(ValueError):
-                return authorize(
-                    challenge,
-                    self._upper.username,
-                    password,
-                    "REGISTER",
-                    self._server.uri,
-                    self._endpoint.token(),
-                )
-        raise NotRegistered("the challenge is not one we can meet (Digest, MD5)")
+        try:
+            return authorize(
+                challenges,
+                self._upper.username,
+                password,
+                "REGISTER",
+                self._server.uri,
+                self._endpoint.token(),
+            )
+        except ValueError as error:
+            raise NotRegistered(f"no challenge that we can meet: {error}") from None
 
     def _gained(self, lease: int) -> None:
         if not self.registered:

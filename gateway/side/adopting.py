@@ -8,6 +8,7 @@ from gateway.side.side import Limits, Side
 from gateway.tls import TlsFiles
 from sip._native import ha1
 from sip.endpoint import Stack
+from sip.events import Algorithm
 
 if TYPE_CHECKING:
     from certs.identities import SideName
@@ -22,18 +23,25 @@ class Credentials:
         self._stack = stack
         self._realm = realm
         self._passwords: dict[str, Secret] = {}
-        self._known: dict[str, Secret] = {}  # to the engine
+        self._known: dict[str, tuple[Secret | None, tuple[Algorithm, ...]]] = {}  # to the engine
 
     def take(self, own: "SideConfig", passwords: Mapping[str, Secret]) -> None:
         """Each counts from the next REGISTER on; who is registered stays so."""
         self._passwords = dict(passwords)
-        known = {str(peer.id): passwords[peer.id] for peer in own.lower if peer.id in passwords}
+        known: dict[str, tuple[Secret | None, tuple[Algorithm, ...]]] = {}
+        for peer in own.lower:
+            known.update(dict.fromkeys(peer.aliases, (None, peer.digest)))  # asked alike, whoever they are
+        known |= {peer.id: (passwords[peer.id], peer.digest) for peer in own.lower if peer.id in passwords}
         for user in self._known.keys() - known.keys():
-            self._stack.set_credentials(user, None)
-        for user, secret in known.items():
-            if self._known.get(user) != secret:
-                self._stack.set_credentials(user, ha1(user, self._realm, secret.reveal()))
+            self._stack.set_credentials(user, ())
+        for user, (secret, algorithms) in known.items():
+            if self._known.get(user) != (secret, algorithms):
+                given = [(algorithm, self._ha1(user, secret, algorithm)) for algorithm in algorithms]
+                self._stack.set_credentials(user, given)
         self._known = known
+
+    def _ha1(self, user: str, secret: Secret | None, algorithm: Algorithm) -> str | None:
+        return None if secret is None else ha1(user, self._realm, secret.reveal(), algorithm)
 
     def reveal(self, peer: str) -> str | None:
         secret = self._passwords.get(peer)

@@ -10,7 +10,7 @@ __all__ = ["Fleet"]
 @final
 class Fleet:
     """Devices with ids that count up, on some sockets. They repeat what nobody answers, answer challenges
-    (Digest), come back after a 503 when told to, and list themselves when asked for a catalog.
+    (Digest, the strongest), come back after a 503 when told to, and list themselves when asked for a catalog.
     """
 
     def __new__(

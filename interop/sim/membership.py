@@ -1,7 +1,7 @@
 """Being registered at a server: digest, refresh, keepalives, and coming back (GB/T 28181-2016 9.1, 9.6)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,9 +126,9 @@ class Membership:
         async with self._window:
             answer = await self._ask_register(expires, None)
             if answer.status in {401, 407}:
-                challenge = answer.header("WWW-Authenticate") or ""
+                challenges = answer.headers("WWW-Authenticate")
                 try:
-                    answer = await self._ask_register(expires, challenge)
+                    answer = await self._ask_register(expires, challenges)
                 except ValueError as error:
                     raise RegistrationRefused(401, saying("why.challenge", text=str(error))) from None
         if answer.status != 200:
@@ -136,14 +136,14 @@ class Membership:
         self.registrations += 1 if expires else 0
         return expires if answer.expires is None else answer.expires
 
-    async def _ask_register(self, expires: int, challenge: str | None) -> Event:
+    async def _ask_register(self, expires: int, challenges: Sequence[str] | None) -> Event:
         self._sequence += 1
         uri = self._server.party.uri
         contact = f"<sip:{self.me.user}@{host_port(*self._endpoint.local)}>"
         headers = [("Contact", contact), ("Expires", str(expires))]
-        if challenge is not None:
+        if challenges is not None:
             cnonce = self._endpoint.token()
-            value = authorize(challenge, self.me.user, self._password, "REGISTER", uri, cnonce)
+            value = authorize(challenges, self.me.user, self._password, "REGISTER", uri, cnonce)
             headers.append(("Authorization", value))
         outgoing = self._endpoint.request(
             "REGISTER",

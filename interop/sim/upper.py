@@ -86,7 +86,7 @@ class UpperPlatform:
             own_ssrc=self._new_ssrc,
         )
         for user, password in passwords.items():
-            endpoint.stack.set_credentials(user, ha1(user, realm or endpoint.me.host, password))
+            endpoint.stack.set_credentials(user, [("MD5", ha1(user, realm or endpoint.me.host, password))])
         endpoint.handle(Kind.REGISTER, self.registrar.decide)
         endpoint.handle(Kind.MESSAGE, self._messages)
         endpoint.handle(Kind.REQUEST, self.subscriptions.decide, methods=["NOTIFY"])

@@ -176,7 +176,7 @@ class OneSide:
         secrets = passwords or {}
         self.stack = network.stack(at, US.domain)
         for peer in lowers:
-            self.stack.set_credentials(peer.id, ha1(peer.id, US.domain, secrets.get(peer.id, "?")))
+            self.stack.set_credentials(peer.id, [("MD5", ha1(peer.id, US.domain, secrets.get(peer.id, "?")))])
         self.endpoint = Endpoint(self.stack, Party(OURS, US.domain))
         self.stack.attach(self.endpoint)
         self.calls = Calls(self.endpoint)
@@ -294,9 +294,13 @@ class Peer:
         """REGISTER, meet the challenge, return the last answer."""
         answer = await self._register(expires, None, user)
         if answer.status == 401:
-            challenge = answer.header("WWW-Authenticate") or ""
             value = authorize(
-                challenge, user or self.id, password, "REGISTER", self.server.uri, self.endpoint.token()
+                answer.headers("WWW-Authenticate"),
+                user or self.id,
+                password,
+                "REGISTER",
+                self.server.uri,
+                self.endpoint.token(),
             )
             answer = await self._register(expires, value, user)
         return answer
@@ -330,7 +334,7 @@ def nvr(network: Network, at: Address = AT_NVR) -> Peer:
 
 def upper(network: Network) -> Peer:
     peer = Peer(network, UPPER, AT_UPPER, Party(OURS, "4400000000"), AT_INNER)
-    peer.stack.set_credentials(OURS, ha1(OURS, "4400000000", "up"))
+    peer.stack.set_credentials(OURS, [("MD5", ha1(OURS, "4400000000", "up"))])
     return peer
 
 

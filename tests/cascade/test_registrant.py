@@ -166,14 +166,15 @@ def test_a_stale_nonce_is_met_once_more_but_only_once() -> None:
     play(scenario)
 
 
-def test_the_first_challenge_we_can_meet_is_met() -> None:
+def test_the_strongest_challenge_we_can_meet_is_met() -> None:
     async def scenario(on: Stage) -> None:
         on.upper.registers.clear()
         on.upper.answer = lambda event, head: 401
-        strong = 'Digest realm="x",nonce="1",algorithm=SM3'
-        scripted(on, challenge(strong, 'Digest realm="x",nonce="2",algorithm=MD5'))
+        unknown = 'Digest realm="x",nonce="1",algorithm=SHA-512-256'
+        weak = 'Digest realm="x",nonce="2",algorithm=MD5'
+        scripted(on, challenge(unknown, weak, 'Digest realm="x",nonce="3",algorithm=SM3'))
         await asyncio.sleep(61)
-        assert 'nonce="2"' in (on.upper.registers[1].header("Authorization") or "")
+        assert 'nonce="3"' in (on.upper.registers[1].header("Authorization") or "")
 
     play(scenario)
 

@@ -207,7 +207,7 @@ class HandLower(Hand):
         challenge = await self.ask(self.request("REGISTER", OUTER_ID, to=self.me, me=self.me, headers=usual))
         uri = f"sip:{OUTER_ID}@{OUTER}:5060"
         proof = authorize(
-            challenge.header("WWW-Authenticate"), self.me, password, "REGISTER", uri, f"c{next(_serial)}"
+            [challenge.header("WWW-Authenticate")], self.me, password, "REGISTER", uri, f"c{next(_serial)}"
         )
         again = self.request(
             "REGISTER", OUTER_ID, to=self.me, me=self.me, cseq=2, headers=[*usual, f"Authorization: {proof}"]

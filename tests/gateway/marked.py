@@ -400,5 +400,5 @@ def rtcp(marks: Marks, where: str, ssrc: int) -> bytes:
 
 
 def authorization(challenge: Message, user: str, uri: str, cnonce: str) -> str:
-    value: str = authorize(challenge.get("WWW-Authenticate"), user, PASSWORD, "REGISTER", uri, cnonce)
+    value: str = authorize([challenge.get("WWW-Authenticate")], user, PASSWORD, "REGISTER", uri, cnonce)
     return value

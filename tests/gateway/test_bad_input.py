@@ -87,7 +87,7 @@ def test_an_unknown_id_and_a_wrong_password_look_alike(link: Link) -> None:
                 challenge = await caller.send(register(user, f"{user}1"))
                 assert challenge.startswith("SIP/2.0 401 ")
                 credentials = authorize(
-                    header(challenge, "WWW-Authenticate"),
+                    [header(challenge, "WWW-Authenticate")],
                     user,
                     "wrong",
                     "REGISTER",

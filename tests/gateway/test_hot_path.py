@@ -176,7 +176,7 @@ class Bench:
 
     def _proof(self, number: int) -> str:
         challenge = self._challenges[home(number)]
-        value = authorize(challenge, IDS[number], PASSWORD, "REGISTER", URI, "0a4f113b", 1)
+        value = authorize([challenge], IDS[number], PASSWORD, "REGISTER", URI, "0a4f113b", 1)
         return f"Authorization: {value}\r\n"
 
     def _note(self, _at: float, payload: bytes, _source: Address, to: Address, _arrives: bool) -> None:

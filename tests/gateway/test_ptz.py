@@ -102,7 +102,7 @@ def contender(here: World, id: str) -> Peer:
     realm = id[:10]
     us = Party(INNER_ID, INNER_ID[:10])
     peer = Peer(here.network, id, (HOSTS[id], 5060), us, (INNER, 5060), realm=realm)
-    peer.stack.set_credentials(INNER_ID, ha1(INNER_ID, realm, PASSWORD))
+    peer.stack.set_credentials(INNER_ID, [("MD5", ha1(INNER_ID, realm, PASSWORD))])
     return peer
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from sip._native import Core, Kept
 from sip.aio.streams import Streams, Tls
 from sip.endpoint import Endpoint
-from sip.events import Address, Event, Listener, Order, Reply, Request
+from sip.events import Address, Algorithm, Attempt, Event, Listener, Order, Reply, Request
 from tests.sip.bytestreams import Wires
 
 OnDatagram = Callable[[bytes, Address], None]
@@ -227,8 +227,11 @@ class VirtualStack:
         self._settle()
         return transaction
 
-    def set_credentials(self, user: str, ha1: str | None) -> None:
-        self._core.set_credentials(user, ha1)
+    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None:
+        self._core.set_credentials(user, given)
+
+    def attempts(self, user: str) -> list[Attempt]:
+        return self._core.attempts(user)
 
     def token(self) -> str:
         return self._core.token()

@@ -22,7 +22,7 @@ SEED: Final = bytes(range(32))
 @pytest.fixture
 def core() -> Core:
     core = Core(US, REALM, NETWORKS, SEED)
-    core.set_credentials(DEVICE, ha1(DEVICE, REALM, "right"))
+    core.set_credentials(DEVICE, [("MD5", ha1(DEVICE, REALM, "right"))])
     return core
 
 
@@ -63,7 +63,7 @@ def register(core: Core, number: int, user: str, password: str, now: float) -> b
     [answer] = sent(core)
     challenge = answer.header("WWW-Authenticate")
     assert challenge is not None
-    answer_to_it = authorize(challenge, user, password, "REGISTER", SERVER, "abc")
+    answer_to_it = authorize([challenge], user, password, "REGISTER", SERVER, "abc")
     return request("REGISTER", number + 1, f"Authorization: {answer_to_it}", "Expires: 86400")
 
 
@@ -98,7 +98,7 @@ def test_an_unknown_user_and_a_wrong_password_get_the_same_bytes(core: Core) -> 
     answers = []
     for user, password in ((DEVICE, "wrong"), ("44010600001180000009", "right")):
         twin = Core(US, REALM, NETWORKS, SEED)
-        twin.set_credentials(DEVICE, ha1(DEVICE, REALM, "right"))
+        twin.set_credentials(DEVICE, [("MD5", ha1(DEVICE, REALM, "right"))])
         twin.feed(register(twin, 1, user, password, 0.0), PEER, 0.1)
         event = take(twin)
         assert event.auth == Auth.WRONG
@@ -302,7 +302,7 @@ def test_what_cannot_be_an_engine_is_refused() -> None:
         with pytest.raises(ValueError, match=r"address|realm|network|seed"):
             Core(local, realm, networks, seed)
     with pytest.raises(ValueError, match="HA1"):
-        Core(US, REALM, NETWORKS, SEED).set_credentials(DEVICE, "secret")
+        Core(US, REALM, NETWORKS, SEED).set_credentials(DEVICE, [("MD5", "secret")])
 
 
 def test_tokens_are_fresh_and_the_same_seed_gives_the_same(core: Core) -> None:

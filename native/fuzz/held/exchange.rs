@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use sip_core::codec::{self, Head, Span};
-use sip_core::digest::{self, Parameters};
+use sip_core::digest::{self, Algorithm, Parameters, Request, Secret};
 use sip_core::{Answer, Auth, Core, Event, Kind, Order, Outgoing, Time, Transport};
 
 use super::invariants::{address, bounded, core, run_out};
@@ -55,9 +55,9 @@ pub fn exchange(data: &[u8]) -> usize {
 impl Play {
     fn new() -> Self {
         let mut core = core();
-        let ha1 = digest::ha1(USER, REALM, PASSWORD);
-        let ha1 = std::str::from_utf8(&ha1).expect("hex");
-        core.set_credentials(USER, Some(ha1)).expect("an HA1");
+        let ha1 = digest::ha1(Algorithm::Md5, USER, REALM, PASSWORD);
+        core.set_credentials(USER, &[(Algorithm::Md5, Some(ha1.text()))])
+            .expect("an HA1");
         Play {
             core,
             now: Time::from_micros(1_000_000),
@@ -183,15 +183,14 @@ impl Play {
             match kind {
                 b'A' => {
                     self.counted += 1;
-                    let made = digest::authorize(
-                        &self.challenge,
-                        USER,
-                        PASSWORD,
-                        "REGISTER",
-                        "sip:b@r",
-                        "c",
-                        self.counted,
-                    );
+                    let request = Request {
+                        method: "REGISTER",
+                        uri: "sip:b@r",
+                        cnonce: "c",
+                        nc: self.counted,
+                    };
+                    let secret = Secret::Password(PASSWORD);
+                    let made = digest::authorize(&[&self.challenge], USER, &secret, &request);
                     filled.extend_from_slice(made.unwrap_or_default().as_bytes());
                 }
                 b'N' => filled.extend_from_slice(&nonce_of(self.challenge.as_bytes())),

@@ -316,7 +316,7 @@ impl Fleet {
         self.devices[device as usize].busy = true;
         self.launch(device, Doing::Work(work), now, |writer, from| match work {
             Work::Keepalive => Ok(writer.keepalive(from)),
-            Work::Register | Work::Forged => writer.register(from, None),
+            Work::Register | Work::Forged => writer.register(from, &[]),
         });
     }
 
@@ -459,10 +459,13 @@ impl Fleet {
         if flight.proven || flight.doing != Doing::Work(Work::Register) {
             return false;
         }
-        let value = head.headers(bytes, b"WWW-Authenticate").next();
-        let Some(Ok(challenge)) = value.map(|value| std::str::from_utf8(value.of(bytes))) else {
+        let challenges: Vec<&str> = head
+            .headers(bytes, b"WWW-Authenticate")
+            .filter_map(|value| std::str::from_utf8(value.of(bytes)).ok())
+            .collect();
+        if challenges.is_empty() {
             return false;
-        };
+        }
         let flight = Flight {
             proven: true,
             bytes: Arc::from([]),
@@ -470,7 +473,7 @@ impl Fleet {
         };
         self.report.challenged += 1;
         self.send(slot, flight, now, |writer, from| {
-            writer.register(from, Some(challenge))
+            writer.register(from, &challenges)
         });
         true
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use sip_core::digest;
+use sip_core::digest::{Request, Secret, authorize};
 
 /// Digits of an id (GB/T 28181-2022 annex E).
 const DIGITS: usize = 20;
@@ -124,22 +124,25 @@ impl Writer {
         self.first + u128::from(device)
     }
 
-    /// A REGISTER, with the proof that a challenge asks for.
+    /// A REGISTER, with the proof that the strongest of the challenges asks for; without any of them none.
     ///
     /// # Errors
-    /// A sentence: the challenge can't be answered.
-    pub fn register(&mut self, from: From, challenge: Option<&str>) -> Result<&[u8], String> {
+    /// A sentence: none of them can be answered.
+    pub fn register(&mut self, from: From, challenges: &[&str]) -> Result<&[u8], String> {
         let id = format!("{:020}", self.id(from.device));
         let uri = format!("sip:{}@{}", self.terms.server_id, self.terms.domain);
-        let proof = match challenge {
-            None => None,
-            Some(challenge) => {
-                let cnonce = format!("{:08x}", self.next_random() >> 32);
-                let password = &self.terms.password;
-                Some(digest::authorize(
-                    challenge, &id, password, "REGISTER", &uri, &cnonce, 1,
-                )?)
-            }
+        let proof = if challenges.is_empty() {
+            None
+        } else {
+            let cnonce = format!("{:08x}", self.next_random() >> 32);
+            let request = Request {
+                method: "REGISTER",
+                uri: &uri,
+                cnonce: &cnonce,
+                nc: 1,
+            };
+            let secret = Secret::Password(&self.terms.password);
+            Some(authorize(challenges, &id, &secret, &request)?)
         };
         self.start("REGISTER", &uri, &id, from, |text, terms| {
             put(
@@ -328,7 +331,7 @@ mod tests {
     fn what_devices_write_is_read_by_the_codec() {
         let mut writer = Writer::new(terms()).unwrap();
         let challenge = "Digest realm=\"4401000000\", nonce=\"abc\", qop=\"auth\"";
-        let register = writer.register(from(), Some(challenge)).unwrap().to_vec();
+        let register = writer.register(from(), &[challenge]).unwrap().to_vec();
         let keepalive = writer.keepalive(from()).to_vec();
         let catalog = writer.catalog(from(), 17).to_vec();
         let forged = writer.forged(from()).to_vec();

@@ -1,5 +1,6 @@
 //! `lockgate_native.sip`: tuples in, events out. What is decided is decided in `sip-core`.
 
+mod digests;
 mod event;
 mod given;
 
@@ -15,6 +16,7 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
 use sip_core::{Limits, Message, Ring, StreamLimits, Terms, Time, codec};
 
+use digests::{Attempt, Given};
 use event::{Event, events};
 use given::{
     Address, Listener, Ordered, fault, ordered, pair, prepare, read_networks, read_replies,
@@ -24,7 +26,9 @@ use given::{
 #[pymodule]
 pub(crate) mod sip {
     #[pymodule_export]
-    use super::{Core, Engine, Event, authorize, ha1, parse};
+    use super::digests::{authorize, ha1, respond};
+    #[pymodule_export]
+    use super::{Core, Engine, Event, parse};
 }
 
 /// The engine without socket and clock.
@@ -201,8 +205,13 @@ impl Core {
         Ok((transport.parameter(), pair(own)))
     }
 
-    fn set_credentials(&self, user: &str, ha1: Option<&str>) -> PyResult<()> {
-        self.lock().set_credentials(user, ha1).map_err(fault)
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_credentials(&self, user: &str, given: Vec<Given>) -> PyResult<()> {
+        digests::set(&mut self.lock(), user, &given)
+    }
+
+    fn attempts(&self, user: &str) -> Vec<Attempt> {
+        digests::attempts(&self.lock(), user)
     }
 
     fn token(&self) -> String {
@@ -393,9 +402,13 @@ impl Engine {
         Ok((transport.parameter(), pair(own)))
     }
 
-    fn set_credentials(&self, user: &str, ha1: Option<&str>) -> PyResult<()> {
-        self.with(|engine| engine.core().set_credentials(user, ha1))?
-            .map_err(fault)
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_credentials(&self, user: &str, given: Vec<Given>) -> PyResult<()> {
+        self.with(|engine| digests::set(engine.core(), user, &given))?
+    }
+
+    fn attempts(&self, user: &str) -> PyResult<Vec<Attempt>> {
+        self.with(|engine| digests::attempts(engine.core(), user))
     }
 
     fn token(&self) -> PyResult<String> {
@@ -461,26 +474,4 @@ fn parse(datagram: &[u8]) -> PyResult<Event> {
         head,
     };
     Ok(sip_core::Event::bare(&message, nowhere).into())
-}
-
-/// MD5(user:realm:password) in hex.
-#[pyfunction]
-fn ha1(user: &str, realm: &str, password: &str) -> String {
-    String::from_utf8_lossy(&sip_core::digest::ha1(user, realm, password)).into_owned()
-}
-
-/// The value of the Authorization header that answers a challenge.
-#[pyfunction]
-#[pyo3(signature = (challenge, username, password, method, uri, cnonce, nc=1))]
-fn authorize(
-    challenge: &str,
-    username: &str,
-    password: &str,
-    method: &str,
-    uri: &str,
-    cnonce: &str,
-    nc: u32,
-) -> PyResult<String> {
-    sip_core::digest::authorize(challenge, username, password, method, uri, cnonce, nc)
-        .map_err(fault)
 }

@@ -4,10 +4,12 @@
 //! holds is bounded by its [`Limits`]; what it can't hold is answered without memory of it, and counted.
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod client;
 pub mod codec;
 mod core;
 mod counters;
+mod credentials;
 pub mod digest;
 mod event;
 mod hop;
@@ -24,6 +26,7 @@ mod time;
 mod timers;
 
 pub use crate::core::{Answer, Core, Limits, Outgoing, Output, Prepared, Settings};
+pub use attempts::Attempt;
 pub use counters::Counters;
 pub use event::{Event, Kind, Message};
 pub use hop::{Hop, Transport, Way};

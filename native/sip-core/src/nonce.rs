@@ -54,7 +54,11 @@ pub struct Nonces {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Fresh,
-    Stale,
+    /// Not of ours, or given to another address or for another realm.
+    Foreign,
+    Expired,
+    /// It was used, or this count of it; or the count is 0.
+    Used,
     /// It would be fresh, but the memory of used ones is full, or this user's share of it, and nothing in it
     /// may be forgotten yet.
     Full,
@@ -109,19 +113,18 @@ impl Nonces {
         now: Time,
     ) -> Verdict {
         self.forget(now);
-        let Some(signature) = self.verify(nonce, address, now) else {
-            return Verdict::Stale;
+        let Some((issued, signature)) = self.ours(nonce, address) else {
+            return Verdict::Foreign;
         };
+        if now < issued || now.since(issued) > LIFETIME {
+            return Verdict::Expired;
+        }
         if let Some(entry) = self.used.get_mut(&signature) {
             let fresh = count.is_some_and(|count| !entry.spent && entry.see(count));
-            return if fresh {
-                Verdict::Fresh
-            } else {
-                Verdict::Stale
-            };
+            return if fresh { Verdict::Fresh } else { Verdict::Used };
         }
         if count == Some(0) {
-            return Verdict::Stale;
+            return Verdict::Used;
         }
         let user = self.hasher.hash_one(user);
         let share = self.shares.entry(user).or_default();
@@ -142,8 +145,8 @@ impl Nonces {
         Verdict::Fresh
     }
 
-    /// The signature of a nonce that we issued to this address and that has not expired.
-    fn verify(&self, nonce: &[u8], address: IpAddr, now: Time) -> Option<Signature> {
+    /// When we issued this nonce, if we did and to this address; and its signature.
+    pub fn ours(&self, nonce: &[u8], address: IpAddr) -> Option<(Time, Signature)> {
         let mut raw = [0; RAW + 2]; // the decoder wants room for the padding
         let length = STANDARD.decode_slice(nonce, &mut raw).ok()?;
         let raw = raw.get(..length).filter(|raw| raw.len() == RAW)?;
@@ -153,8 +156,7 @@ impl Nonces {
         }
         let mut issued = [0; 8];
         issued.copy_from_slice(&raw[..8]);
-        let issued = Time::from_micros(u64::from_be_bytes(issued));
-        (issued <= now && now.since(issued) <= LIFETIME).then_some(signature)
+        Some((Time::from_micros(u64::from_be_bytes(issued)), signature))
     }
 
     /// Drop what has expired: entries stand in the order of their first use, which is late enough.
@@ -225,15 +227,15 @@ mod tests {
         let nonce = nonces.issue(HERE, at(100));
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), None, THERE, at(101)),
-            Verdict::Stale
+            Verdict::Foreign
         );
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), None, HERE, at(99)),
-            Verdict::Stale
+            Verdict::Expired
         );
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), None, HERE, at(161)),
-            Verdict::Stale
+            Verdict::Expired
         );
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
@@ -241,11 +243,11 @@ mod tests {
         );
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
-            Verdict::Stale
+            Verdict::Used
         );
         assert_eq!(
             nonces.spend(USER, nonce.as_bytes(), Some(1), HERE, at(160)),
-            Verdict::Stale
+            Verdict::Used
         );
     }
 
@@ -281,7 +283,7 @@ mod tests {
         ] {
             assert_eq!(
                 nonces.spend(USER, nonce.as_bytes(), None, HERE, at(2)),
-                Verdict::Stale
+                Verdict::Foreign
             );
         }
         assert_eq!(nonces.remembered(), 0);
@@ -301,7 +303,7 @@ mod tests {
         );
         assert_eq!(
             nonces.spend(USER, first.as_bytes(), None, HERE, at(40)),
-            Verdict::Stale
+            Verdict::Used
         );
         assert_eq!(
             nonces.spend(USER, second.as_bytes(), None, HERE, at(81)),

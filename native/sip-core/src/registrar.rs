@@ -1,13 +1,15 @@
-//! Whether a REGISTER proves who sent it (RFC 3261 section 22, RFC 2617).
+//! Whether a REGISTER proves who sent it (RFC 3261 section 22, RFC 7616, RFC 8760).
 
-use std::collections::HashMap;
+use std::fmt::Write;
 use std::net::IpAddr;
 
+use crate::attempts::{Attempt, Attempts, Why};
 use crate::codec::values::uri_user;
 use crate::codec::{Head, Span};
-use crate::digest::{self, Hex, Parameters};
+use crate::credentials::{Credentials, Known};
+use crate::digest::{self, Algorithm, Parameters};
 use crate::nonce::{Nonces, Verdict};
-use crate::random::{Seed, derive};
+use crate::random::Seed;
 use crate::time::Time;
 
 /// How a REGISTER proved itself.
@@ -27,9 +29,9 @@ pub enum Auth {
 #[derive(Debug)]
 pub struct Registrar {
     pub nonces: Nonces,
+    pub credentials: Credentials,
+    attempts: Attempts,
     realm: String,
-    credentials: HashMap<Box<[u8]>, Hex>,
-    dummy: Hex,
     qop: bool,
 }
 
@@ -41,54 +43,62 @@ pub struct Proof {
     pub full: bool,
 }
 
+/// One challenge of each algorithm; those behind the last are empty.
+pub type Challenges = [String; 3];
+
 impl Registrar {
     pub fn new(seed: &Seed, realm: &str, max_nonces: usize, qop: bool) -> Self {
-        let secret = derive(seed, "nobody's password");
-        let secret = secret.escape_ascii().to_string();
         Registrar {
             nonces: Nonces::new(seed, realm, max_nonces),
+            credentials: Credentials::new(seed),
+            attempts: Attempts::default(),
             realm: realm.to_owned(),
-            credentials: HashMap::new(),
-            dummy: digest::ha1("", realm, &secret),
             qop,
         }
     }
 
-    /// # Errors
-    /// A sentence: not 32 hex digits.
-    pub fn set_credentials(&mut self, user: &str, ha1: Option<&str>) -> Result<(), String> {
-        let Some(ha1) = ha1 else {
-            self.credentials.remove(user.as_bytes());
-            return Ok(());
-        };
-        let mut hex = Hex::try_from(ha1.as_bytes()).map_err(|_| "HA1 is not 32 hex digits")?;
-        if !hex.iter().all(u8::is_ascii_hexdigit) {
-            return Err("HA1 is not 32 hex digits".to_owned());
-        }
-        hex.make_ascii_lowercase();
-        self.credentials.insert(user.as_bytes().into(), hex);
-        Ok(())
-    }
-
-    /// The value of WWW-Authenticate (Q01: the algorithm is always named).
-    pub fn challenge(&mut self, address: IpAddr, stale: bool, now: Time) -> String {
+    /// The values of WWW-Authenticate for whoever says to be this user, the preferred one first (RFC 8760
+    /// section 2.3): one nonce, which is good for one of them. Q01: the algorithm is always named.
+    pub fn challenge(
+        &mut self,
+        user: &[u8],
+        address: IpAddr,
+        stale: bool,
+        now: Time,
+    ) -> Challenges {
         let nonce = self.nonces.issue(address, now);
-        let realm = &self.realm;
-        let qop = if self.qop { ", qop=\"auth\"" } else { "" };
-        let stale = if stale { ", stale=true" } else { "" };
-        format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm=MD5{qop}{stale}")
+        let mut challenges = Challenges::default();
+        for (text, algorithm) in challenges.iter_mut().zip(self.credentials.offered(user)) {
+            let (realm, name) = (&self.realm, algorithm.name());
+            let _ = write!(
+                text,
+                "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={name}"
+            );
+            text.push_str(if self.qop { ", qop=\"auth\"" } else { "" });
+            text.push_str(if stale { ", stale=true" } else { "" });
+        }
+        challenges
     }
 
     /// Check a REGISTER that is not a retransmission; a right digest uses up its nonce or count.
+    ///
+    /// Whoever is unknown costs the same hashes as whoever does not know the password.
     pub fn check(&mut self, bytes: &[u8], head: &Head, address: IpAddr, now: Time) -> Proof {
-        let Some(given) = self.find(bytes, head) else {
+        let Some((value, given)) = self.find(bytes, head) else {
             return Proof::default();
         };
-        let username = given.username;
-        let known = self.credentials.get(username.of(bytes));
+        let user = given.username.of(bytes);
+        let read = Algorithm::read(given.algorithm.of(bytes));
+        let algorithm = read.unwrap_or(Algorithm::Md5);
+        let Known {
+            key,
+            offered,
+            exists: known,
+        } = self.credentials.find(user, algorithm);
         let counted = !given.qop.is_empty();
         let expected = digest::response(
-            known.unwrap_or(&self.dummy),
+            algorithm,
+            &key,
             given.nonce.of(bytes),
             counted.then_some((given.nc.of(bytes), given.cnonce.of(bytes))),
             head.method(bytes),
@@ -100,37 +110,59 @@ impl Registrar {
         } else {
             None
         };
-        let sound = given.is_md5(bytes)
-            && (!counted || (given.qop.of(bytes).eq_ignore_ascii_case(b"auth") && count.is_some()))
-            && same_target(bytes, given.uri, head.uri());
-        if !(right && sound && known.is_some()) {
-            return Proof {
-                auth: Auth::Wrong,
-                username,
-                full: false,
-            };
-        }
-        let verdict = self.nonces.spend(
-            username.of(bytes),
-            given.nonce.of(bytes),
-            count,
-            address,
-            now,
-        );
-        let auth = if verdict == Verdict::Fresh {
-            Auth::Verified
+        let auth_only = !counted || given.qop.of(bytes).eq_ignore_ascii_case(b"auth");
+        let wrong = if given.realm.of(bytes) != self.realm.as_bytes() {
+            Some(Why::Realm)
+        } else if !known {
+            Some(Why::User)
+        } else if read.is_none() || !offered {
+            Some(Why::Algorithm)
+        } else if !same_target(bytes, given.uri, head.uri()) {
+            Some(Why::Target)
+        } else if !auth_only {
+            Some(Why::Qop)
+        } else if counted && count.is_none() {
+            Some(Why::Count)
+        } else if !right {
+            Some(Why::Response)
         } else {
-            Auth::Stale
+            None
         };
+        let (auth, why) = if let Some(why) = wrong {
+            (Auth::Wrong, Some(why))
+        } else {
+            let nonce = given.nonce.of(bytes);
+            match self.nonces.spend(user, nonce, count, address, now) {
+                Verdict::Fresh => (Auth::Verified, None),
+                Verdict::Foreign => (Auth::Stale, Some(Why::Foreign)),
+                Verdict::Expired => (Auth::Stale, Some(Why::Expired)),
+                Verdict::Used => (Auth::Stale, Some(Why::Used)),
+                Verdict::Full => (Auth::Stale, Some(Why::Full)),
+            }
+        };
+        if let Some(why) = why {
+            let attempt = Attempt::new(why, now, address, head.uri().of(bytes), value.of(bytes));
+            self.attempts.note(user, known, attempt);
+        }
         Proof {
             auth,
-            username,
-            full: verdict == Verdict::Full,
+            username: given.username,
+            full: why == Some(Why::Full),
         }
     }
 
-    /// The Digest for our realm, else the first one.
-    fn find(&self, bytes: &[u8], head: &Head) -> Option<Parameters> {
+    /// What of this user was not right lately, the newest last; and when we issued the nonce of each, if we
+    /// did and to that address.
+    pub fn attempts(&self, user: &[u8]) -> impl Iterator<Item = (&Attempt, Option<Time>)> {
+        self.attempts.of(user).map(|attempt| {
+            let nonce = attempt.given().nonce.of(attempt.credentials());
+            let issued = self.nonces.ours(nonce, attempt.source);
+            (attempt, issued.map(|(issued, _)| issued))
+        })
+    }
+
+    /// The Digest for our realm, else the first one; and the whole value that it stands in.
+    fn find(&self, bytes: &[u8], head: &Head) -> Option<(Span, Parameters)> {
         if !head.has_authorization() {
             return None;
         }
@@ -140,9 +172,9 @@ impl Registrar {
                 continue;
             };
             if given.realm.of(bytes) == self.realm.as_bytes() {
-                return Some(given);
+                return Some((value, given));
             }
-            found.get_or_insert(given);
+            found.get_or_insert((value, given));
         }
         found
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Core, hex};
+use crate::codec::values::uri_user;
 use crate::codec::{self, Head, Headers};
 use crate::event::Kind;
 use crate::hop::Hop;
@@ -45,18 +46,18 @@ impl Core {
         let username = server.username;
         let kind = Kind::of_method(head.method(bytes));
 
-        let challenge = (kind == Kind::Register
-            && status == 401
-            && !names(headers, "WWW-Authenticate"))
-        .then(|| {
-            self.registrar
-                .challenge(hop.address.ip(), server.stale, now)
-        });
+        let asks = kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate");
+        let challenges;
         let mut all;
         let mut given = headers;
-        if let Some(challenge) = &challenge {
+        if asks {
+            let user = uri_user(bytes, head.from_uri).of(bytes);
+            challenges = self
+                .registrar
+                .challenge(user, hop.address.ip(), server.stale, now);
             all = headers.to_vec();
-            all.push(("WWW-Authenticate", challenge));
+            let asked = challenges.iter().filter(|text| !text.is_empty());
+            all.extend(asked.map(|text| ("WWW-Authenticate", text.as_str())));
             given = &all;
         }
         let shown = (status > 100).then_some(&tag[..]);

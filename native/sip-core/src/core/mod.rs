@@ -18,10 +18,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::attempts::Attempt;
 use crate::client::Client;
 use crate::codec::Headers;
 use crate::counters::Counters;
-use crate::digest::HEX;
+use crate::digest::{Algorithm, HEX};
 use crate::event::{Event, Kind, Message};
 use crate::hop::{Hop, Transport, Way};
 use crate::network::Network;
@@ -221,10 +222,23 @@ impl Core {
         self.places[0].address
     }
 
+    /// From now on this user is offered these algorithms in this order and proves itself by these HA1; with
+    /// None in place of an HA1 it is offered, and nothing is right. An empty list forgets the user.
+    ///
     /// # Errors
-    /// A sentence: `ha1` is not 32 hex digits.
-    pub fn set_credentials(&mut self, user: &str, ha1: Option<&str>) -> Result<(), String> {
-        self.registrar.set_credentials(user, ha1)
+    /// A sentence: not the hex digits of that algorithm, or one algorithm twice. Nothing has changed then.
+    pub fn set_credentials(
+        &mut self,
+        user: &str,
+        given: &[(Algorithm, Option<&str>)],
+    ) -> Result<(), String> {
+        self.registrar.credentials.set(user, given)
+    }
+
+    /// What was not right about the last digests of this user, the last from each address; and when we gave
+    /// that address the nonce in it, if we did.
+    pub fn attempts(&self, user: &[u8]) -> impl Iterator<Item = (&Attempt, Option<Time>)> {
+        self.registrar.attempts(user)
     }
 
     /// 16 hex digits that nobody can guess.

@@ -1,16 +1,15 @@
 //! Strangers, junk and passwords.
 
 use super::*;
-use crate::digest;
+use crate::attempts::Why;
+use crate::digest::tests::HASHED;
 
 const USER: &str = "44010600001180000001";
 const URI: &str = "sip:44010000002000000001@4401000000";
 
 fn registrar() -> Core {
     let mut core = core();
-    let ha1 = digest::ha1(USER, "4401000000", "right");
-    core.set_credentials(USER, Some(std::str::from_utf8(&ha1).unwrap()))
-        .unwrap();
+    admit(&mut core, USER, &[Algorithm::Md5]);
     core
 }
 
@@ -25,7 +24,7 @@ fn challenged(core: &mut Core, user: &str, password: &str, seconds: f64) -> Vec<
     assert_eq!(event.auth, Auth::None);
     reply(core, event.transaction, 401, seconds);
     let challenge = header(&text(&core.take_outputs()[0]), "WWW-Authenticate");
-    let value = digest::authorize(&challenge, user, password, "REGISTER", URI, "c", 1).unwrap();
+    let value = proof(&[&challenge], user, password, URI);
     ask(
         "REGISTER",
         &format!("z9hG4bKr{seconds}"),
@@ -93,16 +92,13 @@ fn an_unknown_user_can_not_be_told_from_a_wrong_password() {
 fn the_digest_of_another_platform_or_algorithm_is_wrong() {
     let mut core = registrar();
     let register = String::from_utf8(challenged(&mut core, USER, "right", 0.0)).unwrap();
-    let other_uri = digest::authorize(
-        "Digest realm=\"4401000000\", nonce=\"x\"",
+    let other_uri = proof(
+        &["Digest realm=\"4401000000\", nonce=\"x\""],
         USER,
         "right",
-        "REGISTER",
         "sip:44010000002000000009@4401000000",
-        "c",
-        1,
     );
-    let other_uri = format!("Authorization: {}\r\n", other_uri.unwrap());
+    let other_uri = format!("Authorization: {other_uri}\r\n");
     for datagram in [
         register.replace("algorithm=MD5", "algorithm=SM3"),
         register.replace("qop=auth", "qop=auth-int"),
@@ -125,6 +121,92 @@ fn the_digest_of_another_platform_or_algorithm_is_wrong() {
 }
 
 #[test]
+fn each_algorithm_of_the_list_is_challenged_in_its_order_and_counts_and_none_below_it() {
+    let [md5, sha, sm3] = Algorithm::ALL;
+    for list in [&[sm3, sha, md5][..], &[sha, sm3], &[md5]] {
+        for algorithm in Algorithm::ALL {
+            let mut core = core();
+            admit(&mut core, USER, list);
+            feed(&mut core, &ask("REGISTER", "z9hG4bK1", 1, "", "", ""), 0.0);
+            let transaction = event(&mut core).transaction;
+            reply(&mut core, transaction, 401, 0.0);
+            let answer = text(&core.take_outputs()[0]);
+            let challenges: Vec<&str> = answer
+                .lines()
+                .filter_map(|line| line.strip_prefix("WWW-Authenticate: "))
+                .collect();
+            let named: Vec<_> = list
+                .iter()
+                .map(|one| format!("algorithm={}, qop=\"auth\"", one.name()))
+                .collect();
+            assert_eq!(challenges.len(), list.len());
+            assert!(
+                challenges
+                    .iter()
+                    .zip(&named)
+                    .all(|(one, name)| one.ends_with(name))
+            );
+            // What it would be asked by a registrar that wants this one.
+            let asked = challenges[0].replace(
+                &format!("algorithm={}", list[0].name()),
+                &format!("algorithm={}", algorithm.name()),
+            );
+            let value = proof(&[&asked], USER, "right", URI);
+            let line = format!("Authorization: {value}\r\n");
+            feed(
+                &mut core,
+                &ask("REGISTER", "z9hG4bK2", 2, "", &line, ""),
+                0.1,
+            );
+            let right = list.contains(&algorithm);
+            let expected = if right { Auth::Verified } else { Auth::Wrong };
+            assert_eq!(event(&mut core).auth, expected, "{list:?} {algorithm:?}");
+            let why = core
+                .attempts(USER.as_bytes())
+                .next()
+                .map(|(one, _)| one.why);
+            assert_eq!(why, (!right).then_some(Why::Algorithm));
+        }
+    }
+}
+
+#[test]
+fn an_unknown_user_costs_as_many_hashes_as_a_wrong_password_by_each_algorithm() {
+    for algorithm in Algorithm::ALL {
+        let [known, unknown] = [USER, "44010600001180000009"].map(|user| {
+            let mut core = core();
+            admit(&mut core, USER, &[algorithm]);
+            let register = challenged(&mut core, user, "wrong", 0.0);
+            let before = HASHED.get();
+            feed(&mut core, &register, 0.1);
+            assert_eq!(event(&mut core).auth, Auth::Wrong);
+            HASHED.get() - before
+        });
+        assert_eq!((known, unknown), (2, 2));
+    }
+}
+
+#[test]
+fn what_was_not_right_is_kept_with_the_moment_of_its_nonce() {
+    let mut core = registrar();
+    let register = challenged(&mut core, USER, "wrong", 2.0);
+    feed(&mut core, &register, 3.5);
+    let (seen, issued) = core.attempts(USER.as_bytes()).next().unwrap();
+    assert_eq!(
+        (seen.why, seen.at, issued),
+        (Why::Response, at(3.5), Some(at(2.0)))
+    );
+    assert_eq!(seen.target(), URI.as_bytes());
+    assert_eq!(
+        seen.given().username.of(seen.credentials()),
+        USER.as_bytes()
+    );
+    core.feed(&register, address("203.0.113.51:5060"), at(4.0));
+    let (seen, issued) = core.attempts(USER.as_bytes()).nth(1).unwrap();
+    assert_eq!((seen.why, issued), (Why::Response, None));
+}
+
+#[test]
 fn a_digest_without_qop_and_algorithm_with_another_host_is_right_once() {
     let mut core = registrar();
     feed(&mut core, &ask("REGISTER", "z9hG4bK1", 1, "", "", ""), 0.0);
@@ -133,7 +215,7 @@ fn a_digest_without_qop_and_algorithm_with_another_host_is_right_once() {
     let challenge =
         header(&text(&core.take_outputs()[0]), "WWW-Authenticate").replace(", qop=\"auth\"", "");
     let uri = "sip:44010000002000000001@192.0.2.9:5060";
-    let value = digest::authorize(&challenge, USER, "right", "REGISTER", uri, "c", 1).unwrap();
+    let value = proof(&[&challenge], USER, "right", uri);
     let value = value.replace(", algorithm=MD5", "");
     for (branch, expected) in [("z9hG4bK2", Auth::Verified), ("z9hG4bK3", Auth::Stale)] {
         feed(

@@ -6,6 +6,7 @@ mod server;
 mod stream;
 
 use super::*;
+use crate::digest::{self, Algorithm};
 use crate::event::Kind;
 use crate::registrar::Auth;
 
@@ -87,6 +88,36 @@ fn header(text: &str, name: &str) -> String {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("no {name} in {text}"))
         .to_owned()
+}
+
+/// The answer of one that knows the password.
+fn proof(challenges: &[&str], user: &str, password: &str, uri: &str) -> String {
+    let request = digest::Request {
+        method: "REGISTER",
+        uri,
+        cnonce: "c",
+        nc: 1,
+    };
+    digest::authorize(
+        challenges,
+        user,
+        &digest::Secret::Password(password),
+        &request,
+    )
+    .unwrap()
+}
+
+/// May register with the password "right", by these.
+fn admit(core: &mut Core, user: &str, algorithms: &[Algorithm]) {
+    let keys: Vec<_> = algorithms
+        .iter()
+        .map(|one| (*one, digest::ha1(*one, user, "4401000000", "right")))
+        .collect();
+    let given: Vec<_> = keys
+        .iter()
+        .map(|(one, key)| (*one, Some(key.text())))
+        .collect();
+    core.set_credentials(user, &given).unwrap();
 }
 
 fn reply(core: &mut Core, transaction: u64, status: u16, seconds: f64) {

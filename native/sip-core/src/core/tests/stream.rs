@@ -1,7 +1,6 @@
 //! Connections: what comes by them, goes by them, and how they end.
 
 use super::*;
-use crate::digest;
 use crate::streams::{Order, Route, Terms};
 
 const USER: &str = "44010600001180000001";
@@ -40,9 +39,7 @@ fn say(core: &mut Core, connection: u64, bytes: &[u8], seconds: f64) {
 }
 
 fn register(core: &mut Core, connection: u64, expires: u32, seconds: f64) {
-    let ha1 = digest::ha1(USER, "4401000000", "right");
-    core.set_credentials(USER, Some(std::str::from_utf8(&ha1).unwrap()))
-        .unwrap();
+    admit(core, USER, &[Algorithm::Md5]);
     let branch = |number: u32| format!("z9hG4bK{number}at{seconds}");
     say(
         core,
@@ -54,7 +51,7 @@ fn register(core: &mut Core, connection: u64, expires: u32, seconds: f64) {
     reply(core, first.transaction, 401, seconds);
     let challenge = header(&written(core), "WWW-Authenticate");
     let uri = "sip:44010000002000000001@4401000000";
-    let value = digest::authorize(&challenge, USER, "right", "REGISTER", uri, "c", 1).unwrap();
+    let value = proof(&[&challenge], USER, "right", uri);
     let lines = format!("Authorization: {value}\r\nExpires: {expires}\r\n");
     say(
         core,

@@ -1,0 +1,59 @@
+//! What stands in a challenge and in its answer.
+
+use crate::codec::Span;
+use crate::codec::values::{find_unquoted, is_space, trim, unquote};
+
+/// What stands behind `Digest`: parameters quoted or not, in any order; the first of equal names counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Parameters {
+    pub username: Span,
+    pub realm: Span,
+    pub nonce: Span,
+    pub uri: Span,
+    pub response: Span,
+    pub algorithm: Span,
+    pub qop: Span,
+    pub nc: Span,
+    pub cnonce: Span,
+    pub opaque: Span,
+}
+
+impl Parameters {
+    /// None when the scheme is another than Digest.
+    pub fn read(bytes: &[u8], value: Span) -> Option<Self> {
+        let (start, end) = value.bounds();
+        let scheme = value.of(bytes).get(..6)?;
+        if !scheme.eq_ignore_ascii_case(b"Digest")
+            || !bytes.get(start + 6).is_some_and(|byte| is_space(*byte))
+        {
+            return None;
+        }
+        let mut found = Parameters::default();
+        let mut at = start + 6;
+        while at < end {
+            let stop = find_unquoted(bytes, Span::new(at, end), b',');
+            let equals = find_unquoted(bytes, Span::new(at, stop), b'=');
+            let name = trim(bytes, Span::new(at, equals))
+                .of(bytes)
+                .to_ascii_lowercase();
+            let place = match name.as_slice() {
+                b"username" => Some(&mut found.username),
+                b"realm" => Some(&mut found.realm),
+                b"nonce" => Some(&mut found.nonce),
+                b"uri" => Some(&mut found.uri),
+                b"response" => Some(&mut found.response),
+                b"algorithm" => Some(&mut found.algorithm),
+                b"qop" => Some(&mut found.qop),
+                b"nc" => Some(&mut found.nc),
+                b"cnonce" => Some(&mut found.cnonce),
+                b"opaque" => Some(&mut found.opaque),
+                _ => None,
+            };
+            if let Some(place) = place.filter(|place| place.is_empty()) {
+                *place = unquote(bytes, trim(bytes, Span::new((equals + 1).min(stop), stop)));
+            }
+            at = stop + 1;
+        }
+        Some(found)
+    }
+}
