@@ -443,6 +443,7 @@ async def _serve(file: Path, config: Config, secrets: Secrets, side: SideName | 
         keeping(Keeper(file, config, secrets, sides, wall=around.wall, side=side)) as keeper,
         serving(desk, Path(config.gateway.state) / (side or "") / NAME, reload=keeper.answer),
     ):
+        desk.rules = lambda: (keeper.state(),)
         loop.add_signal_handler(signal.SIGHUP, keeper.ask)
         log.info("gateway.ready")
         await stop.wait()

@@ -54,7 +54,7 @@ def check(config: "Config", path: Path, here: SideName | None = None) -> list[Pr
         check_link(config, here),
     )
     odd = chain(
-        _odd_rules(config.rule),
+        odd_rules(config.rule),
         _odd_sides(config, ours),
         odd_link(config, here),
     )
@@ -317,7 +317,8 @@ def _check_selector(key: str, selector: str) -> Iterator[Finding]:
         yield key, saying("config.selector", selector=selector)
 
 
-def _odd_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
+def odd_rules(rules: Sequence[Rule]) -> Iterator[Finding]:
+    """Rules that can never decide, wholly or in part, and refusals that a permission above undoes."""
     if not rules:
         yield "rule", saying("config.no_rules")
     for found in covered(rules):

@@ -8,6 +8,7 @@ Whatever is wrong in the new file, or its secrets, leaves all as it was.
 
 import asyncio
 import logging
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -26,8 +27,11 @@ from gateway.chamber.tickets import Ticket
 from gateway.chamber.under_way import Stream
 from gateway.config import Config, Examined, Secrets, examine
 from gateway.config_changes import Changes, changes_of, in_force, noted
+from gateway.config_checks import odd_rules
 from gateway.config_diff import RuleChanges
-from gateway.local.messages import Flowing, Reload, Reloaded
+from gateway.config_reading import Problem
+from gateway.local.messages import Flowing, Reload, Reloaded, RulesState
+from gateway.odd_rules import IDLE, ODDITIES, counted, idle_selectors
 from gateway.outcome import Outcome, besides_rules, lines, some
 from gateway.ticket_file import TicketsUnusable, granted
 from gateway.tls import TlsFiles
@@ -36,6 +40,7 @@ from gateway.words import Words
 log = logging.getLogger(__name__)
 
 MINUTE: Final = 60.0
+LOOK_SECONDS: Final = 600.0
 MAX_TOLD: Final = 20
 """Problems of one file that are logged; a check of it tells all."""
 
@@ -100,13 +105,45 @@ class Keeper:
         self._counting = self.rules.at(wall())
         self._reloading = asyncio.Lock()
         self._asked = asyncio.Event()
+        self._odd: Counter[str] = Counter()  # as was told
+        self._taken = asyncio.Event()
 
     def ask(self) -> None:
         """Reload soon: for a signal."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Take the tickets, reload when asked, and follow the clock, until cancelled."""
+        """Take the tickets, reload when asked, follow the clock, and look what is odd, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_up())
+            tasks.create_task(self._look_often())
+
+    def state(self) -> RulesState:
+        """How it stands, for who asks."""
+        odd = {name: self._odd[name] for name in ODDITIES}
+        return RulesState(rules=len(self.rules.rules), odd=odd, counts=dict(self.counts))
+
+    async def look(self) -> None:
+        """Count what is odd about the rules that count, by the channels that are kept."""
+        try:
+            odd = await asyncio.to_thread(_odd, self._config)
+        except sqlite3.Error as error:
+            log.warning("rules.not_looked_at", extra={"reason": str(error)})
+            return
+        if odd and odd != self._odd:
+            log.warning("rules.odd", extra={name: odd[name] for name in ODDITIES})
+        self._odd = odd
+
+    async def _look_often(self) -> None:
+        """Now, whenever rules were taken, and as channels come and go."""
+        while True:
+            self._taken.clear()
+            await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._taken.wait()
+
+    async def _keep_up(self) -> None:
         await self.renew()
         while True:
             left = MINUTE - self._wall() % MINUTE
@@ -219,7 +256,8 @@ class Keeper:
         if changes.sides:
             self._adopt_sides(changes, by, examined.files)
         self._tell_rows()  # even by the same rules: the other host may have had others when it was told
-        return Outcome((), changes, ended)
+        self._taken.set()
+        return Outcome((), changes, ended, examined.warnings)
 
     def _changes(self, new: Config, examined: Examined) -> Changes:
         """From what counts to that."""
@@ -292,6 +330,14 @@ class Keeper:
                 "streams_ended": outcome.ended,
             },
         )
+
+
+def _odd(config: Config) -> Counter[str]:
+    """Of its rules, and of what the stores keep of the channels."""
+    odd = counted(Problem("", key, what, warning=True) for key, what in odd_rules(config.rule))
+    peers = [str(lower.id) for side in (config.outer, config.inner) for lower in side.lower]
+    odd[IDLE] = len(idle_selectors(Path(config.gateway.state), peers, config.rule))
+    return +odd
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ class Outcome(Struct, frozen=True):
     problems: tuple[Problem, ...]
     changes: Changes | None
     ended: int  # streams that the new rules do not allow
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def taken(self) -> bool:
@@ -51,7 +52,7 @@ def lines(outcome: Outcome, words: Words) -> list[str]:
     said += besides_rules(changes, words)
     if outcome.ended:
         said.append(words.say("reload.ended", count=outcome.ended))
-    return said
+    return said + [problem.said(words) for problem in outcome.warnings[:MAX_NAMED]]
 
 
 def besides_rules(changes: Changes, words: Words) -> Iterator[str]:

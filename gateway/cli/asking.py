@@ -16,7 +16,7 @@ from gateway.chamber.tickets import Ticket
 from gateway.config import Config
 from gateway.config_checks import ACTIONS
 from gateway.config_reading import Problem
-from gateway.store.sqlite.reading import idle as idle_in
+from gateway.odd_rules import idle_selectors
 from gateway.store.sqlite.reading import peers_with, rows_of
 from gateway.ticket_file import TicketsUnusable, granted
 from gateway.words import Words, saying
@@ -69,21 +69,15 @@ class Catalogs:
 
     def idle(self, config: Config, file: Path) -> list[Problem]:
         """Selectors of its rules that select nothing of what is kept; none where nothing is kept yet."""
-        selectors = {selector for rule in config.rule for selector in rule.channels}
-        idle: set[str] | None = None
-        for side, _ in SIDES:
-            peers = [*self.sides]
-            try:
-                found = idle_in(self._state / side, peers, selectors) if peers else None
-            except sqlite3.Error as error:
-                raise self._unreadable(side, error) from error
-            if found is not None:
-                idle = found if idle is None else idle & found
+        try:
+            idle = idle_selectors(self._state, [*self.sides], config.rule)
+        except sqlite3.Error as error:
+            raise self._unreadable("", error) from error
         return [
             Problem(str(file), f"rule[#{number}].channels", saying("config.idle", selector=selector), True)
             for number, rule in enumerate(config.rule, start=1)
             for selector in rule.channels
-            if idle and selector in idle
+            if selector in idle
         ]
 
     def place(self, channel: ChannelId) -> Place:

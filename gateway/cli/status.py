@@ -16,13 +16,24 @@ from gateway.cli.scaffold import Frame
 from gateway.cli.status_link import span
 from gateway.config import examine
 from gateway.local.client import Gateway, Unanswered, connected
-from gateway.local.messages import KeptState, SideState, Standing, StreamState, TurnState
+from gateway.local.messages import KeptState, RulesState, SideState, Standing, StreamState, TurnState
 from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals, Screen
-from gateway.words import Words, printable
+from gateway.words import Words, printable, saying
 
 WATCH_SECONDS: Final = 1.0
 MAX_TURNS: Final = 5
 """Cameras of a side of which is shown who turns them."""
+ODD: Final = {
+    "rule_covered": saying("odd.rule_covered"),
+    "rule_dead": saying("odd.rule_dead"),
+    "rule_undone": saying("odd.rule_undone"),
+    "selector_idle": saying("odd.selector_idle"),
+}
+"""Of the rules that count: what their check says one by one."""
+NOT_TAKEN: Final = {
+    "refused": saying("odd.reload_refused"),
+    "tickets_unusable": saying("odd.tickets_unusable"),
+}
 COLOURS: Final = {"outer": "yellow", "inner": "cyan"}
 
 
@@ -75,6 +86,7 @@ def gathered(standings: Sequence[Standing]) -> Standing:
         now=max(one.now for one in standings),
         started=min(one.started for one in standings),
         sides=tuple(side for one in standings for side in one.sides),
+        rules=tuple(rules for one in standings for rules in one.rules),
     )
 
 
@@ -95,6 +107,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
         bar = Bar(say("status.syncing"), done, total)
     lines = [*status_link.troubles(now.sides, now.now, words), *_troubles(now.sides, words)]
     lines += [line for side in now.sides for kept in side.kept for line in _kept(kept, side, now.now, words)]
+    lines += dict.fromkeys(line for rules in now.rules for line in _rules(rules, words))
     brief = say("status.troubles_count", count=len(lines), last=lines[-1]) if lines else ""
     return Page(
         title=say("status.title", up=span(now.now - now.started)),
@@ -193,6 +206,16 @@ def _kept(kept: KeptState, side: SideState, now: float, words: Words) -> Iterato
         yield say("status.kept", addressee=addressee, count=kept.count, age=age)
     if kept.lost:
         yield say("status.kept_lost", addressee=addressee, count=kept.lost)
+
+
+def _rules(rules: RulesState, words: Words) -> Iterator[str]:
+    """What is odd about them, and what could not be taken since the start."""
+    for name, said in ODD.items():
+        if count := rules.odd.get(name, 0):
+            yield words.say("status.odd_rules", what=said, count=count)
+    for name, said in NOT_TAKEN.items():
+        if count := rules.counts.get(name, 0):
+            yield words.say("status.not_taken", what=said, count=count)
 
 
 def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:

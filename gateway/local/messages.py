@@ -145,10 +145,20 @@ class SideState(Struct, frozen=True, kw_only=True):
     kept: tuple[KeptState, ...] = ()  # of whom alarms wait for, or were lost
 
 
+class RulesState(Struct, frozen=True, kw_only=True):
+    """The rules of one process. `odd`: how many can never decide, by how; `counts`: reloads and what came of
+    them, since the start."""
+
+    rules: int
+    odd: dict[str, int]
+    counts: dict[str, int]
+
+
 class Standing(Struct, frozen=True, kw_only=True, tag=True):
     now: float
     started: float
     sides: tuple[SideState, ...]
+    rules: tuple[RulesState, ...] = ()
 
 
 class Misunderstood(Struct, frozen=True, kw_only=True, tag=True):

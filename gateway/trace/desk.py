@@ -20,6 +20,7 @@ from gateway.local.messages import (
     KeptState,
     LowerState,
     QuotaState,
+    RulesState,
     SideState,
     Standing,
     Status,
@@ -112,6 +113,8 @@ class Desk:
         self._seats = seats
         self._wall = wall
         self._started = wall()
+        self.rules: Callable[[], tuple[RulesState, ...]] = tuple
+        """Who keeps the rules of this process says how these stand."""
 
     # What happened
 
@@ -217,6 +220,7 @@ class Desk:
             now=self._wall(),
             started=self._started,
             sides=tuple(_state(seat) for seat in self._seats),
+            rules=self.rules(),
         )
 
 

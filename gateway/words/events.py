@@ -13,6 +13,14 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "why": saying("events.door_shut_beyond.why"),
         "remedy": saying("events.door_shut_beyond.remedy"),
     },
+    "rules.odd": {
+        "what": saying("events.rules_odd.what"),
+        "remedy": saying("events.rules_odd.remedy"),
+    },
+    "rules.not_looked_at": {
+        "what": saying("events.rules_not_looked_at.what"),
+        "remedy": saying("events.rules_not_looked_at.remedy"),
+    },
     "rules.refused": {
         "what": saying("events.rules_refused.what"),
         "remedy": saying("events.rules_refused.remedy"),

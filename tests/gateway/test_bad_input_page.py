@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from gateway.cli.status import ODD
 from gateway.cli.status_link import BEFELL
 from gateway.words import catalogue
 
@@ -56,3 +57,8 @@ def test_the_counters_of_the_link_are_there() -> None:
         for name in CODE.findall(counters):
             if not name.endswith("...") and name != "replayed":
                 assert name in BEFELL, what
+
+
+def test_the_counters_of_the_rules_are_there() -> None:
+    named = {name for *_, counters, _ in ROWS[-5:] for name in CODE.findall(counters)}
+    assert named == {*ODD, "refused"}

@@ -81,6 +81,8 @@ def test_both_dialling_at_once_end_with_one_connection(tmp_path: Path, later: fl
             if abs(later) < 0.01:
                 assert dialled == 2
                 assert one.host == HOST["inner"], "the connection that inner dialled stays"
+                replaced = [host.counts.get("replaced", 0) for host in (here.outer, here.inner)]
+                assert replaced == [int(later >= 0), int(later <= 0)], "counted where the other one was up"
 
     run(scenario())
 
