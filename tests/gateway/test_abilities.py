@@ -4,9 +4,10 @@ import asyncio
 
 from tests.clock import run
 from tests.gateway.test_bad_input import STRANGER, Caller
-from tests.gateway.world import INNER, LOWER, OUTER_ID, UPPER, UPPER_ID, header, world
+from tests.gateway.world import INNER, LOWER, LOWER_ID, OUTER_ID, UPPER, UPPER_ID, header, text, world
 
 KNOWN = (LOWER, 5061)  # the registered host, by another port
+SAME_HOST = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\nbinding = "same-host"'})
 
 
 def asked(method: str, extra: str = "", body: str = "", user: str = OUTER_ID) -> str:
@@ -20,7 +21,7 @@ def asked(method: str, extra: str = "", body: str = "", user: str = OUTER_ID) ->
 
 def test_a_peer_is_told_what_we_can_and_a_stranger_to_register() -> None:
     async def scenario() -> None:
-        async with world() as here:
+        async with world(written=SAME_HOST) as here:
             await here.shown()
             peer, stranger = Caller(here, KNOWN), Caller(here, STRANGER)
             able = await peer.send(asked("OPTIONS"))

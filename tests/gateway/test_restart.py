@@ -423,9 +423,15 @@ def test_a_device_that_moved_is_reached_where_it_moved_to() -> None:
     """Q06: a followed move is kept; the next life does not call the dead mapping."""
 
     async def scenario() -> None:
-        async with world(lower_runs=False) as here, Tasks() as background, AsyncExitStack() as held:
+        written = text(**{f'id = "{LOWER_ID}"': f'id = "{LOWER_ID}"\nbinding = "same-host"'})
+        async with (
+            world(written=written, lower_runs=False) as here,
+            Tasks() as background,
+            AsyncExitStack() as held,
+        ):
             background.start(here.lower.run())
             await up(here)
+            await asyncio.sleep(56.0)  # it was silent for as long as its old port has to be
             moved = await open_calls(held, here.network, Party(LOWER_ID, LOWER_ID[:10]), (LOWER, 40_000))
             server = Party(OUTER_ID, OUTER_ID[:10])
             body = keepalive.write(sn=1, device_id=LOWER_ID)
