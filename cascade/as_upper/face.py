@@ -18,6 +18,7 @@ from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener
 from cascade.as_upper.adoption import Adoption, media_networks
 from cascade.as_upper.alarms import LATER, Alarms
+from cascade.as_upper.attempts import Attempts
 from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.faults import Faults
@@ -26,7 +27,6 @@ from cascade.as_upper.leases import Change, Lease
 from cascade.as_upper.movements import Movements
 from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker, party_of, target_of
-from cascade.as_upper.refusals import Refusals
 from cascade.as_upper.registering import answer, beijing_time
 from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.standing import Standing
@@ -120,7 +120,7 @@ class AsUpper:
         )
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
         self._responses: list[tuple[PlatformId, Head, bytes]] = []
-        self._refusals = Refusals(loop.time)
+        self.attempts = Attempts(self.peers, loop.time, gate)
         self._unreadable = Sparse(loop.time)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
@@ -218,6 +218,7 @@ class AsUpper:
             self.counts
             + self._faults.counts
             + Counter({f"registrar_{name}": n for name, n in self._registrar.counts.items()})
+            + Counter({f"registrations_{name}": n for name, n in self.attempts.counts.items()})
             + Counter({f"catalog_{name}": n for name, n in self._catalogs.counts.items()})
             + Counter({f"questions_{name}": n for name, n in self._asker.counts.items()})
         )
@@ -274,7 +275,7 @@ class AsUpper:
         wall = self._wall()
         decisions = self._registrar.decide(events, self._loop.time(), wall)
         self._follow()
-        self._refusals.note(events)
+        decisions = self.attempts.review(events, decisions, wall)
         date = beijing_time(wall)
         return [answer(decision, date) for decision in decisions]
 

@@ -1,0 +1,311 @@
+"""What REGISTERs came to that did not register anybody: put off, remembered, and told of in one line.
+
+Nothing of a registration that goes well is kept. Of each id the last tries are, with what its digest was made
+of as it stood on the wire: never a password, nor anything that helps to guess one.
+"""
+
+import binascii
+import re
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cascade.as_upper.backoff import Backoff
+from cascade.as_upper.refusals import Refusals
+from cascade.as_upper.registering import Accepted, Decision, Refused
+from cascade.model.ids import PlatformId
+from cascade.peers import LowerPeer
+from cascade.sparse import Sparse
+from sip.events import Auth, Event
+
+MAX_PEERS: Final = 2048
+"""Configured ids whose tries are remembered; who tried longest ago is forgotten first."""
+
+MAX_STRANGERS: Final = 512
+"""The same for ids that nobody has: whoever makes up ids pushes out nothing but those."""
+
+MAX_ASKED: Final = 256
+"""Ids that were given a challenge and did not come back yet; of these the whole request is kept."""
+
+LAST: Final = 8
+"""Tries of one id."""
+
+READ_A_SECOND: Final = 250
+"""Tries that are read, of configured ids and of others each; a flood is counted and not read."""
+
+LONGEST: Final = 128
+"""Characters of anything that somebody sent."""
+
+SHOWN: Final = 8
+"""Characters of a response: to recognise it in a capture, and no more than that showed."""
+
+NONCE_BYTES: Final = 40
+AUDITED_SECONDS: Final = 60.0
+
+PARAMETER: Final = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,\s]*))')
+
+Outcome = Literal[
+    "registered",
+    "removed",
+    "challenged",  # and it did not come back with a digest
+    "wrong",
+    "stale",  # right, but for the nonce
+    "not-as-agreed",  # right, but for another id, or not from there or by that transport
+    "bound-elsewhere",
+    "too-short",
+    "put-off",
+    "other",
+]
+
+WELL: Final = frozenset({"registered", "removed"})
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """What a digest was made of, as it came. `nonce_age` in seconds, None where it is no nonce of ours."""
+
+    scheme: str
+    username: str = ""
+    realm: str = ""
+    uri: str = ""
+    algorithm: str = ""
+    qop: str = ""
+    nc: str = ""
+    nonce: str = ""  # its first characters
+    nonce_age: float | None = None
+    response: str = ""  # its first characters
+    response_length: int = 0
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One REGISTER; `at` is time of day. `times`: so often in a row it asked for a challenge alone."""
+
+    at: float
+    source: tuple[str, int]
+    transport: str
+    outcome: Outcome
+    user: str  # of From
+    target: str = ""  # the Request-URI
+    expires: int | None = None
+    certificate: str = ""
+    agent: str = ""
+    times: int = 1
+    given: Given | None = None
+
+
+class Auditor(Protocol):
+    """`cascade.ports.Gate`, as far as it is needed here."""
+
+    def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
+
+
+class _Memory:
+    """Tries by id, bounded in ids, in tries of each, and in how many are read each second.
+
+    Who asks for a challenge has not failed yet, and nearly everybody goes on: of that no more is kept than
+    when, from where, by what and how often.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.asked: dict[str, tuple[float, Event, int]] = {}
+        self.tries: OrderedDict[str, deque[Attempt]] = OrderedDict()
+        self._second = float("-inf")
+        self._read = 0
+
+    def ask(self, user: str, event: Event, wall: float) -> None:
+        before = self.asked.pop(user, None)
+        self.asked[user] = (wall, event, 1 if before is None else before[2] + 1)
+        if len(self.asked) > MAX_ASKED:
+            del self.asked[next(iter(self.asked))]
+
+    def keep(self, user: str, event: Event, outcome: Outcome, wall: float) -> None:
+        self.asked.pop(user, None)
+        if not self._may_read(event.arrived):
+            return
+        ring = self.tries.get(user)
+        if ring is None:
+            ring = self.tries[user] = deque(maxlen=LAST)
+            if len(self.tries) > self._most:
+                self.tries.popitem(last=False)
+        self.tries.move_to_end(user)
+        ring.append(_attempt(event, outcome, wall))
+
+    def went_well(self, user: str, event: Event, expires: int, wall: float) -> None:
+        """Nothing of it is kept but where something had gone wrong: then that it goes well now."""
+        self.asked.pop(user, None)
+        ring = self.tries.get(user) if self.tries else None
+        if ring is not None and ring[-1].outcome not in WELL:
+            ring.append(_attempt(event, "registered" if expires else "removed", wall))
+
+    def of(self, user: str) -> list[Attempt]:
+        tries = list(self.tries.get(user, ()))
+        asked = self.asked.get(user)
+        if asked is not None:
+            at, event, times = asked
+            tries.append(replace(_attempt(event, "challenged", at), times=times))
+        return tries
+
+    def at(self, host: str) -> list[tuple[float, str]]:
+        found = {user: ring[-1].at for user, ring in self.tries.items() if ring[-1].source[0] == host}
+        found |= {user: asked[0] for user, asked in self.asked.items() if asked[1].source[0] == host}
+        return [(at, user) for user, at in found.items()]
+
+    def _may_read(self, now: float) -> bool:
+        if now - self._second >= 1.0:
+            self._second, self._read = now, 0
+        self._read += 1
+        return self._read <= READ_A_SECOND
+
+
+class Attempts:
+    """Of one side. `peers` is the face's own table; guesses at one of them are noted at the gate."""
+
+    def __init__(
+        self,
+        peers: Mapping[PlatformId, LowerPeer],
+        clock: Callable[[], float],
+        gate: Auditor,
+    ) -> None:
+        self._peers = peers
+        self._clock = clock
+        self._gate = gate
+        self._audited = Sparse(clock, AUDITED_SECONDS)
+        self._refusals = Refusals(clock)
+        self._known = _Memory(MAX_PEERS)
+        self._strangers = _Memory(MAX_STRANGERS)
+        self.backoff = Backoff()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.backoff.counts
+
+    def review(self, events: Sequence[Event], decisions: Sequence[Decision], wall: float) -> list[Decision]:
+        """What becomes of them: as decided, but that who guesses is put off. `wall` is the time of day."""
+        reviewed: list[Decision] = []
+        for event, decision in zip(events, decisions, strict=True):
+            user = event.from_user[:LONGEST]
+            memory = self._known if user in self._peers else self._strangers
+            if isinstance(decision, Accepted):
+                if len(self.backoff):
+                    self.backoff.right(event.source[0], user)
+                memory.went_well(user, event, decision.expires, wall)
+                reviewed.append(decision)
+                continue
+            outcome = _outcome(event, decision)
+            if outcome == "challenged":
+                memory.ask(user, event, wall)
+            elif outcome == "wrong" and self._is_put_off(user, event):
+                memory.keep(user, event, "put-off", wall)
+                decision = Refused(decision.transaction, 403)
+            else:
+                memory.keep(user, event, outcome, wall)
+            reviewed.append(decision)
+        self._refusals.note(events)
+        return reviewed
+
+    def of(self, user: str) -> list[Attempt]:
+        """The last tries of an id, oldest first."""
+        return sorted([*self._strangers.of(user), *self._known.of(user)], key=lambda one: one.at)
+
+    def users_at(self, host: str) -> list[str]:
+        """The ids that tried from there, the latest first."""
+        found = sorted([*self._strangers.at(host), *self._known.at(host)], reverse=True)
+        return [user for _, user in found]
+
+    def strangers(self) -> list[str]:
+        """Ids that nobody has and that tried, the latest first."""
+        found = {
+            **dict.fromkeys(reversed(self._strangers.tries)),
+            **dict.fromkeys(reversed(self._strangers.asked)),
+        }
+        return [user for user in found if user not in self._peers]
+
+    def pause(self, user: str) -> float:
+        """Seconds for which wrong digests of that id are put off yet, where it tried last."""
+        tries = self.of(user)
+        return self.backoff.pause(tries[-1].source[0], user, self._clock()) if tries else 0.0
+
+    def _is_put_off(self, user: str, event: Event) -> bool:
+        host = event.source[0]
+        put_off, told = self.backoff.wrong(host, user, event.arrived)
+        known = self._peers.get(PlatformId(user)) if told and user in self._peers else None
+        if known is not None and self._audited.due(known.id):
+            self._gate.note("password-guessed", known.id, source=host, times=str(told))
+        return put_off
+
+
+def _outcome(event: Event, decision: Decision) -> Outcome:
+    if isinstance(decision, Refused):
+        return "too-short" if decision.status == 423 else "bound-elsewhere"
+    match event.auth:
+        case Auth.NONE:
+            return "challenged"
+        case Auth.WRONG:
+            return "wrong"
+        case Auth.STALE:
+            return "stale"
+        case Auth.VERIFIED:
+            return "not-as-agreed"
+        case _:
+            return "other"
+
+
+def _attempt(event: Event, outcome: Outcome, wall: float) -> Attempt:
+    return Attempt(
+        at=wall,
+        source=event.source,
+        transport=event.transport,
+        outcome=outcome,
+        user=event.from_user[:LONGEST],
+        target=event.uri[:LONGEST],
+        expires=event.expires,
+        certificate=event.certificate[:LONGEST],
+        agent=(event.header("User-Agent") or "")[:LONGEST],
+        given=given_of(event.headers("Authorization"), event.arrived),
+    )
+
+
+def given_of(headers: Sequence[str], arrived: float) -> Given | None:
+    """What the first Digest among them was made of, else which scheme there was; None without any."""
+    found = None
+    for header in headers:
+        scheme, _, rest = header.strip().partition(" ")
+        if scheme.lower() == "digest":
+            return _digest(rest, arrived)
+        found = found or Given(scheme=scheme[:LONGEST])
+    return found
+
+
+def _digest(text: str, arrived: float) -> Given:
+    fields: dict[str, str] = {}
+    for name, quoted, plain in PARAMETER.findall(text):
+        fields.setdefault(name.lower(), (quoted or plain)[:LONGEST])
+    response, nonce = fields.get("response", ""), fields.get("nonce", "")
+    return Given(
+        scheme="Digest",
+        username=fields.get("username", ""),
+        realm=fields.get("realm", ""),
+        uri=fields.get("uri", ""),
+        algorithm=fields.get("algorithm", ""),
+        qop=fields.get("qop", ""),
+        nc=fields.get("nc", ""),
+        nonce=nonce[:SHOWN],
+        nonce_age=_age(nonce, arrived),
+        response=response[:SHOWN],
+        response_length=len(response),
+    )
+
+
+def _age(nonce: str, arrived: float) -> float | None:
+    """By the moment that a nonce of ours begins with; the engine alone knows whether it signed it."""
+    try:
+        raw = binascii.a2b_base64(nonce, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(raw) != NONCE_BYTES:
+        return None
+    age = arrived - int.from_bytes(raw[:8], "big") / 1e6
+    return age if 0.0 <= age < 1e7 else None
