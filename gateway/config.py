@@ -27,6 +27,7 @@ from gateway.chamber.rules import Rule
 from gateway.chamber.tickets import Ticket
 from gateway.config_checks import check, check_secrets
 from gateway.config_document import Document, Port
+from gateway.config_limits import LimitsConfig
 from gateway.config_link import filled
 from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.config_reading import Problem, read
@@ -89,6 +90,8 @@ class SideConfig(Document, frozen=True, kw_only=True):
     """CIDR: where signalling may come from. Any other source gets no answer."""
     receive_buffer: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4 * 1024 * 1024
     """Bytes asked for the signalling socket's receive buffer. Default 4 MiB."""
+    limits: LimitsConfig = LimitsConfig()
+    """What this side holds and takes at most."""
     lower: tuple[LowerConfig, ...] = ()
     """Platforms and devices below us in this network."""
     upper: tuple[UpperConfig, ...] = ()

@@ -22,7 +22,7 @@ TAKEN: Final = (
     "link.certs",
     "link.alive_seconds",
     "gateway.secrets",
-    *(f"{side}.{key}" for side in ("outer", "inner") for key in ("networks", "tls.")),
+    *(f"{side}.{key}" for side in ("outer", "inner") for key in ("networks", "tls.", "limits.")),
 )
 """How the keys begin that count without a start, besides those of rules and peers."""
 
@@ -113,7 +113,8 @@ def in_force(before: "Config", after: "Config") -> "Config":
 
 
 def _side_in_force(before: "SideConfig", after: "SideConfig") -> "SideConfig":
-    return replace(before, lower=after.lower, upper=after.upper, networks=after.networks, tls=after.tls)
+    taken = replace(before, lower=after.lower, upper=after.upper, limits=after.limits)
+    return replace(taken, networks=after.networks, tls=after.tls)
 
 
 def _sides(here: SideName | None) -> tuple[SideName, ...]:

@@ -29,7 +29,6 @@ LARGE_KINDS: Final = (b"<CmdType>Catalog<", b"<CmdType>RecordInfo<")
 
 MEBIBYTE: Final = 1 << 20
 
-MOST_STREAMS: Final = 16_384
 OTHER_FILES: Final = 4096
 """Descriptors that media, stores and the console may take of those that this process may open."""
 
@@ -71,6 +70,7 @@ class Agreement:
         for lower in own.lower:
             large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
             self._stack.set_terms(lower.id, large=large, pong=lower.answer_pings)
+        self._stack.set_limits(limits_of(own))
 
 
 def open_engine(name: SideName, own: SideConfig) -> Engine:
@@ -84,10 +84,16 @@ def open_engine(name: SideName, own: SideConfig) -> Engine:
             os.urandom(32),
             receive_buffer=own.receive_buffer,
             listeners=own.listeners(),
-            max_streams=_streams_at_most(),
+            limits=limits_of(own),
         )
     except OSError as error:
         raise CannotListen(name, first, error) from error
+
+
+def limits_of(own: SideConfig) -> dict[str, int]:
+    """As configured, with no more connections than this process may have files."""
+    limits = own.limits.engine()
+    return limits | {"connections": min(limits["connections"], _streams_at_most())}
 
 
 def _streams_at_most() -> int:
@@ -95,7 +101,7 @@ def _streams_at_most() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(64, min(MOST_STREAMS, hard - OTHER_FILES))
+    return max(64, hard - OTHER_FILES)
 
 
 class Transports:

@@ -1,6 +1,6 @@
 """Types of the native SIP engine. `now` is seconds of any monotonic clock, an address is (host, port)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, final
 
 from sip.algorithms import Algorithm
@@ -146,24 +146,37 @@ class Core:
         networks: Sequence[str],
         seed: bytes,
         *,
-        max_transactions: int = 65536,
-        max_cached: int = 131072,
-        max_events: int = 65536,
-        max_nonces: int = 262144,
+        limits: Mapping[str, int] = ...,
         qop: bool = True,
         listeners: Sequence[Listener] = ...,
-        max_streams: int = 16384,
-        max_streams_of_source: int = 8,
     ) -> Core:
         """`networks` are CIDR strings of allowed sources; `seed` is 32 bytes, the root of all secrets.
 
+        `limits` are those that are not as usual, by name (`gateway.config_limits` says what they mean).
+
         Raises:
-            ValueError: an address or network that is none, or a seed of another length.
+            ValueError: an address, network or limit that is none, or a seed of another length.
         """
 
     @property
     def local(self) -> Address: ...
     def feed(self, datagram: bytes, source: Address, now: float) -> None: ...
+    def offer(self, datagram: bytes, source: Address, now: float) -> None:
+        """As `Engine.poll` does with what its sockets hold: known peers' are fed, strangers' wait."""
+
+    def serve_strangers(self, limit: int, now: float) -> None:
+        """Serve of those that wait what fits into a turn of `limit` events."""
+
+    def know(self, came: Sequence[Address], gone: Sequence[Address]) -> None:
+        """Addresses of peers, who go before strangers, and of those that are peers no longer."""
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """From now on these limits, and the usual ones where none is named.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+
     def advance(self, now: float) -> None: ...
     def deadline(self) -> float | None: ...
     def take_events(self, limit: int) -> list[Event]: ...
@@ -207,6 +220,9 @@ class Core:
 
     def feed_stream(self, connection: int, data: bytes, now: float) -> None:
         """What came by it, in any pieces."""
+
+    def backlog(self, connection: int, waiting: int, now: float) -> None:
+        """So many bytes wait for its other end to read them; too many, and it is closed."""
 
     def take_orders(self) -> list[Order]: ...
     def set_route(
@@ -265,14 +281,9 @@ class Engine:
         seed: bytes,
         receive_buffer: int = 4194304,
         *,
-        max_transactions: int = 65536,
-        max_cached: int = 131072,
-        max_events: int = 65536,
-        max_nonces: int = 262144,
+        limits: Mapping[str, int] = ...,
         qop: bool = True,
         listeners: Sequence[Listener] = ...,
-        max_streams: int = 16384,
-        max_streams_of_source: int = 8,
     ) -> Engine:
         """Bind. `receive_buffer` is asked of the kernel in bytes, which may give less.
 
@@ -306,6 +317,9 @@ class Engine:
     def certified(self, connection: int, names: str) -> None: ...
     def closed(self, connection: int, reason: str) -> None: ...
     def feed_stream(self, connection: int, data: bytes) -> None: ...
+    def backlog(self, connection: int, waiting: int) -> None: ...
+    def know(self, came: Sequence[Address], gone: Sequence[Address]) -> None: ...
+    def set_limits(self, limits: Mapping[str, int]) -> None: ...
     def take_orders(self) -> list[Order]: ...
     def set_route(
         self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False

@@ -5,7 +5,7 @@ gave. Nothing here makes a task, a coroutine or a log line for a message that go
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -74,6 +74,8 @@ class Stack(Protocol):
     def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None: ...
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
     def set_networks(self, networks: Sequence[str]) -> None: ...
+    def set_limits(self, limits: Mapping[str, int]) -> None: ...
+    def know(self, came: Sequence[Address], gone: Sequence[Address]) -> None: ...
 
 
 class Endpoint:

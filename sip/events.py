@@ -38,6 +38,7 @@ class Kind(IntEnum):
     UNACKNOWLEDGED = 10  # no ACK for our 2xx within 64*T1; `transaction` is that of the INVITE
     UNDELIVERED = 11  # our request could not leave; `reason` is the operating system's
     MALFORMED = 12  # `reason` says what is wrong
+    LIMITED = 13  # a limit was met; `reason` is its name; there is no message
 
 
 class Auth(IntEnum):

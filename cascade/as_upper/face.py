@@ -341,14 +341,14 @@ class AsUpper:
 
     def _follow(self) -> None:
         """Do what the registrar's changes ask for: tell, store, ask for catalogs, end lost legs."""
-        now = self._loop.time()
         changes = self._registrar.changes()
         for change in changes:
             self._follow_one(change)
         if changes:  # one line for a run, however many come back after a power cut
             told = [(change.peer, change.why) for change in changes[:10]]
             log.info("peers.changed", extra={"count": len(changes), "first": told})
-        kept, gone = self._registrar.bindings(now, self._wall())
+        self._endpoint.stack.know(*self._registrar.addresses())
+        kept, gone = self._registrar.bindings(self._loop.time(), self._wall())
         if kept or gone:
             self._store.save_bindings(kept, gone)
         self._timer.plan()

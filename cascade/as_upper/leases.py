@@ -73,6 +73,7 @@ class Leases:
         self._due: list[tuple[float, PlatformId]] = []
         self._changes: list[Change] = []
         self._unsaved: set[PlatformId] = set()
+        self._other: dict[Address, bool] = {}  # somebody is there now, or is no longer
         self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
 
     def __len__(self) -> int:
@@ -143,6 +144,13 @@ class Leases:
         changes, self._changes = self._changes, []
         return changes
 
+    def addresses(self) -> tuple[list[Address], list[Address]]:
+        """Drain where somebody is since the last call, and where nobody is any more."""
+        if not self._other:
+            return [], []
+        other, self._other = self._other, {}
+        return [at for at, there in other.items() if there], [at for at, there in other.items() if not there]
+
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
         """Drain what has to be stored, and whose binding has to go."""
         leases = [(peer, self._leases.get(peer)) for peer in self._unsaved]
@@ -173,7 +181,7 @@ class Leases:
                 lease.host, lease.port = source
             lease.ends, lease.heard = ends, heard
         lease.proven, lease.contested = source[1], False
-        self._by_address[source] = peer.id
+        self._be_at(source, peer.id)
         self._unsaved.add(peer.id)
         self.queue(lease, lease.due)
         return lease
@@ -191,6 +199,12 @@ class Leases:
     def _forget_address(self, lease: Lease) -> None:
         if self._by_address.get(lease.address) == lease.peer.id:
             del self._by_address[lease.address]
+            self._other[lease.address] = False
+
+    def _be_at(self, source: Address, peer: PlatformId) -> None:
+        if self._by_address.get(source) is None:
+            self._other[source] = True
+        self._by_address[source] = peer
 
     def renew(self, lease: Lease, peer: LowerPeer) -> None:
         """Its peer is described otherwise from now on."""
@@ -205,7 +219,7 @@ class Leases:
         self.moved(lease, source, "returned" if returns else "followed")
         self._forget_address(lease)
         lease.port = source[1]
-        self._by_address[source] = lease.peer.id
+        self._be_at(source, lease.peer.id)
         self._unsaved.add(lease.peer.id)
 
     def over(self, lease: Lease, at: float) -> bool:

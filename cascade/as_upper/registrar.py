@@ -122,6 +122,10 @@ class Registrar:
         """Drain what changed since the last call, in order."""
         return self._leases.changes()
 
+    def addresses(self) -> tuple[list[Address], list[Address]]:
+        """Drain where somebody is registered since the last call, and where nobody is any more."""
+        return self._leases.addresses()
+
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
         """Drain what has to be stored, and whose binding has to go."""
         return self._leases.bindings(now, wall)

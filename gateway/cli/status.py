@@ -15,10 +15,12 @@ from gateway.cli.check import DEFAULT, config_option, tell
 from gateway.cli.scaffold import Frame
 from gateway.cli.status_link import span
 from gateway.config import examine
+from gateway.config_limits import met
 from gateway.local.client import Gateway, Unanswered, connected
 from gateway.local.messages import KeptState, RulesState, SideState, Standing, StreamState, TurnState
 from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals, Screen
 from gateway.words import Words, printable, saying
+from gateway.words.limits import LIMITS
 
 WATCH_SECONDS: Final = 1.0
 MAX_TURNS: Final = 5
@@ -236,4 +238,9 @@ def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:
             lines.append(say("status.rule_refused", side=name, rule=rule, count=count))
         for rule, count in sorted(side.rows_refused.items()):
             lines.append(say("status.rule_rows", side=name, rule=rule, count=count))
+        for limit, count in sorted(met(side.sip).items()):
+            what, remedy = LIMITS[limit]["what"], LIMITS[limit]["remedy"]
+            lines.append(
+                say("status.limit_met", side=name, limit=limit, count=count, what=what, remedy=remedy)
+            )
     return lines

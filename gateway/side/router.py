@@ -11,8 +11,10 @@ from typing import Final, Protocol
 from cascade.accepting import SDP
 from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Head, heads
 from gateway.side.firsts import Firsts
+from gateway.words.limits import LIMITS
 from sip.endpoint import Endpoint, Reply
 from sip.events import Event, Kind
+from sip.uri import host_port
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Router:
         endpoint.handle(Kind.REQUEST, self._others, methods=SUBSCRIPTION)
         endpoint.handle(Kind.MALFORMED, self._malformed)
         self._endpoint = endpoint
+        endpoint.handle(Kind.LIMITED, self._limited)
         endpoint.unwelcome = self._stranger
         endpoint.accept = ACCEPT
 
@@ -157,6 +160,15 @@ class Router:
                         "count": count,
                     },
                 )
+        return ()
+
+    def _limited(self, events: list[Event]) -> Sequence[Reply]:
+        for event in events:  # of these, too, the engine gives a few each second
+            host, port = event.source
+            count = self._firsts.told(host, event.reason, event.arrived)
+            if count is not None:
+                fields = {"limit": event.reason, "source": host_port(host, port), "count": count}
+                log.warning("limit.reached", extra={"side": self._name, **fields, **LIMITS[event.reason]})
         return ()
 
 

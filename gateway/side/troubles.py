@@ -5,7 +5,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from gateway.config_limits import met
 from gateway.words import saying
+from gateway.words.limits import LIMITS
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +20,6 @@ TROUBLES: Final = {
     },
     "malformed": {"what": saying("trouble.malformed.what"), "remedy": saying("trouble.malformed.remedy")},
     "strangers": {"what": saying("trouble.strangers.what"), "remedy": saying("trouble.strangers.remedy")},
-    "overload": {"what": saying("trouble.overload.what"), "remedy": saying("trouble.overload.remedy")},
     "unanswered": {"what": saying("trouble.unanswered.what"), "remedy": saying("trouble.unanswered.remedy")},
     "undelivered": {
         "what": saying("trouble.undelivered.what"),
@@ -32,21 +33,9 @@ TROUBLES: Final = {
         "what": saying("trouble.streams_timed_out.what"),
         "remedy": saying("trouble.streams_timed_out.remedy"),
     },
-    "streams_displaced": {
-        "what": saying("trouble.streams_displaced.what"),
-        "remedy": saying("trouble.streams_displaced.remedy"),
-    },
     "streams_excluded": {
         "what": saying("trouble.streams_excluded.what"),
         "remedy": saying("trouble.streams_excluded.remedy"),
-    },
-    "streams_refused": {
-        "what": saying("trouble.streams_refused.what"),
-        "remedy": saying("trouble.streams_refused.remedy"),
-    },
-    "nonces_full": {
-        "what": saying("trouble.nonces_full.what"),
-        "remedy": saying("trouble.nonces_full.remedy"),
     },
 }
 
@@ -84,6 +73,7 @@ class Troubles:
         self._leg = leg
         self._seen: dict[str, int] = {}
         self._seen_of_leg: dict[str, int] = {}
+        self._seen_of_limits: dict[str, int] = {}
 
     async def run(self) -> None:
         """Look until cancelled, and once more then."""
@@ -95,9 +85,12 @@ class Troubles:
             self.look()
 
     def look(self) -> None:
-        for name, new, total in _risen(self._counters(), self._seen):
+        counters = self._counters()
+        for name, new, total in _risen(counters, self._seen):
             if name in TROUBLES:
                 log.warning("sip.trouble", extra={**self._fact(name, new, total), **TROUBLES[name]})
+        for name, new, total in _risen(met(counters), self._seen_of_limits):
+            log.warning("limit.met", extra={**self._fact(name, new, total), **LIMITS[name]})
         for name, new, total in _risen(self._leg(), self._seen_of_leg):
             if name in LEG_TROUBLES:
                 log.warning("leg.trouble", extra={**self._fact(name, new, total), **LEG_TROUBLES[name]})

@@ -17,8 +17,8 @@ from sip.events import Address, Listener, Order
 
 WRITE, CLOSE, DIAL = 1, 2, 3
 
-MAX_UNSENT: Final = 4 * 1024 * 1024
-"""Bytes that may wait for a slow reader; then it loses its connection."""
+BACKLOG: Final = 64 * 1024
+"""Bytes that wait for a slow reader before the engine is told."""
 
 DIAL_SECONDS: Final = 8.0
 FLUSH_SECONDS: Final = 2.0
@@ -35,6 +35,7 @@ class Engine(Protocol):
     def certified(self, connection: int, names: str) -> None: ...
     def closed(self, connection: int, reason: str) -> None: ...
     def feed_stream(self, connection: int, data: bytes) -> None: ...
+    def backlog(self, connection: int, waiting: int) -> None: ...
     def take_orders(self) -> list[Order]: ...
 
 
@@ -104,7 +105,6 @@ class Streams:
         self.engine = engine
         self.on_trouble = on_trouble
         self.tls = tls or Tls()
-        self.slow = 0  # connections whose other end read too slowly
         self._listeners = [listener for listener in listeners if listener[0] != "udp"]
         self._local = local
         self._plug = plug or Sockets()
@@ -237,9 +237,8 @@ class Connection(asyncio.Protocol):
             self._secured.write(data)
             data = self._secured.output()
         transport.write(data)
-        if transport.get_write_buffer_size() > MAX_UNSENT:
-            self._streams.slow += 1
-            transport.abort()
+        if (waiting := transport.get_write_buffer_size()) > BACKLOG:
+            self._streams.engine.backlog(self.number, waiting)
 
     def close(self) -> None:
         """Close it once what was written has left, or a moment later."""

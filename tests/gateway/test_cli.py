@@ -35,6 +35,7 @@ from gateway.config import (
     load,
     load_secrets,
 )
+from gateway.config_limits import LimitsConfig
 from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.store.sqlite.writer import StoreUnavailable
 from gateway.words import LANGUAGES, Language, Told, Words, saying
@@ -126,8 +127,8 @@ def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
         assert load_secrets(tmp_path / language / "secrets.toml")
     assert found[1:] == found[:-1]
     program = (GatewayConfig, LogConfig, MediaConfig, PtzConfig, AlarmsConfig, LinkConfig)
-    tables = (*program, SideConfig, LowerConfig, UpperConfig)
-    written = {field.name for table in tables for field in fields(table)} - {"lower", "upper"}
+    tables = (*program, SideConfig, LimitsConfig, LowerConfig, UpperConfig)
+    written = {field.name for table in tables for field in fields(table)} - {"lower", "upper", "limits"}
     assert written <= set(found[0][0])
 
 

@@ -6,7 +6,7 @@ Loss and delay come from a seeded generator, so a scenario with the same seed is
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
@@ -207,6 +207,7 @@ class VirtualStack:
     # Stack
 
     def poll(self, limit: int) -> list[Event]:
+        self._core.serve_strangers(limit, self._loop.time())
         return self._core.take_events(limit)
 
     def reply(self, replies: Sequence[Reply]) -> None:
@@ -260,6 +261,12 @@ class VirtualStack:
         self._core.set_networks(networks, self._loop.time())
         self._settle()
 
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        self._core.set_limits(limits)
+
+    def know(self, came: Sequence[Address], gone: Sequence[Address]) -> None:
+        self._core.know(came, gone)
+
     # Connections
 
     def accept(self, peer: Address, transport: str) -> int:
@@ -284,13 +291,17 @@ class VirtualStack:
         self._core.feed_stream(connection, data, self._loop.time())
         self._settle()
 
+    def backlog(self, connection: int, waiting: int) -> None:
+        self._core.backlog(connection, waiting, self._loop.time())
+        self._settle()
+
     def take_orders(self) -> list[Order]:
         return self._core.take_orders()
 
     # Driver
 
     def _receive(self, payload: bytes, source: Address) -> None:
-        self._core.feed(payload, source, self._loop.time())
+        self._core.offer(payload, source, self._loop.time())
         self._settle()
 
     def _due(self) -> None:
@@ -302,14 +313,17 @@ class VirtualStack:
         """Send what the core wants sent, set the timer to its deadline, and have events dispatched."""
         if self._closed:
             return
+        self._flush()
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._dispatch)
+
+    def _flush(self) -> None:
         for payload, destination in self._core.take_outputs():
             self.network.carry(payload, self.local, destination)
         if self.streams is not None:
             self.streams.carry_out()
         self._set_timer(self._core.deadline())
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon(self._dispatch)
 
     def _set_timer(self, deadline: float | None) -> None:
         if self._timer is not None:
@@ -324,8 +338,9 @@ class VirtualStack:
         self._woken = False
         if self._endpoint is None or self._closed:
             return
-        events = self._core.take_events(MAX_EVENTS)
+        events = self.poll(MAX_EVENTS)
         if not events:
+            self._flush()
             return
         self._endpoint.dispatch(events)
         self._settle()  # answers leave, and a batch cut at the limit goes on

@@ -254,7 +254,9 @@ def test_strangers_are_dropped_and_junk_is_answered_without_memory(core: Core) -
 
 
 def test_everything_is_bounded() -> None:
-    core = Core(US, REALM, NETWORKS, SEED, max_transactions=3, max_cached=2, max_events=3)
+    core = Core(
+        US, REALM, NETWORKS, SEED, limits={"requests": 3, "answers": 2, "events": 3, "retry_spread": 0}
+    )
     for number in range(5):
         core.feed(request("MESSAGE", number), PEER, 0.0)
     assert [(refusal.status, refusal.header("Retry-After")) for refusal in sent(core)] == [(503, "10")] * 2

@@ -4,9 +4,7 @@
 
 use std::net::SocketAddr;
 
-use sip_core::{
-    Answer, Core, Kind, Limits, Network, Order, Settings, StreamLimits, Time, Transport,
-};
+use sip_core::{Answer, Core, Kind, Limits, Network, Order, Settings, Time, Transport};
 
 const LIMIT: usize = 8;
 
@@ -20,14 +18,13 @@ pub fn core() -> Core {
         seed: [7; 32],
         qop: true,
         limits: Limits {
-            transactions: LIMIT,
-            cached: LIMIT,
+            requests: LIMIT,
+            answers: LIMIT,
             events: 2 * LIMIT,
             nonces: LIMIT,
-            streams: StreamLimits {
-                streams: LIMIT,
-                per_source: LIMIT,
-            },
+            connections: LIMIT,
+            connections_of_source: LIMIT,
+            ..Limits::default()
         },
     })
 }

@@ -12,6 +12,9 @@ use sip_core::{Answer, Core, Event, Order, Prepared, Settings, Time, Transport};
 use crate::udp::{BATCH, Inbox, Sent, Udp};
 use crate::wake::{Wake, monotonic};
 
+/// Datagrams that are taken off the sockets in one turn.
+const TURN: usize = 2048;
+
 /// `fileno` is readable while datagrams, due timers, events or orders wait.
 pub struct Signalling {
     core: Core,
@@ -65,8 +68,9 @@ impl Signalling {
     /// Take what the socket has, do what is due, and give up to `limit` events.
     pub fn poll(&mut self, limit: usize) -> Vec<Event> {
         let mut now = monotonic();
-        // Bounded by datagrams too, as a storm of repeats makes no events.
-        for _ in 0..=limit / BATCH {
+        // Bounded by datagrams too, as a storm of repeats makes no events. More are taken than can be served:
+        // what strangers say is sorted out here, and not by the kernel, which would drop known peers' as well.
+        for _ in 0..=TURN / BATCH {
             if self.core.waiting() >= limit {
                 break;
             }
@@ -75,6 +79,7 @@ impl Signalling {
             }
         }
         self.core.advance(time(now));
+        self.core.serve_strangers(limit, time(now));
         self.flush(now);
         let events = self.core.take_events(limit).collect();
         self.settle(now);
@@ -90,7 +95,7 @@ impl Signalling {
                 Ok(count) => {
                     *now = monotonic();
                     for (bytes, source) in self.inbox.datagrams() {
-                        self.core.feed_at(listener, bytes, source, time(*now));
+                        self.core.offer(listener, bytes, source, time(*now));
                     }
                     more |= count == BATCH;
                 }
@@ -114,7 +119,7 @@ impl Signalling {
     pub fn take_orders(&mut self) -> Vec<Order> {
         let orders = self.core.take_orders();
         if !orders.is_empty() {
-            self.wake.set_waiting(self.core.waiting() > 0);
+            self.wake.set_waiting(self.core.has_something());
         }
         orders
     }
@@ -193,8 +198,7 @@ impl Signalling {
 
     /// Keep `fileno` true to what waits.
     fn settle(&mut self, now: Duration) {
-        self.wake
-            .set_waiting(self.core.waiting() > 0 || self.core.has_orders());
+        self.wake.set_waiting(self.core.has_something());
         let deadline = self
             .core
             .deadline()

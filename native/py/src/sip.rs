@@ -3,8 +3,8 @@
 mod digests;
 mod event;
 mod given;
+mod recalled;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -14,14 +14,15 @@ use net::signalling::Signalling;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
-use sip_core::{Limits, Message, Ring, StreamLimits, Terms, Time, codec};
+use sip_core::{Message, Terms, Time, codec};
 
 use digests::{Attempt, Given};
 use event::{Event, events};
 use given::{
-    Address, Listener, Ordered, fault, ordered, pair, prepare, read_networks, read_replies,
-    read_requests, route, settings, socket_address, transport_of, with_answers,
+    Address, Listener, Ordered, fault, know, ordered, pair, prepare, read_limits, read_networks,
+    read_replies, read_requests, route, settings, socket_address, transport_of, with_answers,
 };
+use recalled::{Recalled, recall};
 
 #[pymodule]
 pub(crate) mod sip {
@@ -44,32 +45,18 @@ impl Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (local, realm, networks, seed, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true, listeners=Vec::new(), max_streams=16_384, max_streams_of_source=8))]
+    #[pyo3(signature = (local, realm, networks, seed, *, limits=HashMap::new(), qop=true, listeners=Vec::new()))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keyword arguments of Python
     fn new(
         local: Address,
         realm: String,
         networks: Vec<PyBackedStr>,
         seed: &[u8],
-        max_transactions: usize,
-        max_cached: usize,
-        max_events: usize,
-        max_nonces: usize,
+        limits: HashMap<String, usize>,
         qop: bool,
         listeners: Vec<Listener>,
-        max_streams: usize,
-        max_streams_of_source: usize,
     ) -> PyResult<Self> {
-        let limits = Limits {
-            streams: StreamLimits {
-                streams: max_streams,
-                per_source: max_streams_of_source,
-            },
-            transactions: max_transactions,
-            cached: max_cached,
-            events: max_events,
-            nonces: max_nonces,
-        };
+        let limits = read_limits(&limits)?;
         let settings = settings(&local, realm, &networks, &listeners, seed, qop, limits)?;
         Ok(Core(Mutex::new(sip_core::Core::new(settings))))
     }
@@ -96,6 +83,30 @@ impl Core {
 
     fn take_events(&self, limit: usize) -> Vec<Event> {
         events(self.lock().take_events(limit))
+    }
+
+    /// As `Engine.poll` does with what its sockets hold.
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn offer(&self, datagram: &[u8], source: Address, now: f64) -> PyResult<()> {
+        let source = socket_address(&source)?;
+        self.lock()
+            .offer(0, datagram, source, Time::from_seconds(now));
+        Ok(())
+    }
+
+    fn serve_strangers(&self, limit: usize, now: f64) {
+        self.lock().serve_strangers(limit, Time::from_seconds(now));
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>) {
+        know(&mut self.lock(), &came, &gone);
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_limits(&self, limits: HashMap<String, usize>) -> PyResult<()> {
+        self.lock().set_limits(read_limits(&limits)?);
+        Ok(())
     }
 
     fn take_outputs<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, (String, u16))> {
@@ -161,6 +172,11 @@ impl Core {
     fn feed_stream(&self, connection: u64, data: &[u8], now: f64) {
         self.lock()
             .feed_stream(connection, data, Time::from_seconds(now));
+    }
+
+    fn backlog(&self, connection: u64, waiting: usize, now: f64) {
+        self.lock()
+            .backlog(connection, waiting, Time::from_seconds(now));
     }
 
     fn take_orders<'py>(&self, py: Python<'py>) -> Vec<Ordered<'py>> {
@@ -254,7 +270,7 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (local, realm, networks, seed, receive_buffer=4_194_304, *, max_transactions=65536, max_cached=131_072, max_events=65536, max_nonces=262_144, qop=true, listeners=Vec::new(), max_streams=16_384, max_streams_of_source=8))]
+    #[pyo3(signature = (local, realm, networks, seed, receive_buffer=4_194_304, *, limits=HashMap::new(), qop=true, listeners=Vec::new()))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // keyword arguments of Python
     fn new(
         local: Address,
@@ -262,25 +278,11 @@ impl Engine {
         networks: Vec<PyBackedStr>,
         seed: &[u8],
         receive_buffer: usize,
-        max_transactions: usize,
-        max_cached: usize,
-        max_events: usize,
-        max_nonces: usize,
+        limits: HashMap<String, usize>,
         qop: bool,
         listeners: Vec<Listener>,
-        max_streams: usize,
-        max_streams_of_source: usize,
     ) -> PyResult<Self> {
-        let limits = Limits {
-            streams: StreamLimits {
-                streams: max_streams,
-                per_source: max_streams_of_source,
-            },
-            transactions: max_transactions,
-            cached: max_cached,
-            events: max_events,
-            nonces: max_nonces,
-        };
+        let limits = read_limits(&limits)?;
         let settings = settings(&local, realm, &networks, &listeners, seed, qop, limits)?;
         let signalling = Signalling::bind(settings, receive_buffer)?;
         Ok(Engine {
@@ -356,6 +358,10 @@ impl Engine {
         self.with(|engine| engine.with_core(|core, now| core.feed_stream(connection, data, now)))
     }
 
+    fn backlog(&self, connection: u64, waiting: usize) -> PyResult<()> {
+        self.with(|engine| engine.with_core(|core, now| core.backlog(connection, waiting, now)))
+    }
+
     fn take_orders<'py>(&self, py: Python<'py>) -> PyResult<Vec<Ordered<'py>>> {
         Ok(ordered(
             py,
@@ -403,6 +409,17 @@ impl Engine {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>) -> PyResult<()> {
+        self.with(|engine| know(engine.core(), &came, &gone))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    fn set_limits(&self, limits: HashMap<String, usize>) -> PyResult<()> {
+        let limits = read_limits(&limits)?;
+        self.with(|engine| engine.core().set_limits(limits))
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
     fn set_credentials(&self, user: &str, given: Vec<Given>) -> PyResult<()> {
         self.with(|engine| digests::set(engine.core(), user, &given))?
     }
@@ -438,30 +455,6 @@ impl Engine {
                 .take(),
         );
     }
-}
-
-/// Number, moment, was it sent, peer, bytes of the whole, and what was kept of them.
-type Recalled = (u64, f64, bool, (String, u16), usize, Cow<'static, [u8]>);
-
-fn recall(
-    ring: &Ring,
-    needles: &[PyBackedBytes],
-    after: u64,
-    limit: usize,
-) -> (u64, Vec<Recalled>) {
-    let needles: Vec<&[u8]> = needles.iter().map(|needle| &**needle).collect();
-    let found = ring.find(&needles, after, limit, |kept| {
-        let bytes = Cow::Owned(kept.bytes.to_vec());
-        (
-            kept.number,
-            kept.at.seconds(),
-            kept.sent,
-            pair(kept.peer),
-            kept.length,
-            bytes,
-        )
-    });
-    (ring.newest(), found)
 }
 
 /// Read one datagram without an engine.

@@ -39,13 +39,21 @@ counters! {
     streams_refused,
     /// Connections of strangers that a newer one displaced.
     streams_displaced,
+    /// Of these, how many because their address had too many.
+    streams_of_source,
+    /// Connections of strangers that were closed because their address or all strangers said too much.
+    streams_over_budget,
     /// Connections that were closed because nothing came of them in time.
     streams_timed_out,
     /// Connections that were closed because nobody knows where the next message begins.
     streams_lost,
     /// Connections that were closed because their network may not speak to us any more.
     streams_excluded,
-    /// Messages of ours whose connection was gone.
+    /// Connections that were closed because their other end did not read what we sent.
+    streams_slow,
+    /// Messages of ours for whose connection too many others waited.
+    dialling_full,
+    /// Messages of ours whose connection was gone, or for which too many others waited.
     streams_unsent,
     /// Bytes behind the body that Content-Length names were dropped.
     body_beyond_length,
@@ -61,6 +69,18 @@ counters! {
     stray_acks,
     /// Requests refused with 503 because too much was open.
     overload,
+    /// Requests refused with 503, or ACKs dropped, because too many events waited.
+    events_full,
+    /// Datagrams of strangers dropped because too many of them waited.
+    strangers_dropped,
+    /// Messages of strangers dropped because all of them said too much in a second.
+    strangers_a_second,
+    /// Messages of strangers dropped because their address said too much in a second.
+    strangers_of_source,
+    /// Messages of strangers that were challenged or refused without a decision, as too many waited.
+    strangers_curtly,
+    /// Answers to strangers that were not kept for a repeated request, as their half of the cache is full.
+    answers_unkept,
     /// Replies to transactions that were over, or answered before.
     late_replies,
     /// Requests that nobody answered in time.

@@ -31,6 +31,8 @@ pub enum Kind {
     /// A request of ours could not leave.
     Undelivered = 11,
     Malformed = 12,
+    /// A limit was met; `fault` is its name.
+    Limited = 13,
 }
 
 impl Kind {
@@ -74,7 +76,7 @@ pub struct Event {
     pub username: Span,
     /// What stands in To of our answers when the request's To has no tag; 0 where there are none.
     pub tag: u64,
-    /// What is wrong, for `Malformed` and `Undelivered`.
+    /// What is wrong, for `Malformed` and `Undelivered`; which limit, for `Limited`.
     pub fault: Cow<'static, str>,
     pub bytes: Arc<[u8]>,
     /// None when the bytes are no message.

@@ -66,6 +66,15 @@ impl Hop {
         }
     }
 
+    /// Of a connection that is not there, or not any more.
+    pub fn incoming(address: SocketAddr, transport: Transport) -> Self {
+        Hop {
+            address,
+            way: Way::Stream(0),
+            transport,
+        }
+    }
+
     /// Whether what is sent arrives or its sender is told: no timers repeat it (RFC 3261 section 17).
     pub fn reliable(self) -> bool {
         self.transport != Transport::Udp

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod budget;
 mod client;
 pub mod codec;
 mod core;
@@ -13,6 +14,7 @@ mod credentials;
 pub mod digest;
 mod event;
 mod hop;
+mod limits;
 mod mask;
 mod network;
 mod nonce;
@@ -25,14 +27,15 @@ mod streams;
 mod time;
 mod timers;
 
-pub use crate::core::{Answer, Core, Limits, Outgoing, Output, Prepared, Settings};
+pub use crate::core::{Answer, Core, Outgoing, Output, Prepared, Settings};
 pub use attempts::Attempt;
 pub use counters::Counters;
 pub use event::{Event, Kind, Message};
 pub use hop::{Hop, Transport, Way};
+pub use limits::Limits;
 pub use network::Network;
 pub use random::Seed;
 pub use registrar::Auth;
 pub use ring::{Kept, Ring};
-pub use streams::{Order, Route, StreamLimits, Terms};
+pub use streams::{Order, Route, Terms};
 pub use time::Time;

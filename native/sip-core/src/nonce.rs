@@ -176,6 +176,17 @@ impl Nonces {
         }
     }
 
+    /// Remember so many from now on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Whether that is a nonce of ours to this address which has not expired; it may be used up.
+    pub fn is_ours(&self, nonce: &[u8], address: IpAddr, now: Time) -> bool {
+        self.ours(nonce, address)
+            .is_some_and(|(issued, _)| issued <= now && now.since(issued) <= LIFETIME)
+    }
+
     pub fn remembered(&self) -> usize {
         self.used.len()
     }

@@ -161,6 +161,12 @@ impl Registrar {
         })
     }
 
+    /// Whether a REGISTER comes with a nonce that was given to its address: whoever made that up is not there.
+    pub fn shows_nonce(&self, bytes: &[u8], head: &Head, address: IpAddr, now: Time) -> bool {
+        self.find(bytes, head)
+            .is_some_and(|(_, given)| self.nonces.is_ours(given.nonce.of(bytes), address, now))
+    }
+
     /// The Digest for our realm, else the first one; and the whole value that it stands in.
     fn find(&self, bytes: &[u8], head: &Head) -> Option<(Span, Parameters)> {
         if !head.has_authorization() {

@@ -50,6 +50,8 @@ pub struct Server {
     pub tag: u64,
     /// The REGISTER's digest was right, so a 401 says `stale=true`.
     pub stale: bool,
+    /// It came from a known peer.
+    pub known: bool,
     /// A provisional answer has left, so the INVITE is not repeated any more and our answer must be.
     announced: bool,
     interval: u64,
@@ -85,6 +87,7 @@ impl Server {
             response: None,
             tag,
             stale: false,
+            known: false,
             announced: false,
             interval: T1,
             resend_at: Time::NEVER,

@@ -1,5 +1,6 @@
 //! What Python hands in: tuples, checked before anything of them counts.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -121,6 +122,24 @@ pub(super) fn settings(
         qop,
         limits,
     })
+}
+
+/// Those that are named; the others are the usual ones.
+pub(super) fn read_limits(named: &HashMap<String, usize>) -> PyResult<Limits> {
+    let mut limits = Limits::default();
+    for (name, value) in named {
+        limits.set(name, *value).map_err(fault)?;
+    }
+    Ok(limits)
+}
+
+/// What is no address is nobody's.
+pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address]) {
+    for (addresses, known) in [(gone, false), (came, true)] {
+        for address in addresses.iter().filter_map(try_socket_address) {
+            core.know(address, known);
+        }
+    }
 }
 
 /// One reply as Python gave it, checked.

@@ -62,7 +62,7 @@ impl Core {
     /// Keep the queue as small as what is held: who is gone early, such as a stranger that was refused at
     /// once, leaves its entry behind. A pass comes only after as many new entries as may be held.
     pub(super) fn sweep_timers(&mut self) {
-        let held = 2 * self.limits.transactions + self.limits.cached;
+        let held = 2 * self.limits.requests + self.limits.answers;
         if self.timers.len() <= 2 * held {
             return;
         }
@@ -75,7 +75,7 @@ impl Core {
 
     /// The same for the ends of what is not an INVITE: what came by a stream is gone once it is answered.
     pub(super) fn sweep_expiry(&mut self) {
-        let held = self.limits.transactions + self.limits.cached;
+        let held = self.limits.requests + self.limits.answers;
         if self.expiry.len() > 2 * held {
             let servers = &self.servers;
             self.expiry
@@ -226,7 +226,7 @@ impl Core {
 
     /// Forget the oldest kept answers beyond the limit.
     pub(super) fn evict_cached(&mut self) {
-        while self.cached > self.limits.cached {
+        while self.cached > self.limits.answers {
             let Some((due, number)) = self.expiry.pop_front() else {
                 return;
             };

@@ -44,6 +44,8 @@ impl Core {
         let (bytes, head) = (&message.bytes, &message.head);
         let (hop, tag) = (server.hop, hex(server.tag));
         let username = server.username;
+        // What a stranger is refused it is refused again if it asks again.
+        let kept = server.known || status < 300;
         let kind = Kind::of_method(head.method(bytes));
 
         let asks = kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate");
@@ -90,6 +92,12 @@ impl Core {
         match state {
             State::Answered if hop.reliable() => {
                 self.open -= 1; // nothing is repeated by a stream: timer J is 0
+                self.cached += 1;
+                self.remove_server(number);
+            }
+            State::Answered if !kept && self.cached >= self.limits.answers / 2 => {
+                self.counters.answers_unkept += 1;
+                self.open -= 1;
                 self.cached += 1;
                 self.remove_server(number);
             }

@@ -7,9 +7,11 @@ mod receive;
 mod request;
 mod responses;
 mod route;
+mod strangers;
 mod stream;
 
 use route::Place;
+use strangers::Strangers;
 
 pub use request::Prepared;
 
@@ -25,41 +27,16 @@ use crate::counters::Counters;
 use crate::digest::{Algorithm, HEX};
 use crate::event::{Event, Kind, Message};
 use crate::hop::{Hop, Transport, Way};
+use crate::limits::Limits;
 use crate::network::Network;
 use crate::random::{Keys, Random, Seed};
 use crate::registrar::Registrar;
 use crate::ring::Ring;
 use crate::server::Server;
 use crate::slab::Slab;
-use crate::streams::{StreamLimits, Streams, Terms};
+use crate::streams::{Streams, Terms};
 use crate::time::Time;
 use crate::timers::Timers;
-
-/// How much may be held at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Requests that wait for our answer, INVITEs until they end; and as many of our own.
-    pub transactions: usize,
-    /// Final answers kept for repeated requests.
-    pub cached: usize,
-    /// Events that nobody has taken yet.
-    pub events: usize,
-    /// Nonces that were used and have not expired.
-    pub nonces: usize,
-    pub streams: StreamLimits,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            transactions: 65_536,
-            cached: 131_072,
-            events: 65_536,
-            nonces: 262_144,
-            streams: StreamLimits::default(),
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -160,6 +137,7 @@ pub struct Core {
     events: VecDeque<Event>,
     outputs: Vec<Output>,
     streams: Streams,
+    strangers: Strangers,
     terms: HashMap<Box<[u8]>, Terms>,
     large_kinds: Vec<Box<[u8]>>,
     malformed_since: Time,
@@ -207,7 +185,8 @@ impl Core {
             cached: 0,
             events: VecDeque::new(),
             outputs: Vec::new(),
-            streams: Streams::new(limits.streams),
+            streams: Streams::new(&limits),
+            strangers: Strangers::new(),
             terms: HashMap::new(),
             large_kinds: Vec::new(),
             malformed_since: Time::default(),
@@ -251,6 +230,11 @@ impl Core {
         self.events.len()
     }
 
+    /// Whether anything waits for somebody to come and take it.
+    pub fn has_something(&self) -> bool {
+        !self.events.is_empty() || self.strangers.waiting() > 0 || self.has_orders()
+    }
+
     pub fn take_events(&mut self, limit: usize) -> impl Iterator<Item = Event> {
         let count = self.events.len().min(limit);
         self.events.drain(..count)
@@ -276,6 +260,8 @@ impl Core {
             ("now_requests", held(self.requests)),
             ("now_events", held(self.events.len())),
             ("now_streams", held(self.streams.len())),
+            ("now_strangers", held(self.strangers.waiting())),
+            ("now_known", held(self.strangers.known())),
             ("now_nonces", held(self.registrar.nonces.remembered())),
         ]);
         all
@@ -310,6 +296,7 @@ impl Core {
                 transaction,
             }),
             Way::Stream(connection) if !self.streams.write(connection, bytes) => {
+                self.counters.dialling_full += u64::from(self.streams.get(connection).is_some());
                 self.counters.sent -= 1;
                 self.counters.streams_unsent += 1;
                 return false;

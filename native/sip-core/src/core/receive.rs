@@ -11,6 +11,7 @@ use crate::codec::values::MAGIC_COOKIE;
 use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Start};
 use crate::event::{Kind, Message};
 use crate::hop::Hop;
+use crate::limits::{Limits, without_reserve};
 use crate::network::octets;
 use crate::registrar::Auth;
 use crate::server::{Server, State};
@@ -19,8 +20,6 @@ use crate::time::Time;
 /// Malformed datagrams are told of so many times a second; all are counted.
 const MALFORMED_EVENTS: u32 = 10;
 const SECOND: u64 = 1_000_000;
-/// Seconds, told to a peer whose request we had no room for.
-const RETRY_AFTER: &str = "10";
 
 impl Core {
     /// Take one datagram.
@@ -140,7 +139,13 @@ impl Core {
     ///
     /// The branch alone would do for a peer that follows RFC 3261. Cameras repeat branches, numbers
     /// or Call-IDs (Q12), so all of them count, and without the magic cookie the content too.
-    fn transaction_key(&self, bytes: &[u8], head: &Head, hop: Hop, method: &[u8]) -> u128 {
+    pub(super) fn transaction_key(
+        &self,
+        bytes: &[u8],
+        head: &Head,
+        hop: Hop,
+        method: &[u8],
+    ) -> u128 {
         let address = octets(hop.address.ip());
         let branch = head.via.branch.of(bytes);
         let (mut body, mut authorization) = (&b""[..], &b""[..]);
@@ -196,18 +201,8 @@ impl Core {
         if method == b"CANCEL" {
             return self.receive_cancel(bytes, head, hop, key, now);
         }
-        if self.is_full() {
-            self.counters.overload += 1;
-            self.answer_stateless(
-                bytes,
-                &head,
-                hop,
-                key,
-                503,
-                &[("Retry-After", RETRY_AFTER)],
-                usize::MAX,
-            );
-            return;
+        if !self.has_room(hop, now) {
+            return self.refuse_for_now(bytes, &head, hop, key);
         }
         if let Some(Objection { fault, header }) = self.object(bytes, &head, method) {
             self.counters.unsupported += 1;
@@ -228,7 +223,10 @@ impl Core {
             let proof = self.registrar.check(bytes, &head, hop.address.ip(), now);
             event.auth = proof.auth;
             event.username = proof.username;
-            self.counters.nonces_full += u64::from(proof.full);
+            if proof.full {
+                self.counters.nonces_full += 1;
+                self.tell_limit("nonces", hop, now);
+            }
             match proof.auth {
                 Auth::None => {}
                 Auth::Verified => self.counters.digest_verified += 1,
@@ -237,6 +235,7 @@ impl Core {
             }
         }
         let mut server = Server::new(key, tag, hop, message, kind == Kind::Invite, now);
+        server.known = self.is_known(hop);
         server.stale = event.auth == Auth::Stale;
         if event.auth == Auth::Verified {
             server.username = event.username;
@@ -252,7 +251,7 @@ impl Core {
         let head = codec::parse(outline).ok()?;
         let invite =
             matches!(head.start, Start::Request { .. }) && head.method(outline) == b"INVITE";
-        if !invite || !self.admits(source) || self.is_full() {
+        if !invite || !self.admits(source) || self.open >= self.limits.requests {
             return None;
         }
         let Plan::Go(hop) = self.plan(source, 0) else {
@@ -276,8 +275,32 @@ impl Core {
             .any(|network| network.contains(source.ip()))
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.open >= self.limits.transactions || self.events.len() >= self.limits.events
+    /// Whether one more request may wait here; who is known may have the last places. Counted if not.
+    fn has_room(&mut self, hop: Hop, now: Time) -> bool {
+        let Limits {
+            requests, events, ..
+        } = self.limits;
+        let known = self.is_known(hop);
+        let may = |limit| {
+            if known { limit } else { without_reserve(limit) }
+        };
+        let name = if self.open >= may(requests) {
+            self.counters.overload += 1;
+            "requests"
+        } else if self.events.len() >= may(events) {
+            self.counters.events_full += 1;
+            "events"
+        } else {
+            return true;
+        };
+        self.tell_limit(name, hop, now);
+        false
+    }
+
+    fn refuse_for_now(&mut self, bytes: &[u8], head: &Head, hop: Hop, key: u128) {
+        let later = self.retry_after();
+        let headers = [("Retry-After", later.as_str())];
+        self.answer_stateless(bytes, head, hop, key, 503, &headers, usize::MAX);
     }
 
     pub(super) fn insert_server(&mut self, server: Server) -> u64 {
@@ -340,6 +363,7 @@ impl Core {
         } else {
             self.counters.stray_acks += 1;
             if self.events.len() >= self.limits.events {
+                self.counters.events_full += 1;
                 return;
             }
         }
@@ -360,18 +384,8 @@ impl Core {
             .and_then(|number| self.servers.get(number))
             .map(|server| (server.state, server.tag));
         let status = if found.is_some() { 200 } else { 481 };
-        if self.is_full() {
-            self.counters.overload += 1;
-            self.answer_stateless(
-                bytes,
-                &head,
-                hop,
-                key,
-                503,
-                &[("Retry-After", RETRY_AFTER)],
-                usize::MAX,
-            );
-            return;
+        if !self.has_room(hop, now) {
+            return self.refuse_for_now(bytes, &head, hop, key);
         }
         let message = Message {
             bytes: Arc::from(bytes),

@@ -126,7 +126,7 @@ impl Core {
         let invite = method == b"INVITE";
         let bytes = Arc::clone(&message.bytes);
         let hop = way.unwrap_or(Hop::datagram(destination, 0));
-        let full = self.requests >= self.limits.transactions;
+        let full = self.requests >= self.limits.requests;
         let number = self.insert_client(Client::new(branch, invite, hop, message, now));
         match way {
             Ok(_) if full => self.undelivered(number, "too many requests are open", now),

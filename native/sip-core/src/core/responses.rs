@@ -74,7 +74,7 @@ impl Core {
         }
         // Nothing is repeated by a stream (timers D and K are 0); else repeats become strays, that is all.
         let absorbs = !reliable || (invite && status < 300);
-        if over && (!absorbs || (!invite && self.clients.len() > 2 * self.limits.transactions)) {
+        if over && (!absorbs || (!invite && self.clients.len() > 2 * self.limits.requests)) {
             self.remove_client(number);
         }
         // Final answers are few, one for each request of ours; provisional ones a peer can make at will.

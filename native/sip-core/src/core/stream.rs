@@ -7,7 +7,7 @@ use super::Core;
 use crate::hop::{Hop, Transport, Way};
 use crate::network::Network;
 use crate::streams::framing::Found;
-use crate::streams::{Order, Route, Stream, Terms};
+use crate::streams::{Displaced, Order, Route, Stream, Terms};
 use crate::time::Time;
 
 impl Core {
@@ -19,11 +19,19 @@ impl Core {
         }
         let Ok((connection, displaced)) = self.streams.accept(peer, transport, now) else {
             self.counters.streams_refused += 1;
+            self.tell_limit("connections", Hop::incoming(peer, transport), now);
             return None;
         };
         self.counters.streams_accepted += 1;
-        if let Some(oldest) = displaced {
+        if let Some(displaced) = displaced {
+            let (oldest, limit) = match displaced {
+                Displaced::OfSource(oldest) => (oldest, "connections_of_source"),
+                Displaced::OfAll(oldest) => (oldest, "connections"),
+            };
             self.counters.streams_displaced += 1;
+            self.counters.streams_of_source += u64::from(limit == "connections_of_source");
+            let loser = self.streams.get(oldest).map_or(peer, |stream| stream.peer);
+            self.tell_limit(limit, Hop::incoming(loser, transport), now);
             self.drop_stream(oldest, true, "a newer connection took its place", now);
         }
         Some(connection)
@@ -46,6 +54,20 @@ impl Core {
         self.drop_stream(connection, false, reason, now);
     }
 
+    /// So many bytes wait for its other end to read them.
+    pub fn backlog(&mut self, connection: u64, bytes: usize, now: Time) {
+        let Some(stream) = self.streams.get(connection) else {
+            return;
+        };
+        if bytes <= self.limits.unsent_bytes || stream.is_ending() {
+            return;
+        }
+        let hop = stream_hop(stream, connection);
+        self.counters.streams_slow += 1;
+        self.tell_limit("unsent_bytes", hop, now);
+        self.drop_stream(connection, true, "it does not read what we send", now);
+    }
+
     /// What whoever holds the connections has to do.
     pub fn take_orders(&mut self) -> Vec<Order> {
         self.streams.take_orders()
@@ -58,6 +80,7 @@ impl Core {
     /// How requests of ours go to that address; None: as what comes from there.
     pub fn set_route(&mut self, peer: SocketAddr, route: Option<Route>) {
         self.streams.set_route(peer, route);
+        self.strangers.set_hosts(self.streams.hosts());
     }
 
     /// From where anybody may speak to us, from now on. Who may not any more loses its connection; what it
@@ -146,7 +169,13 @@ impl Core {
         let bytes: Arc<[u8]> = Arc::from(stream.framing.front(length));
         stream.framing.take(length);
         stream.heard(now);
+        let known = stream.known;
         self.counters.received += 1;
+        if !known && !self.within_budget(hop.address, now) {
+            self.counters.streams_over_budget += 1;
+            self.drop_stream(connection, true, "it said too much", now);
+            return false;
+        }
         self.ring.note(&bytes, hop.address, false);
         match fault {
             None => self.receive(bytes, *head, hop, now),

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::hop::Transport;
+use crate::limits::Limits;
 use crate::slab::Slab;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -31,30 +32,11 @@ const IDLE_KNOWN: u64 = 960_000_000;
 const ENDING: u64 = 500_000;
 /// How long the other end may take to accept a connection of ours.
 const DIAL: u64 = 8_000_000;
-/// What may wait for a connection to be made.
-const WAITING: usize = 256;
 /// Bytes in one message of a stranger, and of somebody known.
 const USUAL: usize = 64 * 1024;
 const USUAL_KNOWN: usize = 1024 * 1024;
 /// Addresses remembered of connections that are gone.
 const GONE: usize = 16_384;
-
-#[derive(Debug, Clone, Copy)]
-pub struct StreamLimits {
-    /// Connections at once.
-    pub streams: usize,
-    /// Strangers from one address at once.
-    pub per_source: usize,
-}
-
-impl Default for StreamLimits {
-    fn default() -> Self {
-        StreamLimits {
-            streams: 16_384,
-            per_source: 8,
-        }
-    }
-}
 
 /// How requests of ours go to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +145,13 @@ impl Stream {
     }
 }
 
+/// Who has to go for a newer one: of too many from one address, or of too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Displaced {
+    OfSource(u64),
+    OfAll(u64),
+}
+
 /// Why there is no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
@@ -170,7 +159,9 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Streams {
     table: Slab<Stream>,
-    limits: StreamLimits,
+    most: usize,
+    of_source: usize,
+    dialling: usize,
     by_peer: HashMap<SocketAddr, u64>,
     /// Connections of strangers, oldest first; those that are gone or known by now are passed over.
     strangers: VecDeque<u64>,
@@ -183,10 +174,12 @@ pub struct Streams {
 }
 
 impl Streams {
-    pub fn new(limits: StreamLimits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Streams {
             table: Slab::new(0),
-            limits,
+            most: limits.connections,
+            of_source: limits.connections_of_source,
+            dialling: limits.dialling,
             by_peer: HashMap::new(),
             strangers: VecDeque::new(),
             by_source: HashMap::new(),
@@ -196,6 +189,13 @@ impl Streams {
             timers: Timers::default(),
             orders: Vec::new(),
         }
+    }
+
+    /// Who is here stays, however many they are.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.most = limits.connections;
+        self.of_source = limits.connections_of_source;
+        self.dialling = limits.dialling;
     }
 
     pub fn len(&self) -> usize {
@@ -250,13 +250,19 @@ impl Streams {
         !self.orders.is_empty()
     }
 
+    /// The hosts that we make connections to.
+    pub fn hosts(&self) -> HashSet<IpAddr> {
+        let hosts = self.routes.keys().map(|at| at.ip().to_canonical());
+        hosts.collect()
+    }
+
     /// A connection that came in; who has to go for it, if anybody must.
     pub fn accept(
         &mut self,
         peer: SocketAddr,
         transport: Transport,
         now: Time,
-    ) -> Result<(u64, Option<u64>), Full> {
+    ) -> Result<(u64, Option<Displaced>), Full> {
         let source = peer.ip();
         let route = self.routes.iter().find(|(at, _)| at.ip() == source);
         let terms = route.map_or(Terms::default(), |(_, route)| Terms {
@@ -267,8 +273,11 @@ impl Streams {
         let mut displaced = None;
         if !known {
             let oldest = self.oldest_of(source);
-            let full = self.table.len() >= self.limits.streams;
-            displaced = oldest.or_else(|| if full { self.oldest() } else { None });
+            let full = self.table.len() >= self.most;
+            displaced = oldest.map(Displaced::OfSource);
+            if displaced.is_none() && full {
+                displaced = self.oldest().map(Displaced::OfAll);
+            }
             if full && displaced.is_none() {
                 return Err(Full);
             }
@@ -293,7 +302,7 @@ impl Streams {
             self.by_source.remove(&source);
             return None;
         }
-        (queue.len() >= self.limits.per_source)
+        (queue.len() >= self.of_source)
             .then(|| queue.front().copied())
             .flatten()
     }
@@ -372,7 +381,7 @@ impl Streams {
             return false;
         };
         match &mut stream.dialling {
-            Some(waiting) if waiting.len() >= WAITING => return false,
+            Some(waiting) if waiting.len() >= self.dialling => return false,
             Some(waiting) => waiting.push(bytes),
             None => self.orders.push(Order::Write { connection, bytes }),
         }
@@ -413,7 +422,7 @@ impl Streams {
                 self.by_source.remove(&stream.peer.ip());
             }
         }
-        if self.strangers.len() > 2 * self.limits.streams {
+        if self.strangers.len() > 2 * self.most {
             let table = &self.table;
             self.strangers
                 .retain(|other| table.get(*other).is_some_and(|stream| !stream.known));

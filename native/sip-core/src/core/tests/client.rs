@@ -180,7 +180,7 @@ fn core_clone_after(request: &str, transaction: u64) -> Core {
 #[test]
 fn what_can_not_leave_is_told() {
     let mut core = core_with(Limits {
-        transactions: 1,
+        requests: 1,
         ..Limits::default()
     });
     let first = send(&mut core, "MESSAGE", 0.0);

@@ -3,6 +3,7 @@
 mod client;
 mod guard;
 mod server;
+mod strangers;
 mod stream;
 
 use super::*;
@@ -21,8 +22,9 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// `PEER` is known there.
 fn core_with(limits: Limits) -> Core {
-    Core::new(Settings {
+    let mut core = Core::new(Settings {
         local: address(US),
         listeners: vec![(Transport::Tcp, address(US))],
         realm: "4401000000".to_owned(),
@@ -30,7 +32,9 @@ fn core_with(limits: Limits) -> Core {
         seed: [3; 32],
         qop: true,
         limits,
-    })
+    });
+    core.know(address(PEER), true);
+    core
 }
 
 fn core() -> Core {
@@ -60,7 +64,17 @@ fn feed(core: &mut Core, datagram: &[u8], seconds: f64) {
 }
 
 fn events(core: &mut Core) -> Vec<Event> {
-    core.take_events(usize::MAX).collect()
+    core.take_events(usize::MAX)
+        .filter(|event| event.kind != Kind::Limited)
+        .collect()
+}
+
+/// The limits that were met, and by whom.
+fn limits_met(core: &mut Core) -> Vec<String> {
+    core.take_events(usize::MAX)
+        .filter(|event| event.kind == Kind::Limited)
+        .map(|event| format!("{} {}", event.fault, event.source))
+        .collect()
 }
 
 /// The only event that waits.

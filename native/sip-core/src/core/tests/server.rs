@@ -189,8 +189,8 @@ fn a_refusal_with_nothing_before_it_is_sent_once_for_each_copy_of_the_invite() {
 #[test]
 fn strangers_that_are_refused_at_once_leave_room_for_others() {
     let mut core = core_with(Limits {
-        transactions: 4,
-        cached: 4,
+        requests: 4,
+        answers: 4,
         ..Limits::default()
     });
     for number in 0..40 {
@@ -263,8 +263,9 @@ fn what_nobody_answers_is_given_up() {
 #[test]
 fn a_full_house_answers_503_without_memory_and_keeps_a_bounded_cache() {
     let mut core = core_with(Limits {
-        transactions: 2,
-        cached: 1,
+        requests: 2,
+        answers: 1,
+        retry_spread: 0,
         ..Limits::default()
     });
     for n in 0..4 {
@@ -367,7 +368,7 @@ fn an_invite_of_an_earlier_process_is_refused_like_any_that_had_its_100() {
 #[test]
 fn what_is_no_invite_of_an_earlier_process_is_not_adopted() {
     let mut core = core_with(Limits {
-        transactions: 2,
+        requests: 2,
         ..Limits::default()
     });
     let invite = outline(&invite());

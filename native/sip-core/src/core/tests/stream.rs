@@ -331,10 +331,8 @@ fn the_slow_and_the_silent_are_closed_in_time() {
 #[test]
 fn the_newest_stranger_displaces_the_oldest_and_nobody_who_is_known() {
     let limits = Limits {
-        streams: crate::streams::StreamLimits {
-            streams: 4,
-            per_source: 2,
-        },
+        connections: 4,
+        connections_of_source: 2,
         ..Limits::default()
     };
     let mut core = core_with(limits);
