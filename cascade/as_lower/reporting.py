@@ -7,6 +7,7 @@ refuses, or stays silent about while it answers keepalives, is given up.
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 1.0
 """How often one looks whether we are registered."""
 AGAIN_SECONDS: Final = 10.0
-"""After an attempt that brought nothing."""
+"""After an attempt that brought nothing, unless the answer says when (Retry-After), but no longer than:"""
+MOST_SECONDS: Final = 60.0
 NOT_NOW: Final = frozenset({0, 401, 403, 404, 407, 408, 480, 481, 491, 500, 503, 504})
 """Silence, and statuses that say "later", or "I do not know you": then we shall register again soon."""
 HEARD: Final = 3
@@ -68,6 +70,7 @@ class Reporting:
         self._refused = refused
         self._kept = asyncio.Event()
         self._trying = _Trying(0, 0)
+        self._again = AGAIN_SECONDS
         self._settled = 0  # the letter that the disk has not forgotten yet
 
     def wake(self) -> None:
@@ -84,7 +87,7 @@ class Reporting:
             elif not self.registrant.registered:
                 await asyncio.sleep(RETRY_SECONDS)
             elif not await self._leave(letter):
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(self._again)
 
     async def _leave(self, letter: Letter) -> bool:
         """False where it has to be tried again."""
@@ -140,7 +143,16 @@ class Reporting:
         message = self._endpoint.request(
             "MESSAGE", to, (upper.host, upper.port), body=body, content_type=CONTENT_TYPE
         )
+        self._again = AGAIN_SECONDS
         try:
-            return (await ask(self._endpoint, message)).status
+            answer = await ask(self._endpoint, message)
         except (TransactionTimeout, TransportFailed):
             return 0
+        self._again = seconds_of(answer.header("Retry-After") or "")
+        return answer.status
+
+
+def seconds_of(retry_after: str) -> float:
+    """How long to wait by that header (RFC 3261 section 20.33), within bounds."""
+    number = re.match(r"\s*([0-9]{1,9})", retry_after)
+    return min(max(float(number[1]), RETRY_SECONDS), MOST_SECONDS) if number else AGAIN_SECONDS

@@ -112,6 +112,16 @@ verdict = "allow"
 """
 
 
+RING: Final = """
+[[rule]]
+id = "alarms"
+reason = "The upper platform is told of the alarms of what it sees."
+direction = "inward"
+action = "notice.alarm"
+channels = ["*"]
+verdict = "allow"
+"""
+
 SPEAK: Final = """
 [[rule]]
 id = "speak"
@@ -175,7 +185,7 @@ def write_config(
     `cast` is the demo's own where None; `upper_more` are lines about the upper platform, `more` whole tables.
     """
     cast = cast or demo_cast()
-    text = fault.rules(CONFIG + SPEAK).format(
+    text = fault.rules(CONFIG + SPEAK + RING).format(
         outer_network=cast.networks[0],
         inner_network=cast.networks[1],
         outer=cast.outer[0],

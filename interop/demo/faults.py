@@ -233,6 +233,21 @@ class HangUp(Fault):
         platforms.lower.listeners.habits[speaker] = Habits(hang_up_packets=20)
 
 
+class Unrung(Fault):
+    """The rule that lets alarms through is not there."""
+
+    def rules(self, text: str) -> str:
+        before, rule, after = text.partition('id = "alarms"')
+        return before + rule + after.replace('"allow"', '"deny"', 1)
+
+
+class Forgotten(Fault):
+    """The upper platform says 200 to the alarm that had waited, and forgets it."""
+
+    def begin(self, platforms: "Platforms") -> None:
+        platforms.upper.alarms.forgets = 2
+
+
 class OpenPort(Fault):
     """The upper platform never closes its media ports."""
 
@@ -342,6 +357,8 @@ FAULTS: Final[dict[str, type[Fault]]] = {
     "voice": Voice,
     "mute": Mute,
     "hang_up": HangUp,
+    "unrung": Unrung,
+    "forgotten": Forgotten,
     "port": OpenPort,
     "session": Session,
     "outlive": Outlive,

@@ -22,6 +22,7 @@ from interop.demo.cast import INNER_ID, OUTER_ID, Cast, write_config
 from interop.demo.faults import WELL, Fault
 from interop.demo.halves import SIDES, hand_out, write_halves
 from interop.demo.orphans import Held, held
+from interop.demo.ringing import Ringing
 from interop.demo.scene import Ground, Platforms, Scene, open_platforms
 from interop.demo.speech import Speech
 from interop.demo.watched import TwoHosts
@@ -161,6 +162,7 @@ async def open_two_hosts(
                 [folder / side / "state" / side / "audit.jsonl" for side in SIDES],
                 speech=Speech(platforms.upper, platforms.lower, platforms.tree.speakers[0].id),
                 hosts=hosts,
+                ringing=Ringing(platforms.lower, platforms.upper),
             )
 
 

@@ -16,6 +16,7 @@ from interop.demo.report import (
     NotMeasured,
     OutageReport,
     Report,
+    RungReport,
     SpokenReport,
 )
 from interop.words import Saying, saying
@@ -35,6 +36,8 @@ PROMISES: Final[dict[str, Saying]] = {
     "voice_identical": saying("promise.voice_identical"),
     "voice_setup": saying("promise.voice_setup"),
     "voice_ended": saying("promise.voice_ended"),
+    "alarm": saying("promise.alarm"),
+    "alarm_kept": saying("promise.alarm_kept"),
     "kept_camera": saying("promise.kept_camera"),
     "ptz": saying("promise.ptz"),
     "refusals": saying("promise.refusals"),
@@ -51,6 +54,8 @@ PROMISES: Final[dict[str, Saying]] = {
 
 VOICE: Final = ("voice_heard", "voice_identical", "voice_setup", "voice_ended")
 """The promises about a voice from above."""
+ALARMS: Final = ("alarm", "alarm_kept")
+"""Those about alarms from below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ def promises(report: Report, expected: Expected) -> Iterator[Promise]:
     yield from _of_the_catalog(report, expected)
     yield from _of_the_streams(report, expected)
     yield from _of_the_voice(report.spoken)
+    yield from _of_alarms(report.rung)
     yield from _of_refusals(report)
     yield from _of_what_remains(report, expected)
     if report.hosts is not None:
@@ -149,6 +155,18 @@ def _of_the_voice(spoken: SpokenReport | NotMeasured | None) -> Iterator[Promise
         return
     for name in VOICE:
         yield Promise(name, known, saying("problem.voice_missing"))
+
+
+def _of_alarms(rung: RungReport | NotMeasured | None) -> Iterator[Promise]:
+    """As with a voice: nothing was measured where nobody can ring."""
+    known = None if rung == NOT_MEASURED else False
+    if isinstance(rung, RungReport):
+        yield Promise("alarm", rung.crossed, saying("problem.alarm", channel=rung.channel))
+        heard, count = ", ".join(rung.heard) or "-", len(rung.rung)
+        yield Promise("alarm_kept", rung.once, saying("problem.alarm_kept", count=count, heard=heard))
+        return
+    for name in ALARMS:
+        yield Promise(name, known, saying("problem.alarm_missing"))
 
 
 def _of_refusals(report: Report) -> Iterator[Promise]:

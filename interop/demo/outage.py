@@ -7,6 +7,7 @@ from typing import Final
 
 from interop.demo.hosts import Hosts
 from interop.demo.report import OutageReport
+from interop.demo.ringing import Ringing
 from interop.demo.watched import Look, Watched
 from interop.sim.camera import FRAME_RATE
 from interop.sim.playing import Playing
@@ -22,9 +23,10 @@ LOOK_SECONDS: Final = 0.05
 class Outage:
     """One outage, with a picture before, during and after it, and a new one in the end."""
 
-    def __init__(self, hosts: Hosts, gateway: Watched) -> None:
+    def __init__(self, hosts: Hosts, gateway: Watched, ringing: Ringing | None) -> None:
         self._hosts = hosts
         self._gateway = gateway
+        self._ringing = ringing
         self._upper = hosts.platforms.upper
 
     async def run(self, channel: str, other: str) -> OutageReport:
@@ -38,6 +40,8 @@ class Outage:
                 await _frames(playing, FRAME_RATE)
                 await self._hosts.cut()
                 report.frames_before = playing.report().frames_decoded
+                if self._ringing is not None:
+                    await self._ringing.ring()
                 await asyncio.sleep(CUT_SECONDS)
                 report.frames_meanwhile = playing.report().frames_decoded - report.frames_before
                 await self._hosts.mend()
@@ -51,6 +55,7 @@ class Outage:
                 report.frames_wrong = seen.wrong_camera + seen.frames_repeated
         report.answered = await self._answered(other)
         report.played_again = await self._played(other)
+        report.alarmed = self._ringing is None or await self._ringing.heard()
         after = await self._gateway.look()
         report.registered = after.below.online and bool(self._upper.registered())
         report.linked = _linked(after)

@@ -164,6 +164,7 @@ class Play:
             await self._speak(calls)
             await self._be_refused(self._scene.kept()[0])
             await self._be_refused_ptz(chosen[0])
+            await self._ring(chosen[0])
             left = self._started + self._wanted.seconds - time.monotonic()
             try:
                 async with asyncio.timeout(max(1.0, left)):
@@ -196,7 +197,8 @@ class Play:
         told.attempts = await reach(hosts.networks)
         self._phase = saying("phase.outage")
         shared = self._scene.cameras()
-        told.outage = await Outage(hosts, self._scene.gateway).run(shared[0], shared[-1])
+        outage = Outage(hosts, self._scene.gateway, self._scene.ringing)
+        told.outage = await outage.run(shared[0], shared[-1])
 
     async def _start(self, calls: AsyncExitStack, channel: str) -> None:
         camera = self._scene.tree.camera(channel)
@@ -219,6 +221,14 @@ class Play:
             await speech.begin()
         except BroadcastRefused as refused:
             self.report.problems.append(saying("problem.unspoken", reason=refused.said))
+
+    async def _ring(self, channel: str) -> None:
+        ringing = self._scene.ringing
+        if ringing is None:
+            self.report.rung = NOT_MEASURED
+            return
+        await ringing.run(channel, self._scene.gateway)
+        self.report.rung = ringing.so_far()
 
     async def _be_refused(self, channel: str) -> None:
         try:
@@ -254,6 +264,8 @@ class Play:
             )
             if orphans.total == 0 or time.monotonic() > deadline:
                 self.report.orphans = orphans
+                if self._scene.ringing is not None:  # what would be heard twice has been by now
+                    self.report.rung = self._scene.ringing.so_far()
                 return
             await asyncio.sleep(0.1)
 
@@ -342,6 +354,7 @@ class Play:
             expected=self._pages[1],
             playing=rows,
             voice=self._voice(),
+            alarms=self._alarms(),
             refused=[*self._refusals(look)],
         )
 
@@ -351,6 +364,12 @@ class Play:
         if speech is None or heard is None:
             return None
         return saying("view.voice", target=speech.target, said=heard.said, heard=heard.heard)
+
+    def _alarms(self) -> Saying | None:
+        rung = None if self._scene.ringing is None else self._scene.ringing.so_far()
+        if rung is None:
+            return None
+        return saying("view.alarms", channel=rung.channel, rung=len(rung.rung), heard=len(rung.heard))
 
     def _refusals(self, look: Look) -> Iterator[Saying]:
         for rule, count in look.outer.rows_refused.items():

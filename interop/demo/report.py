@@ -81,6 +81,27 @@ class SpokenReport(Struct, kw_only=True):
         return (self.ended_above, self.ended_below) == ("left", "bye")
 
 
+class RungReport(Struct, kw_only=True):
+    """Alarms of a camera below, by their descriptions: those that it rang, those heard above, in order."""
+
+    channel: str
+    rung: list[str] = msgspec.field(default_factory=list)
+    answered: int = 0  # with 200: kept on disk by then
+    heard: list[str] = msgspec.field(default_factory=list)
+    crossed_ms: float | None = None  # the first one; None: it never came
+    kept: bool = False  # the second waited on disk while the upper platform took none
+    kept_ms: float | None = None  # from when that took alarms again
+
+    @property
+    def crossed(self) -> bool:
+        return self.crossed_ms is not None and self.heard[:1] == self.rung[:1] != []
+
+    @property
+    def once(self) -> bool:
+        """The second came afterwards, and each came once and in its order."""
+        return self.kept and self.kept_ms is not None and self.heard == self.rung
+
+
 class Orphans(Struct, kw_only=True):
     """What was left behind; every number should be 0."""
 
@@ -115,13 +136,14 @@ class OutageReport(Struct, kw_only=True):
     resumed_ms: float | None = None  # from the wire's return to the next picture; None: it never came
     answered: bool = False  # a question to a camera beyond the link
     played_again: bool = False  # another camera
+    alarmed: bool = False  # an alarm that rang meanwhile was heard
     registered: bool = False  # both registrations are there
     linked: bool = False  # both hosts say so
     rows_kept: bool = False  # both sides know and show what they did before
 
     @property
     def recovered(self) -> bool:
-        again = (self.answered, self.played_again, self.registered, self.linked, self.rows_kept)
+        again = (self.answered, self.played_again, self.alarmed, self.registered, self.linked, self.rows_kept)
         return self.resumed_ms is not None and not self.frames_wrong and all(again)
 
 
@@ -154,6 +176,7 @@ class Report(Struct, kw_only=True):
     delay_ms: Delay | NotMeasured | None = None
     first_picture_seconds: float | None = None
     spoken: SpokenReport | NotMeasured | None = None
+    rung: RungReport | NotMeasured | None = None
     refused: list[RefusedReport] = msgspec.field(default_factory=list)
     refused_by_rule: dict[str, int] = msgspec.field(default_factory=dict)  # rows below, crossings above
     controls_below: int = 0  # commands that reached the lower platform; no rule allows any

@@ -34,6 +34,7 @@ from interop.demo.cast import (
 )
 from interop.demo.faults import WELL, Fault
 from interop.demo.orphans import Held, held
+from interop.demo.ringing import Ringing
 from interop.demo.speech import Speech
 from interop.demo.watched import OneProcess, Watched, cameras_shared
 from interop.sim.catalog import Tree, sample_tree
@@ -112,7 +113,8 @@ class Upper(Protocol):
 class Scene:
     """Everybody, up and running. `live`: pictures carry the moment at which they were filmed.
 
-    `speech` is None where nobody can speak or nobody can listen, `hosts` where the gateway is one process.
+    `speech` is None where nobody can speak or nobody can listen, `ringing` where nobody can raise or hear an
+    alarm, `hosts` where the gateway is one process.
     """
 
     gateway: Watched
@@ -123,6 +125,7 @@ class Scene:
     live: bool = True
     speech: Speech | None = None
     hosts: "Hosts | None" = None
+    ringing: Ringing | None = None
 
     def held(self) -> Held:
         """What this process holds open, and the gateway where it is not in here."""
@@ -279,6 +282,7 @@ async def _open_scene(folder: Path, cameras: int, workers: Executor, fault: Faul
             platforms.upper,
             platforms.tree,
             speech=Speech(platforms.upper, platforms.lower, platforms.tree.speakers[0].id),
+            ringing=Ringing(platforms.lower, platforms.upper),
         ) as scene,
         Tasks() as background,
     ):
@@ -296,17 +300,19 @@ async def gateway_between(
     *,
     live: bool = True,
     speech: Speech | None = None,
+    ringing: Ringing | None = None,
 ) -> AsyncIterator[Scene]:
     """The product between two platforms of whatever kind; `tree` is what the lower one says it has.
 
-    `live` is False where pictures don't say when they were filmed, `speech` None where nobody speaks.
+    `live` is False where pictures don't say when they were filmed, `speech` None where nobody speaks,
+    `ringing` where nobody raises alarms.
     """
     async with (
         real_surroundings(written) as around,
         open_gateway(written, secrets, around) as gateway,
     ):
         audits = [Path(written.gateway.state) / side / "audit.jsonl" for side in ("outer", "inner")]
-        yield Scene(OneProcess(gateway, tree), lower, upper, tree, audits, live, speech)
+        yield Scene(OneProcess(gateway, tree), lower, upper, tree, audits, live, speech, ringing=ringing)
 
 
 async def _calls(held: AsyncExitStack, me: Party, address: Address, ground: Ground) -> Calls:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from interop.demo.faults import FAULTS, HOSTS_FAULTS
-from interop.demo.report import Report, SpokenReport, read
+from interop.demo.report import Report, RungReport, SpokenReport, read
 from interop.netns import why_not
 from interop.words import ENGLISH
 
@@ -72,6 +72,14 @@ TELLING: Final[Mapping[str, Telling]] = {
     "hang_up": Telling(
         lambda report: isinstance(report.spoken, SpokenReport) and report.spoken.ended_below == "left",
         "was not ended by hanging up above",
+    ),
+    "unrung": Telling(
+        lambda report: isinstance(report.rung, RungReport) and not report.rung.heard,
+        "The alarm of .* was not heard above",
+    ),
+    "forgotten": Telling(
+        lambda report: isinstance(report.rung, RungReport) and report.rung.crossed and not report.rung.once,
+        "Of 2 alarms these were heard above",
     ),
     "port": Telling(lambda report: report.orphans.sockets > 0, r"left behind: .* [1-9]\d* sockets"),
     "session": Telling(lambda report: report.orphans.tables > 0, r"left behind: [1-9]\d* sessions"),

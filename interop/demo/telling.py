@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from interop.demo.judging import PROMISES
-from interop.demo.report import NOT_MEASURED, HostsReport, RefusedReport, Report, SpokenReport, StreamReport
+from interop.demo.report import (
+    NOT_MEASURED,
+    HostsReport,
+    RefusedReport,
+    Report,
+    RungReport,
+    SpokenReport,
+    StreamReport,
+)
 from interop.words import Saying, Words, saying
 
 
@@ -27,6 +35,8 @@ def _lines(report: Report) -> Iterator[Saying | None]:
         yield saying("summary.delay", p50=round(delay.p50), p99=round(delay.p99))
     if isinstance(report.spoken, SpokenReport):
         yield _voice(report.spoken)
+    if isinstance(report.rung, RungReport):
+        yield from _alarms(report.rung)
     for refused in report.refused:
         yield saying("summary.refused", what=refusal(refused))
     if report.hosts is not None:
@@ -72,6 +82,13 @@ def _voice(spoken: SpokenReport) -> Saying:
     )
 
 
+def _alarms(rung: RungReport) -> Iterator[Saying]:
+    if rung.crossed_ms is not None:
+        yield saying("summary.alarm", channel=rung.channel, ms=round(rung.crossed_ms))
+    if rung.kept_ms is not None:
+        yield saying("summary.alarm_kept", ms=round(rung.kept_ms))
+
+
 def _hosts(hosts: HostsReport) -> Iterator[Saying]:
     beyond = [one for one in hosts.attempts if one.beyond]
     yield saying("summary.apart", tried=len(beyond), arrived=sum(one.arrived for one in beyond))
@@ -82,6 +99,8 @@ def _hosts(hosts: HostsReport) -> Iterator[Saying]:
         yield saying("summary.no_return", seconds=seconds)
     else:
         yield saying("summary.outage", seconds=seconds, resumed=round(hosts.outage.resumed_ms))
+    if hosts.outage.alarmed:
+        yield saying("summary.alarm_meanwhile")
 
 
 def _verdict(report: Report) -> Iterator[Saying | None]:

@@ -42,6 +42,7 @@ class Picture:
     expected: int = 0
     playing: list[Playing] = field(default_factory=list)
     voice: Saying | None = None
+    alarms: Saying | None = None
     refused: list[Saying] = field(default_factory=list)
 
 
@@ -111,7 +112,7 @@ def page(picture: Picture, words: Words) -> Page:
             rows=[_stream(row) for row in picture.playing],
             more=lambda count: say("view.more", count=count),
         ),
-        notes=[] if picture.voice is None else [words.render(picture.voice)],
+        notes=[words.render(note) for note in (picture.voice, picture.alarms) if note is not None],
         refusals=Refusals(
             say("view.refused"),
             refused,

@@ -84,19 +84,31 @@ def write(spec: AlarmSpec, sn: int, time: str, charset: str) -> bytes:
 
 
 class AlarmDesk:
-    """Takes alarms and answers them. `status` is what it answers; anything but 200 takes none."""
+    """Takes alarms and answers them. `status` is what it answers; anything but 200 takes none.
+
+    `on_alarm` is told of each. `forgets` says of which one, counting from 1, nothing is taken after all.
+    """
 
     def __init__(self, endpoint: Endpoint, charset: str) -> None:
         self.taken: list[Message] = []
         self.status = 200
+        self.refused = 0
+        self.on_alarm: Callable[[Message], None] = _nobody
+        self.forgets = 0
+        self._come = 0
         self._endpoint = endpoint
         self._charset = charset
 
     def take(self, message: Message, sender: Registered) -> int:
         if self.status != 200:
+            self.refused += 1
             return self.status
+        self._come += 1
+        if self._come == self.forgets:
+            return 200
         self.taken.append(message)
         del self.taken[:-MAX_HELD]
+        self.on_alarm(message)
         body = xml.write(
             "Response",
             "Alarm",
@@ -114,3 +126,7 @@ class AlarmDesk:
     def told(self, tag: str = "AlarmDescription") -> list[str]:
         """One element of each alarm, in the order of their coming."""
         return [message.device_id if tag == "DeviceID" else message.text(tag) for message in self.taken]
+
+
+def _nobody(_message: Message) -> None:
+    """Hears of no alarm."""

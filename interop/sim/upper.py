@@ -40,6 +40,10 @@ class PlayRefused(Told):
         self.reason = str(reason)
 
 
+SOON: Final = (("Retry-After", "1"),)
+"""Beside a 503, in seconds."""
+
+
 class UpperPlatform:
     """Takes REGISTER, MESSAGE and INVITE of its endpoint for itself; its engine checks the digests.
 
@@ -103,7 +107,8 @@ class UpperPlatform:
         return await self.registrar.wait_registered(platform)
 
     def _messages(self, run: list[Event]) -> Sequence[Reply]:
-        return [(event.transaction, self._message(event)) for event in run]
+        answers = [(event.transaction, self._message(event)) for event in run]
+        return [(number, status, SOON) if status == 503 else (number, status) for number, status in answers]
 
     def _message(self, event: Event) -> int:
         message = xml.read(event.body)

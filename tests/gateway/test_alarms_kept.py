@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import pytest
 
+from cascade.as_lower.reporting import seconds_of
 from cascade.model.ids import PlatformId
 from gateway.app import SideName
 from gateway.chamber.link.hosts import SURVIVES_SECONDS
@@ -70,6 +71,38 @@ def test_alarms_wait_for_an_upper_that_is_offline_and_come_in_order(link: Link) 
             assert counters["alarms_taken"] == counters["alarms_sent"] == counters["alarm_responses"] == 4
 
     run(scenario(), seconds=20_000)
+
+
+def test_an_upper_that_says_when_is_told_again_then(link: Link) -> None:
+    """Retry-After beside its 503 says 1 s, where we would wait 10."""
+
+    async def scenario() -> None:
+        async with world(link, written=WITH_ALARMS) as here:
+            camera = await ready(here)
+            here.upper.alarms.status = 503
+            await ring(here, camera, 1)
+            await asyncio.sleep(9.5)
+            assert 9 <= here.upper.alarms.refused <= 10
+            here.upper.alarms.status = 200
+            await asyncio.sleep(1.1)
+            assert here.upper.alarms.told() == told(1)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("", 10.0),
+        ("5", 5.0),
+        (" 18 (busy);duration=60", 18.0),
+        ("0", 1.0),
+        ("999999999999", 60.0),
+        ("soon", 10.0),
+    ],
+)
+def test_what_it_says_is_believed_within_bounds(said: str, seconds: float) -> None:
+    assert seconds_of(said) == seconds
 
 
 def test_they_outlive_the_process(link: Link) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from interop.demo.judging import PROMISES, VOICE, Expected, judge
+from interop.demo.judging import ALARMS, PROMISES, VOICE, Expected, judge
 from interop.demo.report import (
     NOT_MEASURED,
     Attempt,
@@ -17,6 +17,7 @@ from interop.demo.report import (
     OutageReport,
     RefusedReport,
     Report,
+    RungReport,
     SpokenReport,
     StreamReport,
     read,
@@ -46,6 +47,7 @@ OUTAGE = OutageReport(
     resumed_ms=900.0,
     answered=True,
     played_again=True,
+    alarmed=True,
     registered=True,
     linked=True,
     rows_kept=True,
@@ -53,6 +55,17 @@ OUTAGE = OutageReport(
 NEAR = Attempt(source="outer", target="203.0.113.20", protocol="udp", beyond=False, arrived=True)
 FAR = Attempt(source="outer", target="198.51.100.10", protocol="udp", beyond=True)
 HOSTS = HostsReport(namespaces=[1, 2, 3, 4], attempts=[NEAR, FAR], outage=OUTAGE)
+
+
+RUNG = RungReport(
+    channel=CHANNEL,
+    rung=["one", "two"],
+    answered=2,
+    heard=["one", "two"],
+    crossed_ms=5.0,
+    kept=True,
+    kept_ms=900.0,
+)
 
 
 def good(picture: Path) -> Report:
@@ -86,6 +99,7 @@ def good(picture: Path) -> Report:
         setup_ms=[50.0],
         delay_ms=Delay(p50=5.0, p99=9.0),
         spoken=SPOKEN,
+        rung=RUNG,
         refused=[
             RefusedReport(channel=CHANNEL, asked="play", status=404, reason="Not Found"),
             RefusedReport(channel=CHANNEL, asked="ptz", status=403, reason="no-ptz"),
@@ -121,6 +135,8 @@ BROKEN: dict[str, dict[str, Any]] = {
     "voice_identical": {"spoken": msgspec.structs.replace(SPOKEN, sha256_received="ce")},
     "voice_setup": {"spoken": msgspec.structs.replace(SPOKEN, setup_ms=0.0)},
     "voice_ended": {"spoken": msgspec.structs.replace(SPOKEN, ended_below=None)},
+    "alarm": {"rung": msgspec.structs.replace(RUNG, crossed_ms=None)},
+    "alarm_kept": {"rung": msgspec.structs.replace(RUNG, heard=["one", "two", "two"])},
     "kept_camera": {"refused": [RefusedReport(channel=CHANNEL, asked="play", status=486, reason="")]},
     "ptz": {"refused": [RefusedReport(channel=CHANNEL, asked="play", status=404, reason="")]},
     "refusals": {"refused": []},
@@ -231,3 +247,18 @@ def test_a_problem_is_told_in_either_language_with_what_to_do(
     lines = summary(report, Words(language)).splitlines()
     assert lines[-2].startswith(says)
     assert "report.json" in lines[-1]
+
+
+def test_an_alarm_that_nobody_rang_is_one_problem_and_one_that_nobody_could_ring_is_none(
+    tmp_path: Path,
+) -> None:
+    report = good(tmp_path / "one.png")
+    report.rung = None
+    judge(report, EXPECTED)
+    assert [problem.key for problem in report.problems] == ["problem.alarm_missing"]
+
+    report = good(tmp_path / "one.png")
+    report.rung = NOT_MEASURED
+    judge(report, replace(EXPECTED, without=frozenset(ALARMS)))
+    assert report.problems == []
+    assert report.not_checked == list(ALARMS)
