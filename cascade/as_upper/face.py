@@ -21,11 +21,10 @@ from cascade.as_upper.alarms import LATER, Alarms
 from cascade.as_upper.attempts import Attempts
 from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
+from cascade.as_upper.controls import Controls
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.leases import Change, Lease
-from cascade.as_upper.movements import Movements
-from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker, party_of, target_of
 from cascade.as_upper.registering import answer, beijing_time
 from cascade.as_upper.registrar import Registrar
@@ -36,7 +35,6 @@ from cascade.errors import StreamFailed
 from cascade.leg import Legs
 from cascade.manscdp import Head, alarm, xml
 from cascade.model.commands import Command, Control
-from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.model.serials import Serials
@@ -160,8 +158,16 @@ class AsUpper:
             counts=self.counts,
         )
         self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
-        self._moving = Moving(store, self._tell, loop.time)
-        self.movements = Movements(ptz.moving_seconds, loop.time, self._control, self.counts)
+        self.controls = Controls(
+            asker=self._asker,
+            standing=self._standing,
+            knows=self._knows,
+            store=store,
+            moving_seconds=ptz.moving_seconds,
+            time=loop.time,
+            counts=self.counts,
+            plan=lambda: self._timer.plan(),
+        )
         self._adoption = Adoption(
             peers=self.peers,
             media=self._media_networks,
@@ -169,7 +175,7 @@ class AsUpper:
             registrar=self._registrar,
             standing=self._standing,
             catalogs=self._catalogs,
-            movements=self.movements,
+            movements=self.controls.movements,
             legs=self._legs,
             herald=self._herald,
             index=index,
@@ -232,14 +238,14 @@ class AsUpper:
                 self.index.apply(peer, rows, complete=False)
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
         self._standing.restore()
-        await self._moving.restore(self.peers)
+        await self.controls.restore(self.peers)
         await self.alarms.restore()
 
     async def run(self) -> None:
         """Keep leases, catalogs and deadlines until cancelled."""
         self._follow()
         self.offer_all()
-        self._stop_owed()
+        self.controls.stop_owed()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.alarms.run(), name="alarms")
@@ -247,12 +253,11 @@ class AsUpper:
         finally:
             self._herald.flush()
             self.halt()
-            await self._moving.settled()
+            await self.controls.settled()
 
     def halt(self) -> None:
         """Nobody is beyond who could stop a camera, or we are going: all that move stop now."""
-        self._moving.halt()
-        self.movements.halt()
+        self.controls.halt()
 
     def offer_all(self) -> None:
         """Tell the other side all anew; see `Standing`."""
@@ -262,7 +267,7 @@ class AsUpper:
         """These are our lowers from now on; see `Adoption`."""
         self._adoption.take(peers)
         self.alarms.outbox.quota = quota
-        self.movements.adopt(ptz.moving_seconds)
+        self.controls.movements.adopt(ptz.moving_seconds)
         self._timer.plan()
 
     # Requests from below
@@ -366,7 +371,7 @@ class AsUpper:
             self._deviations.note(peer, "never-registers-again", change.why == "revived")
             self._catalogs.start(self.peers[peer])
             self._standing.came(peer)
-            self._stop_owed()
+            self.controls.stop_owed()
         else:
             self._catalogs.stop(peer)
             self._standing.went(peer)
@@ -379,51 +384,17 @@ class AsUpper:
             case Ask():
                 self._ask(crossing)
             case Notice(payload=Control() as control):
-                self._control(control)
+                self.controls.take(control)
             case Answer() | NoAnswer():
                 self.alarms.answered(crossing)
             case _:
                 self.counts["crossings_dropped"] += 1
 
-    def _control(self, control: Control) -> None:
-        if isinstance(control, ControlPtz):
-            self._moving.pass_on(control)
-        else:
-            self._tell(control)
-
-    def _stop_owed(self) -> None:
-        """Cameras that an earlier process left moving, or whose peer was away when they had to stop."""
-        for camera in self._moving.owed():
-            if self._standing.reachable(camera.peer) is not None:
-                self.counts["ptz_stopped"] += 1
-                log.info("ptz.stopped_late", extra={"peer": camera.peer, "channel": str(camera)})
-                self._control(ControlPtz(target=camera, movement=Movement()))
-
-    def _tell(self, control: Control) -> bool:
-        """Tell the peer whose channel it is; without a lease it is too late to."""
-        target = control.target
-        known = target.peer in self.peers and self._knows(target)
-        lease = self._standing.reachable(target.peer) if known else None
-        if lease is None:
-            self.counts["controls_dropped"] += 1
-            log.info("control.dropped", extra={"peer": target.peer, "action": control.action})
-            return False
-        over = self.movements.note(control)
-
-        def told(answered: bool) -> None:
-            over()
-            if isinstance(control, ControlPtz):
-                self._moving.told(control, answered=answered)
-
-        self._asker.control(control, lease.peer, lease.address, told)
-        self._timer.plan()
-        return True
-
     def _ask(self, crossing: Ask[Command]) -> None:
         target = target_of(crossing)
         if target is None:
             self._asker.no_answer(crossing, "refused")
-        elif target.peer not in self.peers or not self._knows(target):
+        elif not self._knows(target):
             self._asker.no_answer(crossing, "not-found")
         elif (lease := self._standing.reachable(target.peer)) is None:
             self._asker.no_answer(crossing, "offline")
@@ -432,6 +403,8 @@ class AsUpper:
             self._timer.plan()
 
     def _knows(self, channel: ChannelId) -> bool:
+        if channel.peer not in self.peers:
+            return False
         itself = channel.name == channel.peer
         return itself or self.index.find(channel.peer, channel.name) is not None
 
@@ -478,7 +451,7 @@ class AsUpper:
     # Time
 
     def _deadline(self) -> float | None:
-        machines = (self._registrar, self._catalogs, self._asker, self.movements, self._moving)
+        machines = (self._registrar, self._catalogs, self._asker, self.controls)
         return min((each.deadline for each in machines if each.deadline is not None), default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
@@ -491,8 +464,6 @@ class AsUpper:
         """Whatever is due."""
         self._registrar.advance(now)
         self._follow()
-        self.movements.advance(now)
-        if self._moving.deadline is not None and self._moving.deadline <= now:
-            self._stop_owed()
+        self.controls.advance(now)
         self._catalogs.advance(now)
         self._asker.advance(now)

@@ -406,7 +406,7 @@ def test_whatever_three_desks_do_one_turns_it_and_in_the_end_it_stands(
             if not loss:  # what is repeated by the network may come late, but not what comes last
                 for before, after in pairwise(told):
                     assert before.stop or after.stop or before.pan_speed == after.pan_speed
-            moving = on.here.gateway.outer.side.as_upper.movements
+            moving = on.here.gateway.outer.side.as_upper.controls.movements
             assert len(moving) == 0
             assert on.here.trails_whole()
 
