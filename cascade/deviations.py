@@ -24,6 +24,7 @@ Deviation = Literal[
     "never-registers-again",  # revived by a keepalive (Q05)
     "unreadable",  # business answers and keepalives
     "alarm-incomplete",  # an alarm without what the standard asks for, or with no such values (Q86)
+    "notice-outside",  # a NOTIFY in no dialog of ours (Q34)
     "no-y",  # an SDP without y= (Q47)
     "other-y",  # with another than was offered (Q48)
     "zero-y",  # with 0000000000 (Q49)

@@ -18,6 +18,10 @@ Coordinates = Literal["WGS84", "GCJ02", "unknown"]
 """WGS-84 is what the standard asks for; GCJ-02 is that of Chinese maps, some hundred metres beside it."""
 
 
+Topic = Literal["catalog", "alarm"]
+"""What is told to whoever has subscribed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Us:
     """How one side presents itself to its peers."""
@@ -76,6 +80,9 @@ class LowerPeer:
     first_page_seconds: float = 120.0  # Q18
     page_seconds: float = 15.0  # quiet this long between pages, and the answer is partial (Q19)
     max_items: int = 100_000  # rows of one catalog answer; more end it partial
+    subscribe: tuple[Topic, ...] = ()  # what we subscribe to at it
+    subscribe_seconds: int = 600  # asked for; renewed after two thirds
+    notify_state: Literal["trust", "ignore"] = "trust"  # do its notices say what is on and off (Q39)
     media_target: str = "sdp"  # whose address counts: "sdp", "source", or one that is fixed (Q51)
     to_host: Literal["address", "domain"] = "address"  # of Request-URI and To (Q60)
     domain: str = ""  # its SIP domain

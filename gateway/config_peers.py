@@ -70,6 +70,13 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Wait for each further page; then the catalog is partial. Default 15 s."""
     max_items: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
     """Rows one catalog answer may hold; more end it partial. Default 100,000."""
+    subscribe: tuple[Literal["catalog", "alarm"], ...] = ()
+    """What we subscribe to at it, so that it tells us at once: catalog, alarm. Default: nothing, and its
+    catalog is asked for every `catalog_seconds`."""
+    subscribe_seconds: Annotated[int, Meta(ge=60, le=86_400)] = 600
+    """How long a subscription lasts that we ask for; it is renewed after two thirds. Default 600 s."""
+    notify_state: Literal["trust", "ignore"] = "trust"
+    """Do its notices say what is on and off; some platforms say OFF of what plays. Default trust."""
     media_target: str = "sdp"
     """Which address its media has: that in its SDP, `source` for where its SIP comes from, or the
     address written here. Default sdp."""

@@ -184,7 +184,7 @@ class AsLower:
         return Upper(peer, share, registrant, answers, reporting, subscriptions)
 
     def _note_subscription(self, upper: PlatformId, what: str, subject: Subject, why: str) -> None:
-        about = {"kind": subject.kind, "target": subject.shown}
+        about = {"topic": subject.topic, "target": subject.shown}
         self._gate.note(what, upper, **about, **({"why": why} if why else {}))
 
     def _registrant(self, peer: UpperPeer) -> Registrant:

@@ -5,18 +5,17 @@ What it is about is said by its body, since of the packages only Catalog tells i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Head, alarm_filter, xml
 from cascade.manscdp.alarm_filter import EVERYTHING, Filter
 from cascade.model.ids import ChannelId
+from cascade.peers import Topic
 from sip.endpoint import Reply
 from sip.events import Event, Headers
 from sip.subscription import read_event, seconds_of
 
-Kind = Literal["catalog", "alarm"]
-
-KINDS: Final[dict[str, Kind]] = {"Catalog": "catalog", "Alarm": "alarm"}
+TOPICS: Final[dict[str, Topic]] = {"Catalog": "catalog", "Alarm": "alarm"}
 PACKAGES: Final = {"catalog", "presence", "alarm"}
 ALLOW_EVENTS: Final = ("Allow-Events", "Catalog, presence")
 
@@ -39,7 +38,7 @@ class Refused:
 class Subject:
     """What is subscribed for: everything where `top` is None. `shown` is what the upper calls it."""
 
-    kind: Kind
+    topic: Topic
     shown: str
     top: ChannelId | None
     wants: Filter = EVERYTHING
@@ -98,14 +97,14 @@ def subject_of(
         return Refused(415, "media_unknown", (("Accept", CONTENT_TYPE),))
     if head is None or head.root != "Query":
         return Refused(400, "malformed")
-    kind = KINDS.get(head.cmd_type)
-    if kind is None:  # positions of what moves and of what turns are not told yet
-        return Refused(489, "kinds_unknown", (ALLOW_EVENTS,))
+    topic = TOPICS.get(head.cmd_type)
+    if topic is None:  # positions of what moves and of what turns are not told yet
+        return Refused(489, "topics_unknown", (ALLOW_EVENTS,))
     top = None if head.device_id == own_id else resolve(head.device_id)
     if top is None and head.device_id != own_id:
         return Refused(404, "targets_unknown")
-    wants = alarm_filter.read(event.body) if kind == "alarm" else Filter()
-    return Subject(kind, head.device_id, top, wants)
+    wants = alarm_filter.read(event.body) if topic == "alarm" else Filter()
+    return Subject(topic, head.device_id, top, wants)
 
 
 def accepted(event: Event, head: Head | None, expires: int, contact: str, charset: str) -> Reply:

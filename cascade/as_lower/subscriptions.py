@@ -18,7 +18,6 @@ from typing import Final, Literal
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import Share
 from cascade.as_lower.subscribing import (
-    Kind,
     Refused,
     Subject,
     accepted,
@@ -29,7 +28,7 @@ from cascade.manscdp import CONTENT_TYPE, Head
 from cascade.manscdp.catalog import write_changes
 from cascade.model.ids import ChannelId
 from cascade.model.index import View
-from cascade.peers import Us
+from cascade.peers import Topic, Us
 from cascade.ports import Store
 from sip.aio.ask import ask
 from sip.dialog import Dialog, Key, key_of
@@ -67,8 +66,8 @@ class Subscription:
     gone: bool = False
 
     @property
-    def key(self) -> tuple[Kind, ChannelId | None]:
-        return self.subject.kind, self.subject.top
+    def key(self) -> tuple[Topic, ChannelId | None]:
+        return self.subject.topic, self.subject.top
 
 
 class Subscriptions:
@@ -114,15 +113,17 @@ class Subscriptions:
         return accepted(event, head, answer, contact, self._share.upper.charset)
 
     def _opened(self, event: Event, head: Head | None) -> Refused | int:
-        """Seconds that are granted to one that opens a dialog. One for each kind and target: a second one
+        """Seconds that are granted to one that opens a dialog. One for each topic and target: a second one
         comes of an upper that has forgotten the first."""
         wanted = read(event, head, self._us.id.digits, self._share.resolve)
         if isinstance(wanted, Refused):
             return wanted
         subject = wanted.subject
-        if subject.kind == "alarm" and self._share.upper.alarms == "off":
+        if subject.topic == "alarm" and self._share.upper.alarms == "off":
             return Refused(403, "not_told")
-        before = next((each for each in self._open.values() if each.key == (subject.kind, subject.top)), None)
+        before = next(
+            (each for each in self._open.values() if each.key == (subject.topic, subject.top)), None
+        )
         if before is None and len(self._open) >= self._share.upper.max_subscriptions:
             return Refused(503, "full", (("Retry-After", str(MAX_PATIENCE)),))
         dialog = Dialog.accepted(event, self._endpoint.contact_for(event.source))
@@ -161,7 +162,7 @@ class Subscriptions:
         """The one in whose dialog an alarm of `source`, which stands in `branch`, is told."""
         for found in self._open.values():
             if (
-                found.subject.kind == "alarm"
+                found.subject.topic == "alarm"
                 and not found.over
                 and _covers(found.subject.top, source, branch)
             ):
@@ -173,7 +174,7 @@ class Subscriptions:
     def changed(self) -> None:
         """Rows came, went or turned: subscribers hear of it together with what follows soon."""
         for found in self._open.values():
-            if found.subject.kind == "catalog" and found.due is None:
+            if found.subject.topic == "catalog" and found.due is None:
                 self._wake(found, self._time() + self._pause())
 
     def _pause(self) -> float:
@@ -219,7 +220,7 @@ class Subscriptions:
             return
         found.due = None
         if (
-            await (self._tell(found) if found.subject.kind == "catalog" else self._say(found, b""))
+            await (self._tell(found) if found.subject.topic == "catalog" else self._say(found, b""))
             and found.over
         ):
             self._end(found, "")

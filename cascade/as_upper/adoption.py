@@ -14,6 +14,7 @@ from cascade.as_upper.herald import NOTHING, Herald
 from cascade.as_upper.movements import Movements
 from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.standing import Standing
+from cascade.as_upper.subscriptions import Subscriptions
 from cascade.leg import Legs
 from cascade.model.ids import PlatformId
 from cascade.model.index import Index
@@ -36,6 +37,7 @@ class Adoption:
         registrar: Registrar,
         standing: Standing,
         catalogs: Catalogs,
+        subscriptions: Subscriptions,
         movements: Movements,
         legs: Legs,
         herald: Herald,
@@ -49,6 +51,7 @@ class Adoption:
         self._registrar = registrar
         self._standing = standing
         self._catalogs = catalogs
+        self._subscriptions = subscriptions
         self._movements = movements
         self._legs = legs
         self._herald = herald
@@ -87,6 +90,7 @@ class Adoption:
             self._standing.tell(peer.id)
             self._herald.offer(peer.id, partial(self._index.rows, peer.id))
             return
+        self._subscriptions.adopt(peer, before)
         if before.fault != peer.fault:
             self._standing.judge_faults(peer.id)
         if before.coordinates != peer.coordinates and self._standing.online(peer.id):

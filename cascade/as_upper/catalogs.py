@@ -1,20 +1,21 @@
 """The catalogs of those below: asked for, taken without echoes, stored, told to the other side.
 
-The shell around `CatalogSync`: it sends the queries that are due, and makes of each finished answer a
-difference in the index, which the store and the herald follow.
+The shell around `CatalogSync`: it sends the queries that are due, and makes of each finished answer, and of
+each notice of changes, a difference in the index, which the store and the herald follow.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.questions import catalog_query
-from cascade.as_upper.sync import CatalogSync, Finished, Query
+from cascade.as_upper.sync import CatalogSync, Finished, Odd, Query
 from cascade.as_upper.synced import tell
 from cascade.deviations import Deviations
-from cascade.manscdp import Head, catalog
+from cascade.manscdp import CatalogNotice, Head, catalog
 from cascade.model.ids import PlatformId
-from cascade.model.index import Index
+from cascade.model.index import Index, Rows
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer
 from cascade.ports import Store
@@ -22,9 +23,13 @@ from cascade.provenance import LoopGuard
 from sip.endpoint import Endpoint, Outgoing, Then
 from sip.events import Address, Event, Kind
 
+MAX_WAITING: Final = 256
+"""Notices of one peer that wait for the end of a query; what is in more of them is asked for."""
+
 
 class Catalogs:
-    """Those of one face. `at` tells where a peer is; `plan` is called when deadlines changed."""
+    """Those of one face. `at` tells where a peer is; `plan` is called when deadlines changed, `gap` when a
+    notice leaves something open."""
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Catalogs:
         at: Callable[[PlatformId], Address | None],
         time: Callable[[], float],
         plan: Callable[[], None],
+        gap: Callable[[LowerPeer], None],
     ) -> None:
         self._endpoint = endpoint
         self._index = index
@@ -49,6 +55,9 @@ class Catalogs:
         self._at = at
         self._time = time
         self._plan = plan
+        self._gap = gap
+        self._waiting: dict[PlatformId, list[tuple[LowerPeer, CatalogNotice]]] = {}
+        self._again: dict[PlatformId, LowerPeer] = {}  # to be asked once more after the query under way
         self._sync = CatalogSync(serials)
         self._outcomes: dict[PlatformId, str] = {}
 
@@ -71,6 +80,8 @@ class Catalogs:
     def stop(self, peer: PlatformId) -> None:
         """It is offline: its rows stay, the query in flight does not."""
         self._sync.stop(peer)
+        self._waiting.pop(peer, None)
+        self._again.pop(peer, None)
 
     def adopt(self, peer: LowerPeer) -> None:
         """It is described otherwise now; what it is asked next is asked by that."""
@@ -92,6 +103,51 @@ class Catalogs:
         finished = self._sync.take(peer, catalog.read(body), self._time())
         if finished is not None:
             self._finish(finished)
+
+    def notified(self, peer: LowerPeer, body: bytes) -> None:
+        """A notice of changes. While a query is under way it waits, since the answer may be older (Q40).
+
+        Raises:
+            PeerError: it can't be read.
+        """
+        notice = catalog.read_notice(body)
+        odd = Odd(repaired=notice.repaired, replaced=notice.replaced, dropped=notice.dropped)
+        for kind, times in odd.counts().items():
+            self._deviations.note(peer.id, kind, times)
+        if self._sync.progress(peer.id) is None:
+            self._follow(peer, notice)
+        elif len(waiting := self._waiting.setdefault(peer.id, [])) < MAX_WAITING:
+            waiting.append((peer, notice))
+        else:
+            self.counts["notices_waiting_too_many"] += 1
+            self._again[peer.id] = peer
+
+    def _follow(self, peer: LowerPeer, notice: CatalogNotice) -> None:
+        gone = self._index.remove(peer.id, notice.gone)
+        self._changed(peer.id, gone.slice(0, 0), gone)
+        said, new = self._index.merge(peer.id, notice.present.located(peer.coordinates))
+        if self._index.count(peer.id) + new > peer.max_items:
+            self.counts["notices_too_many"] += 1
+            said = said.slice(0, 0)
+        self._apply(peer.id, said)
+        if peer.notify_state == "trust":
+            turned, unknown = self._index.merge(peer.id, notice.turned, known=True)
+            self._apply(peer.id, turned)
+            if unknown:
+                self._gap(peer)
+
+    def _apply(self, peer: PlatformId, said: Rows) -> None:
+        if len(said):
+            rows = self._guard.listed(peer, said, self._index, complete=False)
+            self._deviations.note(peer, "echoes", len(said) - len(rows))
+            delta = self._index.apply(peer, rows, complete=False)
+            self._changed(peer, delta.present(), delta.gone(), delta.former())
+
+    def _changed(self, peer: PlatformId, present: Rows, gone: Rows, former: Rows | None = None) -> None:
+        if len(present) or len(gone):
+            self._store.save_rows(peer, present, gone.ids())
+        self._herald.gone(peer, gone)
+        self._herald.present(peer, present, former=former)
 
     @property
     def deadline(self) -> float | None:
@@ -129,9 +185,9 @@ class Catalogs:
         rows = self._guard.listed(peer, finished.rows, self._index, complete=complete)
         delta = self._index.apply(peer, rows, complete=complete)
         tell(finished, delta, len(finished.rows) - len(rows), self._deviations)
-        present, gone = delta.present(), delta.gone()
-        if len(present) or len(gone):
-            self._store.save_rows(peer, present, gone.ids())
-        self._herald.gone(peer, gone)
-        self._herald.present(peer, present, former=delta.former())
+        self._changed(peer, delta.present(), delta.gone(), delta.former())
+        for described, notice in self._waiting.pop(peer, ()):
+            self._follow(described, notice)
+        if (again := self._again.pop(peer, None)) is not None:
+            self.start(again)
         self._plan()

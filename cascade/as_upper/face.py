@@ -25,6 +25,7 @@ from cascade.as_upper.controls import Controls
 from cascade.as_upper.faults import Faults
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.leases import Change, Lease
+from cascade.as_upper.notices import Notices
 from cascade.as_upper.questions import Asker, party_of, target_of
 from cascade.as_upper.registering import answer, beijing_time
 from cascade.as_upper.registrar import Registrar
@@ -33,7 +34,7 @@ from cascade.crossing import Answer, Ask, Crossing, NoAnswer, Notice
 from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
-from cascade.manscdp import Head, alarm, xml
+from cascade.manscdp import Head, alarm
 from cascade.model.commands import Command, Control
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
@@ -48,7 +49,6 @@ from cascade.sparse import Sparse
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
-from sip.errors import PeerError
 from sip.events import Address, Event, Reply
 
 log = logging.getLogger(__name__)
@@ -117,9 +117,7 @@ class AsUpper:
             deviates=self._deviations.note,
         )
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
-        self._responses: list[tuple[PlatformId, Head, bytes]] = []
         self.attempts = Attempts(self.peers, loop.time, gate)
-        self._unreadable = Sparse(loop.time)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
         self._standing = Standing(
@@ -141,7 +139,22 @@ class AsUpper:
             at=self._address,
             time=loop.time,
             plan=lambda: self._timer.plan(),
+            gap=lambda peer: self._subscriptions.gap(peer),
         )
+        self._notices = Notices(
+            endpoint=endpoint,
+            registrar=self._registrar,
+            catalogs=self._catalogs,
+            asker=self._asker,
+            deviations=self._deviations,
+            serials=self._serials,
+            random=chance,
+            at=self._address,
+            loop=loop,
+            counts=self.counts,
+            plan=lambda: self._timer.plan(),
+        )
+        self._subscriptions = self._notices.subscriptions
         self.alarms = Alarms(
             endpoint=endpoint,
             gate=gate,
@@ -175,6 +188,7 @@ class AsUpper:
             registrar=self._registrar,
             standing=self._standing,
             catalogs=self._catalogs,
+            subscriptions=self._subscriptions,
             movements=self.controls.movements,
             legs=self._legs,
             herald=self._herald,
@@ -190,6 +204,11 @@ class AsUpper:
     def bound(self) -> int:
         """How many lowers are online."""
         return len(self._registrar)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many of ours are there."""
+        return len(self._subscriptions)
 
     @property
     def legs(self) -> int:
@@ -251,6 +270,7 @@ class AsUpper:
                 tasks.create_task(self.alarms.run(), name="alarms")
                 tasks.create_task(self._timer.run(), name="deadlines of lowers")
         finally:
+            self._subscriptions.close()
             self._herald.flush()
             self.halt()
             await self.controls.settled()
@@ -313,10 +333,7 @@ class AsUpper:
 
     def _status(self, event: Event, head: Head, lease: Lease) -> int:
         if head.root == "Response":
-            if not self._responses:
-                self._loop.call_soon(self._read_responses)
-            body = xml.recoded(event.body, lease.peer.charset_in)
-            self._responses.append((lease.peer.id, head, body))
+            self._notices.hearing.take(lease.peer, head, event.body)
             return 200
         if head.root == "Notify":
             self.counts["notify_dropped"] += 1
@@ -324,23 +341,9 @@ class AsUpper:
         self.counts["commands_refused"] += 1  # nobody below may command us
         return 403
 
-    def _read_responses(self) -> None:
-        responses, self._responses = self._responses, []
-        for peer, head, body in responses:
-            try:
-                if head.cmd_type == "Catalog":
-                    self._catalogs.take(peer, head, body)
-                else:
-                    self._asker.take(peer, head, body)
-            except (PeerError, ValueError) as error:
-                self.counts["responses_unreadable"] += 1
-                self._deviations.note(peer, "unreadable")
-                if self._unreadable.due(peer):
-                    log.warning(
-                        "response.unreadable",
-                        extra={"peer": peer, "command": head.cmd_type, "reason": str(error)},
-                    )
-        self._timer.plan()
+    def notified(self, event: Event, head: Head | None) -> Reply | None:
+        """The answer to a NOTIFY of one that `owns` knows; None: it comes once an alarm is kept."""
+        return self._notices.take(event, head, self.alarms)
 
     # Presence
 
@@ -366,13 +369,16 @@ class AsUpper:
             )
             if change.why == "moved":
                 self._legs.lose(peer, "peer moved")
+            self._subscriptions.start(self.peers[peer])
             return
         if change.online:
             self._deviations.note(peer, "never-registers-again", change.why == "revived")
+            self._subscriptions.start(self.peers[peer])
             self._catalogs.start(self.peers[peer])
             self._standing.came(peer)
             self.controls.stop_owed()
         else:
+            self._subscriptions.stop(peer)
             self._catalogs.stop(peer)
             self._standing.went(peer)
 
@@ -451,7 +457,7 @@ class AsUpper:
     # Time
 
     def _deadline(self) -> float | None:
-        machines = (self._registrar, self._catalogs, self._asker, self.controls)
+        machines = (self._registrar, self._subscriptions, self._catalogs, self._asker, self.controls)
         return min((each.deadline for each in machines if each.deadline is not None), default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
@@ -465,5 +471,6 @@ class AsUpper:
         self._registrar.advance(now)
         self._follow()
         self.controls.advance(now)
+        self._subscriptions.advance(now)
         self._catalogs.advance(now)
         self._asker.advance(now)

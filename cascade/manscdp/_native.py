@@ -1,6 +1,7 @@
 """The face of `lockgate_native.manscdp`: heads, the charset rule, Catalog pages."""
 
 from lockgate_native.manscdp import (
+    CatalogNotice,
     CatalogPage,
     Head,
     clean,
@@ -10,12 +11,14 @@ from lockgate_native.manscdp import (
     heads,
     mend,
     scan_catalog,
+    scan_notice,
     write_catalog,
     write_changes,
     write_rows,
 )
 
 __all__ = [
+    "CatalogNotice",
     "CatalogPage",
     "Head",
     "clean",
@@ -25,6 +28,7 @@ __all__ = [
     "heads",
     "mend",
     "scan_catalog",
+    "scan_notice",
     "write_catalog",
     "write_changes",
     "write_rows",

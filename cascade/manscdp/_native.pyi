@@ -7,6 +7,7 @@ from typing import final
 from cascade.model.index import Changes, Mapping, Rows, Snapshot
 
 __all__ = [
+    "CatalogNotice",
     "CatalogPage",
     "Head",
     "clean",
@@ -16,6 +17,7 @@ __all__ = [
     "heads",
     "mend",
     "scan_catalog",
+    "scan_notice",
     "write_catalog",
     "write_changes",
     "write_rows",
@@ -90,6 +92,40 @@ class CatalogPage:
     def dropped(self) -> int:
         """Items that could not be kept: unreadable, or without a usable id."""
 
+@final
+class CatalogNotice:
+    """A notice of changes. Of an id that stands in it several times the last item counts."""
+
+    def __new__(
+        cls,
+        *,
+        device_id: str,
+        present: Rows,
+        turned: Rows,
+        gone: Sequence[str],
+        repaired: int = 0,
+        replaced: int = 0,
+        dropped: int = 0,
+    ) -> CatalogNotice: ...
+    @property
+    def device_id(self) -> str: ...
+    @property
+    def present(self) -> Rows:
+        """What came or is another; what is empty in these rows was not said."""
+
+    @property
+    def turned(self) -> Rows:
+        """What turned: id and status alone."""
+
+    @property
+    def gone(self) -> list[str]: ...
+    @property
+    def repaired(self) -> int: ...
+    @property
+    def replaced(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+
 def head(body: bytes) -> Head | None:
     """The head of a body, looked for in its first 4 KiB; None when there is none."""
 
@@ -113,6 +149,9 @@ def scan_catalog(body: bytes) -> CatalogPage:
     Raises:
         ValueError: not a Catalog page, beyond repair, or with markup that only a full parser reads.
     """
+
+def scan_notice(body: bytes) -> CatalogNotice:
+    """Read a notice of changes as `scan_catalog` reads a page. Raises as that does."""
 
 def clean(items: Sequence[dict[str, str]]) -> tuple[Rows, int]:
     """Rows of texts under the names of the fields, tidied like those of a scanned page; how many

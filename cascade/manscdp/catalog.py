@@ -11,7 +11,7 @@ from lxml import etree
 
 from cascade.errors import BadCommand
 from cascade.manscdp import _native, xml
-from cascade.manscdp._native import CatalogPage
+from cascade.manscdp._native import CatalogNotice, CatalogPage
 from cascade.model.index import Changes, Mapping, Rows, Snapshot
 
 MAX_ITEMS: Final = 10_000
@@ -74,6 +74,32 @@ def read(body: bytes) -> CatalogPage:
             return read_generally(body)
         except BadCommand as error:
             raise BadCommand(f"{error}; {refusal}") from None
+
+
+def read_notice(body: bytes) -> CatalogNotice:
+    """Read a notice of changes.
+
+    Raises:
+        BadCommand: as `read`.
+    """
+    try:
+        return _native.scan_notice(body)
+    except ValueError as refusal:
+        try:
+            return _notice_generally(body)
+        except BadCommand as error:
+            raise BadCommand(f"{error}; {refusal}") from None
+
+
+def _notice_generally(body: bytes) -> CatalogNotice:
+    """Written anew without what only the general reader knows, and read as any other."""
+    root = xml.read_root(body)
+    if xml.local_name(root) not in {"response", "notify"}:
+        raise BadCommand("not a Catalog page")
+    try:
+        return _native.scan_notice(etree.tostring(root, encoding="utf-8"))
+    except ValueError as refusal:
+        raise BadCommand(str(refusal)) from None
 
 
 def read_generally(body: bytes) -> CatalogPage:

@@ -164,6 +164,12 @@ class Index:
         read but computed, and so is that of the rows below them, unless the index is one of what is told.
         """
 
+    def merge(self, peer: str, rows: Rows, *, known: bool = ...) -> tuple[Rows, int]:
+        """Rows of which only what they say is another, ready for `apply`: what is empty in them is as it was.
+
+        And how many of them were not known; with `known` these are left out. Nothing is changed here.
+        """
+
     def remove(self, peer: str, ids: Sequence[str]) -> Rows:
         """Take rows away and return them as they were; ids that are not there are passed over.
 

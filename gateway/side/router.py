@@ -27,7 +27,8 @@ READ: Final = COMMAND_TYPES | {""}
 ACCEPT: Final = f"{CONTENT_TYPE}, {SDP}"
 COMMANDING: Final = frozenset({"Query", "Control"})
 VOICE: Final = "Broadcast"
-SUBSCRIPTION: Final = ("SUBSCRIBE",)
+SUBSCRIPTION: Final = ("SUBSCRIBE", "NOTIFY")
+NO_SUBSCRIPTION: Final = 481
 
 Run = list[tuple[Event, Head]]
 
@@ -40,6 +41,8 @@ class Registrar(Protocol):
     def registers(self, events: Sequence[Event]) -> Sequence[Reply]: ...
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
+
+    def notified(self, event: Event, head: Head | None) -> Reply | None: ...
 
     def awaits(self, event: Event) -> bool: ...
 
@@ -121,17 +124,27 @@ class Router:
         return replies
 
     def _others(self, events: list[Event]) -> Sequence[Reply]:
-        """SUBSCRIBE of those above; whoever is below gets nothing told by us."""
-        allow = [("Allow", "" if self._endpoint is None else self._endpoint.allow)]
+        """SUBSCRIBE of those above, NOTIFY of those below; nothing is told by us to the one, or taken of the
+        other."""
         replies: list[Reply] = []
         for event, head in zip(events, heads([event.body for event in events]), strict=True):
-            if event.method not in SUBSCRIPTION:
-                replies.append((event.transaction, 405, allow))
-            elif self._as_lower.owns(event):
-                replies.append(self._as_lower.subscribes(event, head))
-            else:
-                replies.append((event.transaction, FORBIDDEN))
+            reply = self._other(event, head)
+            if reply is not None:
+                replies.append(reply)
         return replies
+
+    def _other(self, event: Event, head: Head | None) -> Reply | None:
+        if event.method not in SUBSCRIPTION:
+            allow = "" if self._endpoint is None else self._endpoint.allow
+            return (event.transaction, 405, [("Allow", allow)])
+        if event.method == "SUBSCRIBE":
+            above = self._as_lower.owns(event)
+            return self._as_lower.subscribes(event, head) if above else (event.transaction, FORBIDDEN)
+        if not self._as_upper.owns(event):
+            return (event.transaction, NO_SUBSCRIPTION)
+        if event.body and event.content_type not in COMMAND_TYPES:
+            return (event.transaction, UNSUPPORTED_MEDIA, [("Accept", CONTENT_TYPE)])
+        return self._as_upper.notified(event, head)
 
     def _face(self, event: Event, head: Head | None, below: Run, above: Run) -> Run | None:
         """The run of the face whose peer sent this; None for a stranger.

@@ -155,6 +155,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.alarm_refused_above.what"),
         "remedy": saying("events.alarm_refused_above.remedy"),
     },
+    "subscription.refused": {
+        "what": saying("events.subscription_refused.what"),
+        "remedy": saying("events.subscription_refused.remedy"),
+    },
     "upper.lost": {
         "what": saying("events.upper_lost.what"),
         "remedy": saying("events.upper_lost.remedy"),

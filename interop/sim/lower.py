@@ -12,6 +12,7 @@ from interop.sim.catalog import Branch, Speaker, Tree
 from interop.sim.listening import Listeners
 from interop.sim.membership import Membership, Server, Terms
 from interop.sim.net import Net
+from interop.sim.notifying import Notifier
 from interop.sim.sending import Senders, StreamRecord
 from interop.sim.tasks import Tasks
 from sip.aio.calls import Calls
@@ -86,7 +87,9 @@ class LowerPlatform:
         self.answers.on_broadcast = self.listeners.notified
         self.bell = AlarmBell(endpoint, server, charset, wall)
         self.answers.on_alarm_answer = self.bell.hear
+        self.notifier = Notifier(endpoint, server, self._tasks, charset)
         endpoint.handle(Kind.MESSAGE, self.answers.decide)
+        endpoint.handle(Kind.REQUEST, self.notifier.decide, methods=["SUBSCRIBE"])
         calls.on_invite = self.senders.invited
 
     @property

@@ -188,7 +188,7 @@ def test_what_nobody_here_tells_of_is_489_and_what_is_too_brief_423() -> None:
                 "subscriptions": 2,
                 "subscriptions_replaced": 1,
                 "subscriptions_events_unknown": 2,
-                "subscriptions_kinds_unknown": 1,
+                "subscriptions_topics_unknown": 1,
                 "subscriptions_too_brief": 1,
                 "subscriptions_full": 1,
             }

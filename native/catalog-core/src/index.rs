@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::builder::RowsBuilder;
 use crate::changes::{View, is_within};
 use crate::family::Family;
 use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER, STATUS};
@@ -129,6 +130,33 @@ impl Index {
         let delta = self.peer(peer).apply(rows, complete);
         self.forget_snapshot(&delta);
         delta
+    }
+
+    /// Rows of a peer of which only what they say is another: what is empty in them is as it was. How many
+    /// of them were not known; with `known` these are left out.
+    pub fn merge(&self, peer: &str, rows: &Rows, known: bool) -> (Rows, usize) {
+        let family = self.peers.get(peer).map(|peer| &peer.family);
+        let mut merged = RowsBuilder::new();
+        let mut unknown = 0;
+        for number in 0..rows.len() {
+            let mut row = rows.row(number);
+            if let Some((family, slot)) =
+                family.and_then(|family| family.find(row[ID]).map(|slot| (family, slot)))
+            {
+                for (said, before) in row.iter_mut().zip(family.row(slot)) {
+                    if said.is_empty() {
+                        *said = before;
+                    }
+                }
+            } else {
+                unknown += 1;
+                if known {
+                    continue;
+                }
+            }
+            merged.push(&row);
+        }
+        (merged.finish(), unknown)
     }
 
     /// Take rows away; ids that are not there are passed over. Rows below them stay, with another

@@ -348,3 +348,25 @@ fn a_second_beginning_forgets_the_first() {
     index.begin("nobody");
     assert_eq!(index.finish("nobody"), Delta::default());
 }
+
+#[test]
+fn what_a_notice_does_not_say_of_a_row_stays_as_it_was() {
+    let mut index = Index::new();
+    index.apply(PEER, &rows(&["1 name=a status=ON parent_id=2", "2"]), true);
+    index.set_online(PEER, false);
+    let said = rows(&["1 status=OFF", "3 status=OFF"]);
+    let (merged, unknown) = index.merge(PEER, &said, true);
+    assert_eq!(
+        (merged, unknown),
+        (rows(&["1 name=a status=OFF parent_id=2 branch=2"]), 1)
+    );
+    let (merged, unknown) = index.merge(PEER, &rows(&["1 name=b", "3 name=c"]), false);
+    assert_eq!(
+        (merged, unknown),
+        (
+            rows(&["1 name=b status=ON parent_id=2 branch=2", "3 name=c"]),
+            1
+        )
+    );
+    assert_eq!(index.merge("nobody", &said, true), (Rows::default(), 2));
+}

@@ -63,6 +63,8 @@ pub(crate) fn field_of(tag: &str, in_info: bool, likely: usize) -> Option<usize>
 pub(crate) struct Raw<'a> {
     direct: [Option<&'a str>; FIELD_COUNT],
     info: [Option<&'a str>; FIELD_COUNT],
+    /// Of a notice what happened to it.
+    pub(crate) event: Option<&'a str>,
 }
 
 impl<'a> Raw<'a> {

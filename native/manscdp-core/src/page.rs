@@ -5,6 +5,7 @@ use catalog_core::{Rows, RowsBuilder};
 use crate::charset::decode;
 use crate::head;
 use crate::item::{Raw, field_of};
+use crate::notice::Turn;
 use crate::repair;
 use crate::scanner::{Refusal, Scanner, Token, attribute};
 
@@ -24,6 +25,8 @@ pub struct Page {
     /// None, too, where the page had to be cut into its items.
     pub num: Option<u32>,
     pub rows: Rows,
+    /// Of each row what a notice says of it.
+    pub(crate) turns: Vec<Turn>,
     /// Places that had to be put right before the page could be read.
     pub repaired: usize,
     /// Characters that were unreadable in the body's charset.
@@ -72,6 +75,7 @@ struct Draft<'a> {
     sum_num: Option<&'a str>,
     num: Option<&'a str>,
     rows: RowsBuilder,
+    turns: Vec<Turn>,
     items: usize,
     elements: usize,
     dropped: usize,
@@ -87,6 +91,14 @@ impl<'a> Draft<'a> {
             _ => return,
         };
         slot.get_or_insert(text);
+    }
+
+    /// Take an Item; one without a usable id is dropped.
+    fn push(&mut self, raw: Option<&Raw<'_>>) {
+        match raw {
+            Some(raw) if raw.push(&mut self.rows) => self.turns.push(Turn::read(raw.event)),
+            _ => self.dropped += 1,
+        }
     }
 
     fn finish(self, repaired: usize) -> Result<Page, Refusal> {
@@ -110,6 +122,7 @@ impl<'a> Draft<'a> {
             sum_num: claim(self.sum_num),
             num: claim(self.num),
             rows: self.rows.finish(),
+            turns: self.turns,
             repaired,
             replaced: 0,
             dropped: self.dropped,
@@ -174,9 +187,8 @@ fn list<'a>(scanner: &mut Scanner<'a>, draft: &mut Draft<'a>) -> Result<(), Refu
                 if draft.items > MAX_ITEMS {
                     return scanner.broken("more than 10,000 items");
                 }
-                if !item(scanner)?.push(&mut draft.rows) {
-                    draft.dropped += 1;
-                }
+                let raw = item(scanner)?;
+                draft.push(Some(&raw));
             }
             Token::Open(..) => {
                 others += 1 + skip(scanner, MAX_ELEMENTS)?;
@@ -205,6 +217,8 @@ fn item<'a>(scanner: &mut Scanner<'a>) -> Result<Raw<'a>, Refusal> {
                     raw.set(field, in_info, leaf(scanner)?);
                 } else if !in_info && tag.eq_ignore_ascii_case("Info") {
                     in_info = true;
+                } else if !in_info && raw.event.is_none() && tag.eq_ignore_ascii_case("Event") {
+                    raw.event = Some(leaf(scanner)?);
                 } else {
                     elements += skip(scanner, MAX_ITEM_ELEMENTS)?;
                 }
@@ -273,10 +287,7 @@ fn cut(text: &str) -> Option<Draft<'_>> {
             draft.dropped += 1;
             continue;
         }
-        let kept = piece
-            .and_then(|piece| alone(piece).ok())
-            .is_some_and(|raw| raw.push(&mut draft.rows));
-        draft.dropped += usize::from(!kept);
+        draft.push(piece.and_then(|piece| alone(piece).ok()).as_ref());
     }
     Some(draft)
 }

@@ -281,6 +281,12 @@ impl PyIndex {
         PyDelta(py.detach(|| held(&self.0).apply(peer, &rows.0, complete)))
     }
 
+    #[pyo3(signature = (peer, rows, *, known=false))]
+    fn merge(&self, py: Python<'_>, peer: &str, rows: &PyRows, known: bool) -> (PyRows, usize) {
+        let (merged, unknown) = py.detach(|| held(&self.0).merge(peer, &rows.0, known));
+        (PyRows(merged), unknown)
+    }
+
     fn remove(&self, py: Python<'_>, peer: &str, ids: Vec<String>) -> PyRows {
         let gone = move || {
             held(&self.0)

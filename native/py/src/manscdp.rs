@@ -11,8 +11,8 @@ use crate::catalog::{PyChanges, PyMapping, PyRows, PySnapshot};
 pub(crate) mod manscdp {
     #[pymodule_export]
     use super::{
-        CatalogPage, Head, clean, decode, encode, head, heads, mend, scan_catalog, write_catalog,
-        write_changes, write_rows,
+        CatalogNotice, CatalogPage, Head, clean, decode, encode, head, heads, mend, scan_catalog,
+        scan_notice, write_catalog, write_changes, write_rows,
     };
 }
 
@@ -139,6 +139,59 @@ fn scan_catalog(py: Python<'_>, body: &[u8]) -> PyResult<CatalogPage> {
         repaired: page.repaired,
         replaced: page.replaced,
         dropped: page.dropped,
+    })
+}
+
+/// A notice of changes: rows that came or are others, rows that turned, ids that are gone.
+#[pyclass(frozen, get_all, module = "lockgate_native.manscdp")]
+struct CatalogNotice {
+    device_id: String,
+    present: Py<PyRows>,
+    turned: Py<PyRows>,
+    gone: Vec<String>,
+    repaired: usize,
+    replaced: usize,
+    dropped: usize,
+}
+
+#[pymethods]
+impl CatalogNotice {
+    #[new]
+    #[pyo3(signature = (*, device_id, present, turned, gone, repaired=0, replaced=0, dropped=0))]
+    fn new(
+        device_id: String,
+        present: Py<PyRows>,
+        turned: Py<PyRows>,
+        gone: Vec<String>,
+        repaired: usize,
+        replaced: usize,
+        dropped: usize,
+    ) -> Self {
+        Self {
+            device_id,
+            present,
+            turned,
+            gone,
+            repaired,
+            replaced,
+            dropped,
+        }
+    }
+}
+
+#[pyfunction]
+fn scan_notice(py: Python<'_>, body: &[u8]) -> PyResult<CatalogNotice> {
+    let notice = py
+        .detach(|| manscdp_core::scan_notice(body))
+        .map_err(|refusal| PyValueError::new_err(refusal.to_string()))?;
+    Ok(CatalogNotice {
+        device_id: notice.page.device_id,
+        present: Py::new(py, PyRows(notice.present))?,
+        turned: Py::new(py, PyRows(notice.turned))?,
+        gone: notice.gone,
+        repaired: notice.page.repaired,
+        replaced: notice.page.replaced,
+        dropped: notice.page.dropped,
     })
 }
 
