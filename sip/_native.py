@@ -12,6 +12,7 @@ Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 Listener: TypeAlias = tuple[str, str, int]
 Order: TypeAlias = tuple[int, int, bytes, Address, str]
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
+Registration: TypeAlias = tuple[str, str, Address, float, str, str, int | None, str | None]
 Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Kept",
     "Listener",
     "Order",
+    "Registration",
     "Reply",
     "Request",
     "authorize",

@@ -17,6 +17,8 @@ Order: TypeAlias = tuple[int, int, bytes, Address, str]
 """(kind, connection, what to write, whom to dial, by "tcp" or "tls"); kinds are 1 write, 2 close, 3 dial."""
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 """(number, moment, sent by us, peer, bytes of the whole, its first 8 KiB with every secret covered)."""
+Registration: TypeAlias = tuple[str, str, Address, float, str, str, int | None, str | None]
+"""(from_user, username, source, arrived, transport, certificate, expires, contact), as `Event` has them."""
 Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
 """(what was not right, when, from which address, Request-URI, inputs, when that address was given the nonce).
 
@@ -35,6 +37,7 @@ __all__ = [
     "Kept",
     "Listener",
     "Order",
+    "Registration",
     "Reply",
     "Request",
     "authorize",
@@ -115,6 +118,10 @@ class Event:
     @property
     def contact(self) -> str | None:
         """The URI inside the first Contact, without brackets and header parameters."""
+
+    @property
+    def registration(self) -> Registration:
+        """All that a registrar reads of a REGISTER, at the price of one attribute."""
 
     @property
     def content_type(self) -> str: ...

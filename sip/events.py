@@ -6,7 +6,7 @@ message as it came, so a header nobody asks for is never made into text.
 
 from enum import IntEnum
 
-from sip._native import Address, Attempt, Event, Headers, Kept, Listener, Order, Reply, Request
+from sip._native import Address, Attempt, Event, Headers, Kept, Listener, Order, Registration, Reply, Request
 from sip.algorithms import Algorithm
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Kind",
     "Listener",
     "Order",
+    "Registration",
     "Reply",
     "Request",
 ]

@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from benchmarks.peers import PeerFailed, program
 from sip.events import Address
@@ -12,16 +12,28 @@ from sip.events import Address
 SCRIPT: Final = Path(__file__).with_suffix(".cfg")
 
 
+Messages = Literal["stateless", "tm"]
+
+ANSWERS: Final[dict[Messages, str]] = {
+    "stateless": 'sl_send_reply("200", "OK");',
+    "tm": 't_newtran(); t_reply("200", "OK");',
+}
+
+
 @contextlib.contextmanager
-def registrar(at: Address, realm: str, password: str, folder: Path) -> Iterator[int]:
-    """Serve registrations at `at`; the number of the main process."""
+def registrar(
+    at: Address, realm: str, password: str, folder: Path, messages: Messages = "stateless"
+) -> Iterator[int]:
+    """Serve registrations and MESSAGEs at `at`, from a folder of its own; the number of the main process."""
+    folder.mkdir(exist_ok=True)
     script = folder / "kamailio.cfg"
-    script.write_text(SCRIPT.read_text().replace("REALM", realm).replace("PASSWORD", password))
+    written = SCRIPT.read_text().replace("REALM", realm).replace("PASSWORD", password)
+    script.write_text(written.replace("ANSWER_MESSAGE", ANSWERS[messages]))
     found = program("kamailio")
     if found is None:
         raise PeerFailed("kamailio is not installed")
     host, port = at
-    memory = ["-x", "fm", "-X", "fm", "-m", "128", "-M", "16"]
+    memory = ["-x", "fm", "-X", "fm", "-m", "512", "-M", "16"]
     command = [found, "-DD", "-E", "-f", str(script), "-l", f"udp:{host}:{port}", "-Y", str(folder), *memory]
     with (folder / "kamailio.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -63,6 +63,10 @@ class Lease:
     def address(self) -> Address:
         return (self.host, self.port)
 
+    def is_at(self, source: Address, transport: str) -> bool:
+        """Does it speak from there? The port at the other end of a connection tells nothing."""
+        return self.host == source[0] and (self.port == source[1] or transport != "udp")
+
 
 class Leases:
     """All of one side's lowers, lapsed ones too. Whoever changes them drains `changes` and `bindings`."""
@@ -153,22 +157,19 @@ class Leases:
 
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
         """Drain what has to be stored, and whose binding has to go."""
-        leases = [(peer, self._leases.get(peer)) for peer in self._unsaved]
+        offset = wall - now
+        kept: list[Binding] = []
+        gone: list[PlatformId] = []
+        for peer in self._unsaved:
+            lease = self._leases.get(peer)
+            if lease is None:
+                gone.append(peer)
+                continue
+            ends = lease.ends + offset
+            at = lease.registered_at
+            kept.append(Binding(peer, lease.host, lease.port, lease.contact, ends, at, lease.proven))
         self._unsaved.clear()
-        kept = [
-            Binding(
-                peer=peer,
-                host=lease.host,
-                port=lease.port,
-                contact=lease.contact,
-                expires_at=wall + lease.ends - now,
-                registered_at=lease.registered_at,
-                proven=lease.proven,
-            )
-            for peer, lease in leases
-            if lease is not None
-        ]
-        return kept, [peer for peer, lease in leases if lease is None]
+        return kept, gone
 
     def enter(self, peer: LowerPeer, source: Address, heard: float, ends: float) -> Lease:
         lease = self._leases.get(peer.id)
@@ -176,14 +177,18 @@ class Leases:
             lease = Lease(peer, *source, "", 0, 0.0, ends, heard, silence(peer), online=False)
             self._leases[peer.id] = lease
         else:
-            if lease.address != source:
+            if lease.port != source[1] or lease.host != source[0]:
                 self._forget_address(lease)
                 lease.host, lease.port = source
-            lease.ends, lease.heard = ends, heard
+            lease.ends = ends
+            lease.heard = heard
         lease.proven, lease.contested = source[1], False
         self._be_at(source, peer.id)
         self._unsaved.add(peer.id)
-        self.queue(lease, lease.due)
+        silent = heard + lease.silence
+        due = ends if ends < silent else silent
+        if not lease.queued or due < lease.queued:
+            self.queue(lease, due)
         return lease
 
     def remove(self, peer: PlatformId) -> None:

@@ -10,6 +10,7 @@ from sip.events import Auth, Event
 log = logging.getLogger(__name__)
 
 SHOWN: Final = 5
+WRONG: Final = int(Auth.WRONG)
 
 
 class Refusals:
@@ -23,7 +24,7 @@ class Refusals:
 
     def note(self, events: Sequence[Event]) -> None:
         """Look at a run. Costs one pass without any work per message as long as all are right."""
-        wrong = [event for event in events if event.auth == Auth.WRONG]
+        wrong = [event for event in events if event.auth == WRONG]
         if not wrong:
             return
         self._count += len(wrong)

@@ -1,13 +1,16 @@
 """What comes of a REGISTER, and how it is answered (GB/T 28181-2016 9.1; Q04)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Final, Literal, Protocol, assert_never
+from typing import Final, Literal, Protocol
 
-from sip.events import Address, Reply
+from msgspec import Struct
+
+from sip.events import Address, Registration, Reply
 
 OUR_VERSION: Final = "2.0"
 """X-GB-Ver of the 2016 edition; given to whoever sends the header (2022 annex I)."""
+
+VERSIONED: Final = [("X-GB-Ver", OUR_VERSION)]
 
 BEIJING: Final = timezone(timedelta(hours=8))
 
@@ -26,20 +29,11 @@ class Heard(Protocol):
     @property
     def auth(self) -> int: ...
     @property
-    def username(self) -> str: ...
-    @property
-    def transport(self) -> str: ...
-    @property
-    def certificate(self) -> str: ...
-    @property
-    def expires(self) -> int | None: ...
-    @property
-    def contact(self) -> str | None: ...
+    def registration(self) -> Registration: ...
     def header(self, name: str, /) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True, gc=False):
     """`expires` is what we grant; 0 removed the registration."""
 
     transaction: int
@@ -48,16 +42,14 @@ class Accepted:
     versioned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Challenged:
+class Challenged(Struct, frozen=True, gc=False):
     """No proof, or a wrong one, or an id nobody knows: all alike (401)."""
 
     transaction: int
     versioned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True, gc=False):
     transaction: int
     status: Literal[403, 423]
     min_expires: int = 0
@@ -73,19 +65,16 @@ def beijing_time(wall: float) -> str:
 
 def answer(decision: Decision, date: str) -> Reply:
     """The reply to a REGISTER; the engine adds the challenge to a 401 (Q04: the 200 is complete)."""
-    match decision:
-        case Accepted(transaction, expires, contact, versioned):
-            headers = [("Expires", str(expires)), ("Date", date)]
-            if expires:
-                headers.insert(0, ("Contact", f"<{contact}>;expires={expires}"))
-            if versioned:
-                headers.append(("X-GB-Ver", OUR_VERSION))
-            return (transaction, 200, headers)
-        case Challenged(transaction, versioned):
-            return (transaction, 401, [("X-GB-Ver", OUR_VERSION)]) if versioned else (transaction, 401)
-        case Refused(transaction, 423, min_expires):
-            return (transaction, 423, [("Min-Expires", str(min_expires))])
-        case Refused(transaction, status):
-            return (transaction, status)
-        case _:
-            assert_never(decision)
+    if isinstance(decision, Challenged):
+        return (decision.transaction, 401, VERSIONED) if decision.versioned else (decision.transaction, 401)
+    if isinstance(decision, Accepted):
+        expires = str(decision.expires)
+        headers = [("Expires", expires), ("Date", date)]
+        if decision.expires:
+            headers.insert(0, ("Contact", f"<{decision.contact}>;expires={expires}"))
+        if decision.versioned:
+            headers += VERSIONED
+        return (decision.transaction, 200, headers)
+    if decision.status == 423:
+        return (decision.transaction, 423, [("Min-Expires", str(decision.min_expires))])
+    return (decision.transaction, decision.status)

@@ -17,6 +17,8 @@ from cascade.peers import LowerPeer
 from cascade.ports import Binding
 from sip.events import Address, Auth, Reply
 
+VERIFIED: Final = int(Auth.VERIFIED)
+
 DEFAULT_EXPIRES: Final = 3600
 """Of a REGISTER that names none (RFC 3261 10.3)."""
 
@@ -40,7 +42,7 @@ class Registrar:
         self._peers = dict(peers)
         self._names: dict[str, LowerPeer] = {}
         for peer in peers.values():
-            self._names[peer.id] = peer
+            self._names[str(peer.id)] = peer
             self._names.update(dict.fromkeys(peer.aliases, peer))
         self._networks = {peer.id: Networks(peer.networks) for peer in peers.values()}
 
@@ -133,57 +135,57 @@ class Registrar:
     def _decide(self, event: Heard, offset: float) -> Decision:
         transaction = event.transaction
         versioned = event.header("X-GB-Ver") is not None
-        peer = self._proven(event)
-        if peer is None:
+        if event.auth != VERIFIED:
             return Challenged(transaction, versioned)
-        wanted, arrived, source = event.expires, event.arrived, event.source
-        lease = self._leases.of(peer.id)
-        elsewhere = (
-            lease
-            if lease
-            and lease.online
-            and _is_elsewhere(lease, event)
-            and not self._leases.over(lease, arrived)
-            else None
-        )
+        user, username, source, arrived, transport, certificate, wanted, contact = event.registration
+        peer = self._names.get(user)
+        if peer is None or username != peer.id:
+            self.counts["another_name"] += 1  # right password of one id, presented for another
+            return Challenged(transaction, versioned)
+        if not self._may(peer, source, transport, certificate):
+            return Challenged(transaction, versioned)
+        leases = self._leases
+        lease = leases.of(peer.id)
+        came = lease is None or not lease.online
+        elsewhere = None
+        if lease is not None and not came and not lease.is_at(source, transport):
+            elsewhere = None if leases.over(lease, arrived) else lease
         if elsewhere is not None and peer.binding == "strict":  # nor may it end there, to begin here
             self.counts["takeover_refused"] += 1
             return Refused(transaction, 403)
         if wanted == 0:
-            self._leases.remove(peer.id)
+            leases.remove(peer.id)
             return Accepted(transaction, 0, "", versioned)
-        expires = min(DEFAULT_EXPIRES if wanted is None else wanted, peer.max_expires)
+        expires = DEFAULT_EXPIRES if wanted is None else wanted
+        if expires > peer.max_expires:
+            expires = peer.max_expires
         if expires < peer.min_expires:
             return Refused(transaction, 423, peer.min_expires)
         if elsewhere is not None:
             kept = peer.binding == "same-host" and elsewhere.host == source[0]
-            self._leases.moved(elsewhere, source, "followed" if kept else "moved")
+            leases.moved(elsewhere, source, "followed" if kept else "moved")
             self.counts["moved"] += 1
-        came = lease is None or not lease.online
-        lease = self._leases.enter(peer, source, arrived, arrived + expires)
-        lease.contact = event.contact or f"sip:{peer.id}@{source[0]}:{source[1]}"
+        lease = leases.enter(peer, source, arrived, arrived + expires)
+        lease.contact = contact or f"sip:{peer.id}@{source[0]}:{source[1]}"
         lease.granted = expires
         lease.registered_at = arrived + offset
-        lease.online = True
         if came:
-            self._leases.changed(lease, "registered")
+            lease.online = True
+            leases.changed(lease, "registered")
         return Accepted(transaction, expires, lease.contact, versioned)
 
-    def _proven(self, event: Heard) -> LowerPeer | None:
-        """The peer a REGISTER proved to come from: its id, its password, its networks."""
-        if event.auth != Auth.VERIFIED:
-            return None
-        peer = self._names.get(event.from_user)
-        if peer is None or event.username != peer.id:
-            self.counts["another_name"] += 1  # right password of one id, presented for another
-            return None
-        if event.source[0] not in self._networks[peer.id]:
+    def _may(self, peer: LowerPeer, source: Address, transport: str, certificate: str) -> bool:
+        """May it register from there? From its networks, by the transport that was agreed, and with a
+        certificate in its name where it needs one."""
+        if source[0] not in self._networks[peer.id]:
             self.counts["another_network"] += 1
-            return None
-        if not _comes_as_agreed(event, peer):
+            return False
+        if (peer.transport != "any" and peer.transport != transport) or (
+            peer.certificate and peer.id not in certificate.split()
+        ):
             self.counts["another_transport"] += 1
-            return None
-        return peer
+            return False
+        return True
 
     def _hear(self, event: Heard) -> bool:
         source, arrived = event.source, event.arrived
@@ -216,17 +218,3 @@ class Registrar:
             return False
         self._leases.follow(lease, source)
         return True
-
-
-def _is_elsewhere(lease: Lease, event: Heard) -> bool:
-    """Does it register from another address? The port at the other end of a connection tells nothing."""
-    if lease.address == event.source:
-        return False
-    return event.transport == "udp" or lease.host != event.source[0]
-
-
-def _comes_as_agreed(event: Heard, peer: LowerPeer) -> bool:
-    """By the transport that was agreed, and with a certificate in its name where it needs one."""
-    if peer.transport != "any" and peer.transport != event.transport:
-        return False
-    return not peer.certificate or peer.id in event.certificate.split()

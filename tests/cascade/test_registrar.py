@@ -13,7 +13,7 @@ from cascade.as_upper.registrar import Registrar
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
-from sip.events import Address, Auth
+from sip.events import Address, Auth, Registration
 
 NVR = PlatformId("44010600001180000001")
 OTHER = PlatformId("44010600001180000002")
@@ -37,6 +37,11 @@ class Request:
     version: str | None = None
     transport: str = "udp"
     certificate: str = ""
+
+    @property
+    def registration(self) -> Registration:
+        proof = (self.from_user, self.username, self.source, self.arrived)
+        return (*proof, self.transport, self.certificate, self.expires, self.contact)
 
     def header(self, name: str, /) -> str | None:
         return self.version if name == "X-GB-Ver" else None

@@ -6,7 +6,7 @@
 
 use memchr::{memchr, memchr2, memmem, memrchr2};
 
-const COVER: u8 = b'*';
+pub(crate) const COVER: u8 = b'*';
 
 /// Headers whose values are covered, but for what `OPEN` names.
 const HEADERS: [&[u8]; 6] = [

@@ -19,6 +19,18 @@ struct Made {
     sender: PyOnceLock<Py<PyString>>,
 }
 
+/// From user, digest's user, source, moment, transport, certificate, Expires and Contact.
+type Registration<'py> = (
+    Bound<'py, PyString>,
+    Bound<'py, PyString>,
+    Bound<'py, PyTuple>,
+    f64,
+    Bound<'py, PyString>,
+    &'py str,
+    Option<u32>,
+    Option<Cow<'py, str>>,
+);
+
 impl From<sip_core::Event> for Event {
     fn from(event: sip_core::Event) -> Self {
         let made = Made {
@@ -191,6 +203,27 @@ impl Event {
     fn contact(&self) -> Option<Cow<'_, str>> {
         let uri = self.0.head.as_ref()?.contact(&self.0.bytes)?;
         Some(readable(uri.of(&self.0.bytes)))
+    }
+
+    #[getter]
+    fn registration<'py>(&'py self, py: Python<'py>) -> PyResult<Registration<'py>> {
+        let sender = self.sender(py);
+        let username = self.username();
+        let named = if *self.user(|head| head.from_uri) == *username {
+            sender.clone()
+        } else {
+            PyString::new(py, &username)
+        };
+        Ok((
+            sender,
+            named,
+            self.source(py)?,
+            self.arrived(),
+            self.transport(py),
+            self.certificate(),
+            self.expires(),
+            self.contact(),
+        ))
     }
 
     #[getter]

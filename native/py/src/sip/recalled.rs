@@ -18,14 +18,13 @@ pub(super) fn recall(
 ) -> (u64, Vec<Recalled>) {
     let needles: Vec<&[u8]> = needles.iter().map(|needle| &**needle).collect();
     let found = ring.find(&needles, after, limit, |kept| {
-        let bytes = Cow::Owned(kept.bytes.to_vec());
         (
             kept.number,
             kept.at.seconds(),
             kept.sent,
             pair(kept.peer),
             kept.length,
-            bytes,
+            Cow::Owned(kept.bytes),
         )
     });
     (ring.newest(), found)

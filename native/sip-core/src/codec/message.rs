@@ -100,8 +100,13 @@ impl Head {
         let (mut at, end) = self.block.bounds();
         // The block was parsed before, so its lines are sound; its end stands for the empty line.
         let window = &bytes[..end];
+        let name = names::long_form(name);
         std::iter::from_fn(move || {
             while at < end {
+                if !may_be(&window[at..], name) {
+                    at += memchr::memchr(b'\n', &window[at..])? + 1; // a line folded into it is none either
+                    continue;
+                }
                 let line = next_line(bytes, window, at).ok()??;
                 at = line.next;
                 if names::same(line.name.of(bytes), name) {
@@ -140,6 +145,17 @@ impl Head {
     }
 }
 
+/// By its first letters: may a line that begins so be that header, or one in its compact form?
+fn may_be(line: &[u8], name: &[u8]) -> bool {
+    match (line, name) {
+        ([first, second, ..], [wanted, ..]) => {
+            first.eq_ignore_ascii_case(wanted)
+                || (values::is_token(*first) && !values::is_token(*second))
+        }
+        _ => false,
+    }
+}
+
 /// A value on one line: each fold becomes one space.
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\r', value).is_none() {
@@ -164,4 +180,29 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     }
     out.extend_from_slice(rest);
     Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+
+    #[test]
+    fn a_header_is_found_by_each_of_its_forms_and_never_within_another() {
+        let bytes = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a>;tag=1\r\n\
+            Subject: one\r\n Subject: folded\r\nTo: <sip:a>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\n\
+            S : two\r\n  : three\r\nsUBJECT\t:four\r\nSubject-Of: five\r\nContent-Length: 0\r\n\r\n";
+        let head = parse(bytes).unwrap();
+        let found = |name: &'static [u8]| -> Vec<String> {
+            let values = head.headers(bytes, name);
+            let text = |value: super::Span| String::from_utf8_lossy(value.of(bytes)).into_owned();
+            values.map(text).collect()
+        };
+        let all = ["one\r\n Subject: folded", "two\r\n  : three", "four"];
+        assert_eq!(found(b"Subject"), all);
+        assert_eq!(found(b"s"), all);
+        assert_eq!(found(b"subject-of"), ["five"]);
+        assert_eq!(found(b"From"), ["<sip:a>;tag=1"]);
+        assert!(found(b"Supported").is_empty());
+        assert!(found(b"").is_empty());
+    }
 }
