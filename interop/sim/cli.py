@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from interop.attacks import command as attacks
+from interop.impair import command as impair
 from interop.sim.camera import CameraSpec
 from interop.sim.catalog import sample_tree
 from interop.sim.device import Devices
@@ -54,6 +56,8 @@ def build(words: Words) -> typer.Typer:
     _add_lower(app, frame, options)
     _add_upper(app, frame, options)
     _add_fleet(app, frame, options)
+    attacks.add(app, frame, options)
+    impair.add(app, frame, options)
     return app
 
 

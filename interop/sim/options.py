@@ -54,6 +54,35 @@ class Options:
         self.sockets: Any = option("--sockets", min=1, max=1000, metavar="N", help=say("option.sockets"))
         self.waves: Any = option("--waves", min=1, metavar="N", help=say("option.waves"))
         self.strangers: Any = option("--strangers", min=0, metavar="N", help=say("option.strangers"))
+        # of `attack`
+        self.attacked: Any = option("--user", metavar="ID", help=say("option.attacked"))
+        self.attack_listen: Any = option("--listen", metavar="HOST", help=say("option.attack_listen"))
+        self.other_host: Any = option(
+            "--other-host", metavar="HOST", help=say("option.other_host"), show_default=False
+        )
+        self.other_user: Any = option("--other-user", metavar="ID", help=say("option.other_user"))
+        self.other_password: Any = option(
+            "--other-password", metavar="WORD", envvar="LOCKGATE_SIM_OTHER", help=say("option.other_password")
+        )
+        self.other_door: Any = option("--other-door", metavar="HOST[:PORT]", help=say("option.other_door"))
+        self.only: Any = option("--only", metavar="NAME", help=say("option.only"))
+        self.guesses: Any = option("--guesses", min=1, max=10_000, metavar="N", help=say("option.guesses"))
+        self.flood_rate: Any = option(
+            "--flood-rate", min=1, max=100_000, metavar="N", help=say("option.flood_rate")
+        )
+        self.flood_seconds: Any = option(
+            "--flood-seconds", min=0.1, max=600.0, metavar="SECONDS", help=say("option.flood_seconds")
+        )
+        self.patience: Any = option("--patience", min=0.1, metavar="SECONDS", help=say("option.patience"))
+        self.stale_seconds: Any = option(
+            "--stale-seconds", min=0.0, metavar="SECONDS", help=say("option.stale_seconds")
+        )
+        # of `impair`
+        self.impair_listen: Any = option("--listen", metavar="HOST[:PORT]", help=say("option.impair_listen"))
+        self.one: Any = option("--one", metavar="HOST[:PORT]", help=say("option.one"), show_default=False)
+        self.other: Any = option("--other", metavar="HOST[:PORT]", help=say("option.other"))
+        self.impair_plan: Any = option("--plan", metavar="FILE", help=say("option.impair_plan"))
+        self.seed: Any = option("--seed", metavar="N", help=say("option.seed"), show_default=False)
         # of `lower`
         self.name: Any = option("--name", metavar="NAME", help=say("option.name"))
         self.cameras: Any = option("--cameras", min=0, max=100_000, metavar="N", help=say("option.cameras"))

@@ -25,7 +25,7 @@ def invoke(arguments: list[str], language: Language = "en") -> Result:
     return CliRunner().invoke(build(Words(language)), arguments, env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("command", ["device", "lower", "upper", "fleet"])
+@pytest.mark.parametrize("command", ["device", "lower", "upper", "fleet", "attack"])
 def test_help_names_every_option_with_its_meaning(command: str) -> None:
     result = invoke([command, "--help"])
     assert result.exit_code == 0
@@ -33,13 +33,23 @@ def test_help_names_every_option_with_its_meaning(command: str) -> None:
     assert "--json" in result.output
 
 
-@pytest.mark.parametrize("command", [[], ["device"], ["lower"], ["upper"], ["fleet"]])
+KEPT = {"device", "lower", "upper", "fleet", "attack", "impair", "Contact", "XML"} | {
+    *("TOML", "seed", "loss", "duplicate", "reorder", "delay", "jitter", "drop")
+}
+"""Commands, and names of things."""
+
+
+@pytest.mark.parametrize("command", [[], ["device"], ["lower"], ["upper"], ["fleet"], ["attack"], ["impair"]])
 def test_help_is_in_chinese_for_who_reads_chinese(command: list[str]) -> None:
     """But for options, the names of what they hold, and what is typed."""
     page = invoke([*command, "--help"], "zh").output
-    words = re.sub(r"--?[a-z-]+|LOCKGATE_SIM_PASSWORD|[A-Z][A-Z0-9-]*\b|lockgate-sim|PATH|root", "", page)
+    words = re.sub(
+        r"--?[a-z-]+|LOCKGATE_SIM_PASSWORD|LOCKGATE_SIM_OTHER|[A-Z][A-Z0-9-]*\b|lockgate-sim|PATH|root",
+        "",
+        page,
+    )
     words = re.sub(r"默认：\s*[^\]]*|GB2312|GB18030|UTF-8|G\.711|H\.264", "", words)
-    left = set(re.findall(r"[A-Za-z]{3,}", words)) - {"device", "lower", "upper", "fleet", "Contact", "XML"}
+    left = set(re.findall(r"[A-Za-z]{3,}", words)) - KEPT
     assert left == set()
 
 

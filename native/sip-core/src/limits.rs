@@ -6,8 +6,8 @@
 /// Set once or while it runs; what is held beyond a limit that was lowered leaves in its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests that wait for our answer, INVITEs until they end; and as many of our own. The last eighth is
-    /// for known peers. Whoever comes later is refused with 503, what is ours is undelivered.
+    /// Requests that wait for our answer, INVITEs until they end; and as many of our own, and beside each
+    /// INVITE of ours its CANCEL, which has its place however full it is. The last eighth is for known peers. Whoever comes later is refused with 503, what is ours is undelivered.
     pub requests: usize,
     /// Final answers kept for repeated requests; the oldest is forgotten. Strangers' may fill one half.
     pub answers: usize,
