@@ -76,6 +76,7 @@ class Binding(Struct, frozen=True, array_like=True, gc=False):
     expires_at: float
     registered_at: float
     proven: int = 0  # the port that its REGISTER came from; 0: `port`
+    transport: str = "udp"  # by which it came
 
 
 class KeptDialog(Struct, frozen=True):

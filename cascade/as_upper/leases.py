@@ -53,6 +53,7 @@ class Lease:
     online: bool = True
     queued: float = 0.0  # the moment under which the heap holds it, 0 when it does not
     proven: int = 0  # the port that its REGISTER came from
+    transport: str = "udp"  # by which that came
     contested: bool = False  # it spoke from there again after another port was followed
 
     @property
@@ -78,6 +79,7 @@ class Leases:
         self._changes: list[Change] = []
         self._unsaved: set[PlatformId] = set()
         self._other: dict[Address, bool] = {}  # somebody is there now, or is no longer
+        self._cut: list[Address] = []  # reached by connections that ended with an earlier process
         self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
 
     def __len__(self) -> int:
@@ -135,6 +137,9 @@ class Leases:
         lease.granted = max(1, round(binding.expires_at - binding.registered_at))
         lease.registered_at = binding.registered_at
         lease.proven = binding.proven or binding.port
+        lease.transport = binding.transport
+        if lease.transport != "udp":
+            self._cut.append(lease.address)
         lease.online = ends > now
         if lease.online:
             self.changed(lease, "restored")
@@ -148,12 +153,15 @@ class Leases:
         changes, self._changes = self._changes, []
         return changes
 
-    def addresses(self) -> tuple[list[Address], list[Address]]:
-        """Drain where somebody is since the last call, and where nobody is any more."""
+    def addresses(self) -> tuple[list[Address], list[Address], list[Address]]:
+        """Drain where somebody is since the last call; where nobody is any more; and of the first those that
+        are reached by a connection which ended with an earlier process."""
         if not self._other:
-            return [], []
+            return [], [], []
         other, self._other = self._other, {}
-        return [at for at, there in other.items() if there], [at for at, there in other.items() if not there]
+        cut, self._cut = self._cut, []
+        gone = [at for at, there in other.items() if not there]
+        return [at for at, there in other.items() if there], gone, cut
 
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
         """Drain what has to be stored, and whose binding has to go."""
@@ -166,8 +174,8 @@ class Leases:
                 gone.append(peer)
                 continue
             ends = lease.ends + offset
-            at = lease.registered_at
-            kept.append(Binding(peer, lease.host, lease.port, lease.contact, ends, at, lease.proven))
+            at, proven, transport = lease.registered_at, lease.proven, lease.transport
+            kept.append(Binding(peer, lease.host, lease.port, lease.contact, ends, at, proven, transport))
         self._unsaved.clear()
         return kept, gone
 

@@ -124,8 +124,8 @@ class Registrar:
         """Drain what changed since the last call, in order."""
         return self._leases.changes()
 
-    def addresses(self) -> tuple[list[Address], list[Address]]:
-        """Drain where somebody is registered since the last call, and where nobody is any more."""
+    def addresses(self) -> tuple[list[Address], list[Address], list[Address]]:
+        """Drain where somebody is registered since the last call, and where nobody is any more; `Leases`."""
         return self._leases.addresses()
 
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
@@ -167,7 +167,7 @@ class Registrar:
             self.counts["moved"] += 1
         lease = leases.enter(peer, source, arrived, arrived + expires)
         lease.contact = contact or f"sip:{peer.id}@{source[0]}:{source[1]}"
-        lease.granted = expires
+        lease.granted, lease.transport = expires, transport
         lease.registered_at = arrived + offset
         if came:
             lease.online = True

@@ -198,7 +198,7 @@ def _line(rows: Sequence[Row]) -> bytes:
 def _fields(row: Binding) -> tuple[object, ...]:
     """In the order of `Binding`, with the bare text of its id: for a `str` of ours a hook would be called."""
     moments = (row.expires_at, row.registered_at)
-    return (str(row.peer), row.host, row.port, row.contact, *moments, row.proven)
+    return (str(row.peer), row.host, row.port, row.contact, *moments, row.proven, row.transport)
 
 
 def _begun(path: Path, bindings: Iterable[Binding]) -> int:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.config import ConfigError, TlsConfig, load
 from gateway.tls import BadCertificate, read_files
 from gateway.transports import Agreement
+from interop.sim.upper import PlayRefused
 from sip._native import Core
 from sip.aio.streams import Tls
 from tests.clock import run
@@ -115,6 +116,30 @@ def test_the_whole_job_by_tcp_sends_no_sip_in_a_datagram(link: Link, piece: int 
             assert datagrams == []
             for side in (here.gateway.outer, here.gateway.inner):
                 assert side.side.endpoint.stack.counters()["now_streams"] == 1
+
+    run(scenario())
+
+
+def test_after_a_restart_who_came_by_tcp_gets_no_datagram_and_is_asked_once_it_connects(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link, written=text(**LISTENING), below=TCP_BELOW, above=TCP_ABOVE) as here:
+            await here.shown()
+            datagrams = sip_of(here)
+            await here.kill()
+            assert here.gateway.outer.side.as_upper.state()[0].online  # as it was stored
+            await asyncio.sleep(0.5)  # the upper is dialled anew, as was agreed
+            began = here.network.loop.time()
+            with pytest.raises(PlayRefused):
+                async with here.upper.play(here.shared()[0]):
+                    pass
+            assert here.network.loop.time() - began < 1.0  # told at once, and nobody waits for a time-out
+            counters = here.gateway.outer.side.endpoint.stack.counters
+            assert counters()["undelivered"] > 0
+            await asyncio.sleep(130.0)  # its keepalive finds the connection gone
+            async with here.upper.play(here.shared()[0]) as playing:
+                await asyncio.sleep(1.0)
+                assert playing.report().frames_decoded > 0
+            assert datagrams == []
 
     run(scenario())
 

@@ -103,6 +103,7 @@ class Life:
         """As by SIGKILL: from now on it says nothing, hears nothing, writes nothing and holds no address."""
         for stack in self._stacks:
             stack.close()
+            self._network.wires.die(stack.local[0])
         for audit in self._audits:
             audit.close()
         self.plane.close()

@@ -72,6 +72,13 @@ class End(asyncio.Transport):
             self._closing = True
             self._gone(ConnectionResetError(104, "reset by peer"))
 
+    def die(self) -> None:
+        """Without a word to its protocol, which is no more."""
+        if not self._closing:
+            self._closing = True
+            self._wires.ends.discard(self)
+            self._wires.carry(self, None)
+
     def _gone(self, error: Exception | None) -> None:
         self._wires.ends.discard(self)
         self.protocol.connection_lost(error)
@@ -128,6 +135,13 @@ class Wires:
         self.loop.call_soon(there.protocol.connection_made, there)
         self.loop.call_soon(here.protocol.connection_made, here)
         return here
+
+    def die(self, host: str) -> None:
+        """Its process is killed: nobody listens there, and who was connected finds its end closed."""
+        for address in [address for address in self.ears if address[0] == host]:
+            del self.ears[address]
+        for end in [end for end in self.ends if end.address[0] == host]:
+            end.die()
 
     def plug(self) -> "VirtualPlug":
         return VirtualPlug(self)

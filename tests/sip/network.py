@@ -264,8 +264,8 @@ class VirtualStack:
     def set_limits(self, limits: Mapping[str, int]) -> None:
         self._core.set_limits(limits)
 
-    def know(self, came: Sequence[Address], gone: Sequence[Address]) -> None:
-        self._core.know(came, gone)
+    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Address] = ()) -> None:
+        self._core.know(came, gone, cut)
 
     # Connections
 

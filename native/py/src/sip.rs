@@ -99,8 +99,9 @@ impl Core {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn know(&self, came: Vec<Address>, gone: Vec<Address>) {
-        know(&mut self.lock(), &came, &gone);
+    #[pyo3(signature = (came, gone, cut=Vec::new()))]
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Address>) {
+        know(&mut self.lock(), &came, &gone, &cut);
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
@@ -409,8 +410,9 @@ impl Engine {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn know(&self, came: Vec<Address>, gone: Vec<Address>) -> PyResult<()> {
-        self.with(|engine| know(engine.core(), &came, &gone))
+    #[pyo3(signature = (came, gone, cut=Vec::new()))]
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Address>) -> PyResult<()> {
+        self.with(|engine| know(engine.core(), &came, &gone, &cut))
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python

@@ -134,7 +134,10 @@ pub(super) fn read_limits(named: &HashMap<String, usize>) -> PyResult<Limits> {
 }
 
 /// What is no address is nobody's.
-pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address]) {
+pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address], cut: &[Address]) {
+    for address in cut.iter().filter_map(try_socket_address) {
+        core.cut_off(address);
+    }
     for (addresses, known) in [(gone, false), (came, true)] {
         for address in addresses.iter().filter_map(try_socket_address) {
             core.know(address, known);

@@ -35,8 +35,8 @@ const DIAL: u64 = 8_000_000;
 /// Bytes in one message of a stranger, and of somebody known.
 const USUAL: usize = 64 * 1024;
 const USUAL_KNOWN: usize = 1024 * 1024;
-/// Addresses remembered of connections that are gone.
-const GONE: usize = 16_384;
+/// Addresses remembered of connections that are gone: as many as a province has devices.
+const GONE: usize = 131_072;
 
 /// How requests of ours go to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -433,7 +433,8 @@ impl Streams {
         Some(stream)
     }
 
-    fn remember_gone(&mut self, peer: SocketAddr) {
+    /// Where a connection was, no datagram goes.
+    pub fn remember_gone(&mut self, peer: SocketAddr) {
         if self.gone.insert(peer) {
             self.gone_in_order.push_back(peer);
         }
