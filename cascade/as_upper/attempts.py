@@ -83,6 +83,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """One REGISTER; `at` is time of day. `times`: so often in a row it asked for a challenge alone."""
 
     at: float
+    moment: float  # the same on the engine's clock
     source: tuple[str, int]
     transport: str
     outcome: Outcome
@@ -256,6 +257,7 @@ def _outcome(event: Event, decision: Decision) -> Outcome:
 def _attempt(event: Event, outcome: Outcome, wall: float) -> Attempt:
     return Attempt(
         at=wall,
+        moment=event.arrived,
         source=event.source,
         transport=event.transport,
         outcome=outcome,

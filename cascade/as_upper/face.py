@@ -49,7 +49,7 @@ from cascade.sparse import Sparse
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
-from sip.events import Address, Event, Reply
+from sip.events import Event, Reply
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class AsUpper:
             guard=guard,
             deviations=self._deviations,
             serials=self._serials,
-            at=self._address,
+            at=self._registrar.address,
             time=loop.time,
             plan=lambda: self._timer.plan(),
             gap=lambda peer: self._subscriptions.gap(peer),
@@ -149,7 +149,7 @@ class AsUpper:
             deviations=self._deviations,
             serials=self._serials,
             random=chance,
-            at=self._address,
+            at=self._registrar.address,
             loop=loop,
             counts=self.counts,
             plan=lambda: self._timer.plan(),
@@ -217,9 +217,8 @@ class AsUpper:
     def online(self, peer: PlatformId) -> bool:
         return self._standing.online(peer)
 
-    def _address(self, peer: PlatformId) -> Address | None:
-        lease = self._registrar.lease(peer)
-        return None if lease is None else lease.address
+    def lease(self, peer: PlatformId) -> Lease | None:
+        return self._registrar.lease(peer)
 
     def state(self) -> list[PeerView]:
         return [self._view(peer) for peer in self.peers]

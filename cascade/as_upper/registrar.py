@@ -95,6 +95,11 @@ class Registrar:
         lease = self._leases.of(peer)
         return lease if lease is not None and lease.online else None
 
+    def address(self, peer: PlatformId) -> Address | None:
+        """Where `peer` is reached while it is online."""
+        lease = self.lease(peer)
+        return None if lease is None else lease.address
+
     def held_up(self, seconds: float, now: float) -> None:
         """Our own loop stood still so long, until `now`: what peers sent meanwhile may be lost.
 

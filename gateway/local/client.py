@@ -12,6 +12,8 @@ from gateway.local.messages import (
     MAX_RESPONSE,
     Flowing,
     Misunderstood,
+    Registration,
+    Registrations,
     Reload,
     Reloaded,
     Request,
@@ -29,7 +31,7 @@ from gateway.words import Language, Told, saying
 from gateway.words.system import reason
 
 PATIENCE_SECONDS: Final = 30.0
-R = TypeVar("R", Traced, Standing, Reloaded)
+R = TypeVar("R", Traced, Standing, Reloaded, Registrations)
 
 
 class Unanswered(Told):
@@ -45,6 +47,9 @@ class Gateway:
 
     def trace(self, wanted: Trace) -> Traced:
         return self._ask(wanted, Traced)
+
+    def registrations(self, what: str) -> Registrations:
+        return self._ask(Registration(what=what), Registrations)
 
     def status(self) -> Standing:
         return self._ask(Status(), Standing)

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from cascade.crossing import Direction
 from gateway.chamber.link.standing import LinkView
+from gateway.registrations.facts import OfSide
 from gateway.trace.facts import AnyFact, SideName
 from gateway.words import Language
 
@@ -45,7 +46,13 @@ class Reload(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=
     file: PathText = ""  # whole; read as if it stood in the place of the one that counts
 
 
-Request = Trace | Status | Reload
+class Registration(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Why somebody is not registered: an id, or whoever tried from an address."""
+
+    what: Text
+
+
+Request = Trace | Status | Reload | Registration
 
 
 class Traced(Struct, frozen=True, kw_only=True, tag=True):
@@ -184,7 +191,14 @@ class Reloaded(Struct, frozen=True, kw_only=True, tag=True):
     streams: tuple[Flowing, ...] = ()  # where nothing was to be read
 
 
-Response = Traced | Standing | Reloaded | Misunderstood
+class Registrations(Struct, frozen=True, kw_only=True, tag=True):
+    """What each side of this process knows of it."""
+
+    now: float
+    sides: tuple[OfSide, ...]
+
+
+Response = Traced | Standing | Reloaded | Registrations | Misunderstood
 
 encode: Final = msgspec.msgpack.Encoder().encode
 read_request: Final = msgspec.msgpack.Decoder(Request).decode

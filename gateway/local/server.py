@@ -21,6 +21,8 @@ from gateway.local.messages import (
     MAX_REQUEST,
     MAX_RESPONSE,
     Misunderstood,
+    Registration,
+    Registrations,
     Reload,
     Reloaded,
     Request,
@@ -53,6 +55,7 @@ class Answers(Protocol):
 
     def trace(self, wanted: Trace) -> Traced: ...
     def status(self, wanted: Status) -> Standing: ...
+    def registrations(self, wanted: Registration) -> Registrations: ...
 
 
 Reloads = Callable[[Reload], Awaitable[Reloaded]]
@@ -155,12 +158,24 @@ class Turns:
         self._clock = clock
         self._lock = asyncio.Lock()
 
-    async def take(self, desk: Answers, request: Trace | Status) -> bytes:
+    async def take(self, desk: Answers, request: Trace | Status | Registration) -> bytes:
         async with self._lock:
             began = self._clock()
-            answer = encode(desk.trace(request) if isinstance(request, Trace) else desk.status(request))
+            answer = encode(_answered(desk, request))
             await asyncio.sleep(REST * (self._clock() - began))
         return answer
+
+
+def _answered(desk: Answers, request: Trace | Status | Registration) -> Response:
+    match request:
+        case Trace():
+            return desk.trace(request)
+        case Status():
+            return desk.status(request)
+        case Registration():
+            return desk.registrations(request)
+        case _:
+            assert_never(request)
 
 
 async def _converse(
@@ -191,7 +206,7 @@ async def _answer(desk: Answers, reload: Reloads | None, turns: Turns, asked: by
         return encode(Misunderstood(version=metadata.version("lockgate")))
     response: Response
     match request:
-        case Trace() | Status():
+        case Trace() | Status() | Registration():
             return await turns.take(desk, request)
         case Reload():
             if reload is None:

@@ -20,6 +20,8 @@ from gateway.local.messages import (
     KeptState,
     LowerState,
     QuotaState,
+    Registration,
+    Registrations,
     RulesState,
     SideState,
     Standing,
@@ -30,6 +32,7 @@ from gateway.local.messages import (
     TurnState,
     UpperState,
 )
+from gateway.registrations.looking import look
 from gateway.session.source import Sources
 from gateway.side.side import Side
 from gateway.trace.book import PARTED, Book
@@ -214,6 +217,10 @@ class Desk:
         return newest, messages, more
 
     # How things stand
+
+    def registrations(self, wanted: Registration) -> Registrations:
+        now = self._wall()
+        return Registrations(now=now, sides=tuple(look(seat, wanted.what, now) for seat in self._seats))
 
     def status(self, _wanted: Status) -> Standing:
         return Standing(

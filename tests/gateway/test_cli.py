@@ -325,7 +325,7 @@ def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
         (
             ["nonsense"],
             "There is no command 'nonsense'; "
-            "there are run, check, init, diff, trace, status, reload, audit, certs, policy.",
+            "there are run, check, init, diff, trace, status, reload, audit, certs, policy, explain.",
             "没有“nonsense”",
         ),
         (["run", "--nonsense"], "There is no option --nonsense.", "没有 --nonsense 这个选项。"),

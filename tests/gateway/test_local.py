@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from gateway.local.client import Unanswered, connected
-from gateway.local.messages import MAX_REQUEST, Misunderstood, Standing, Status, Trace, Traced, read_response
+from gateway.local.messages import (
+    MAX_REQUEST,
+    Misunderstood,
+    Registration,
+    Registrations,
+    Standing,
+    Status,
+    Trace,
+    Traced,
+    read_response,
+)
 from gateway.local.place import LONGEST, NAME
 from gateway.local.server import LENGTH, MAX_CLIENTS, REST, Turns, serving
 from tests.clock import run
@@ -30,6 +40,9 @@ class Echo:
     def status(self, _wanted: Status) -> Standing:
         return Standing(now=2.0, started=1.0, sides=())
 
+    def registrations(self, wanted: Registration) -> Registrations:
+        return Registrations(now=3.0, sides=())
+
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[Path]:
@@ -43,6 +56,7 @@ def asked(folder: Path, *whats: str) -> list[str]:
     with connected(folder) as gateways:
         (gateway,) = gateways
         assert gateway.status() == Standing(now=2.0, started=1.0, sides=())
+        assert gateway.registrations("x") == Registrations(now=3.0, sides=())
         return [gateway.trace(Trace(what=what)).what for what in whats]
 
 
