@@ -4,7 +4,9 @@ Exit codes: 0 all went well, 1 nobody registered or what was asked for did not c
 as asked, 130 a second Ctrl-C. The language is chosen in `interop.sim.__main__` and handed down.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ import typer
 
 from interop.attacks import command as attacks
 from interop.impair import command as impair
+from interop.sim.alarms import AlarmSpec
 from interop.sim.camera import CameraSpec
 from interop.sim.catalog import sample_tree
 from interop.sim.device import Devices
@@ -151,12 +154,16 @@ def _add_lower(app: typer.Typer, frame: Frame, options: Options) -> None:
         retry: Annotated[float, options.retry] = 60.0,
         charset: Annotated[str, options.charset] = "GB2312",
         page_items: Annotated[int, options.page_items] = 4,
+        alarm: Annotated[list[str] | None, options.alarm] = None,
+        alarm_every: Annotated[float | None, options.alarm_every] = None,
         seconds: Annotated[float | None, options.seconds] = None,
         as_json: Annotated[bool, options.as_json] = False,
         every: Annotated[float, options.every] = 5.0,
     ) -> None:
         above = server_of(server, server_id, server_domain)
         check_id("--id", own_id)
+        for channel in alarm or ():
+            check_id("--alarm", channel)
         check_video(video)
         tree = sample_tree(
             own_id, name, cameras, branches=branch or ("Roads", "Schools"), video=video, speakers=speakers
@@ -195,11 +202,31 @@ def _add_lower(app: typer.Typer, frame: Frame, options: Options) -> None:
                         **_last_error([platform.membership]),
                     }
 
+                async def work() -> None:
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(platform.run())
+                        tasks.create_task(_ring(platform, alarm or (), alarm_every, reporter))
+
                 reporter.say("started", address=host_port(*base.endpoint.local), cameras=cameras)
-                await until_stopped(platform.run(), status, reporter, seconds=seconds)
+                await until_stopped(work(), status, reporter, seconds=seconds)
                 return _never_registered([platform.membership], above)
 
         run(main(), words)
+
+
+async def _ring(
+    platform: LowerPlatform, devices: Sequence[str], every: float | None, reporter: Reporter
+) -> None:
+    """An alarm of each of these once we are registered, and again each so many seconds."""
+    for number in count(1):
+        await platform.registered.wait()
+        for device in devices:
+            spec = AlarmSpec(device=device, description=f"alarm {number}")
+            status = await platform.bell.ring(spec)
+            reporter.say("rang", id=device, description=spec.description, answer=status)
+        if every is None:
+            return
+        await asyncio.sleep(every)
 
 
 def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
@@ -216,6 +243,7 @@ def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
         play: Annotated[list[str] | None, options.play] = None,
         play_first: Annotated[int, options.play_first] = 0,
         speak: Annotated[list[str] | None, options.speak] = None,
+        alarms: Annotated[bool, options.alarms] = False,
         snapshots: Annotated[Path | None, options.snapshots] = None,
         charset: Annotated[str, options.charset] = "GB2312",
         seconds: Annotated[float | None, options.seconds] = None,
@@ -236,6 +264,7 @@ def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
             charset=charset_of(charset),
             seconds=seconds,
             speak=tuple(speak or ()),
+            alarms=alarms,
         )
         run(watch(wanted, Reporter(words, as_json=as_json, every=every)), words)
 

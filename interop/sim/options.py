@@ -91,11 +91,16 @@ class Options:
         )
         self.branch: Any = option("--branch", metavar="NAME", help=say("option.branch"))
         self.page_items: Any = option("--page-items", min=1, metavar="N", help=say("option.page_items"))
+        self.alarm: Any = option("--alarm", metavar="ID", help=say("option.alarm"))
+        self.alarm_every: Any = option(
+            "--alarm-every", min=0.1, metavar="SECONDS", help=say("option.alarm_every")
+        )
         # of `upper`
         self.platform: Any = option("--platform", metavar="ID", help=say("option.platform"))
         self.play: Any = option("--play", metavar="CHANNEL", help=say("option.play"))
         self.play_first: Any = option("--play-first", min=0, metavar="N", help=say("option.play_first"))
         self.speak: Any = option("--speak", metavar="TARGET", help=say("option.speak"))
+        self.alarms: Any = option("--alarms", help=say("option.alarms"))
         self.snapshots: Any = option("--snapshots", metavar="FOLDER", help=say("option.snapshots"))
 
 

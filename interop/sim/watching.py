@@ -13,6 +13,7 @@ from interop.sim.registrar import NotRegistered, Registered
 from interop.sim.speaking import BroadcastRefused, SpeechReport
 from interop.sim.station import Reporter, station, until_stopped
 from interop.sim.upper import PlayRefused, UpperPlatform
+from interop.sim.xml import Message
 from interop.words import Saying, saying
 from sip.endpoint import Party
 from sip.uri import host_port
@@ -34,6 +35,7 @@ class Wanted:
     charset: str
     seconds: float | None
     speak: tuple[str, ...] = ()  # targets of broadcasts
+    alarms: bool = False  # stay for them when all else is over
 
 
 class Owed:
@@ -80,6 +82,7 @@ async def watch(wanted: Wanted, reporter: Reporter) -> list[Saying]:
             workers=base.workers,
         )
 
+        upper.alarms.on_alarm = lambda alarm: reporter.say("alarm", **describe_alarm(alarm))
         ours = host_port(*base.endpoint.local)
         owed = Owed(wanted, ours)
 
@@ -89,6 +92,7 @@ async def watch(wanted: Wanted, reporter: Reporter) -> list[Saying]:
                 "playing": len(upper.playing),
                 "frames": sum(playing.report().frames_decoded for playing in upper.playing.values()),
                 "refused": len(upper.refused),
+                "alarms": len(upper.alarms.taken),
             }
 
         reporter.say("started", address=ours)
@@ -101,6 +105,8 @@ async def _serve(upper: UpperPlatform, wanted: Wanted, reporter: Reporter, owed:
     async with asyncio.TaskGroup() as group:
         for platform in wanted.passwords:
             group.create_task(_attend(upper, platform, wanted, reporter, owed))
+    if wanted.alarms:
+        await asyncio.Event().wait()
 
 
 async def _attend(
@@ -198,6 +204,22 @@ async def _speak_to(
     except (BroadcastRefused, NotRegistered) as error:
         reporter.say("refused", channel=target, reason=error.said)
         owed.failed(target, saying("never.fetched", why=error.said))
+
+
+def describe_alarm(alarm: Message) -> dict[str, Any]:
+    """What it says, as plain values; what it leaves out is None."""
+    said = {
+        "priority": "AlarmPriority",
+        "method": "AlarmMethod",
+        "time": "AlarmTime",
+        "kind": "AlarmType",
+        "event_type": "EventType",
+        "description": "AlarmDescription",
+        "longitude": "Longitude",
+        "latitude": "Latitude",
+    }
+    named = {name: alarm.text(tag) or None for name, tag in said.items()}
+    return {"id": alarm.device_id, "sn": alarm.sn, **named}
 
 
 def describe_speech(report: SpeechReport) -> dict[str, Any]:
