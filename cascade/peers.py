@@ -80,6 +80,8 @@ class LowerPeer:
     first_page_seconds: float = 120.0  # Q18
     page_seconds: float = 15.0  # quiet this long between pages, and the answer is partial (Q19)
     max_items: int = 100_000  # rows of one catalog answer; more end it partial
+    redirect: tuple[str, ...] = ()  # id@host:port; the servers that it is led to by 302, the first one first
+    redirect_any: bool = False  # also one that does not say that it knows the 2022 edition
     subscribe: tuple[Topic, ...] = ()  # what we subscribe to at it
     subscribe_seconds: int = 600  # asked for; renewed after two thirds
     notify_state: Literal["trust", "ignore"] = "trust"  # do its notices say what is on and off (Q39)
@@ -136,6 +138,7 @@ class UpperPeer:
     invite_seconds: float = 15.0
     first_media_seconds: float = 30.0  # of a voice: somebody has to begin to speak
     media_loss_seconds: float = 60.0  # of a voice: some senders are silent while nobody speaks
+    redirects: tuple[str, ...] = ()  # CIDR; where its 302 may lead us besides its own networks
     max_subscriptions: int = 16  # of its own at once; more are refused with 503
     notify_seconds: float = 1.0  # changes of the catalog are gathered this long for one that is subscribed
     notify_items: int = 100  # in one notice

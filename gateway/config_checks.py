@@ -215,6 +215,20 @@ def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
     if lower.min_expires > lower.max_expires:
         what = saying("config.expires", least=lower.min_expires, most=lower.max_expires)
         yield f"{key}.min_expires", what
+    for text in lower.redirect:
+        if not _is_server(text):
+            yield f"{key}.redirect", saying("config.redirect", text=text)
+
+
+def _is_server(text: str) -> bool:
+    """Is it an id of 20 digits, an address and a port: id@address:port?"""
+    name, _, place = text.partition("@")
+    host, _, port = place.rpartition(":")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+        return GbId(name).kind is not None and 0 < int(port) < 65_536
+    except ValueError:
+        return False
 
 
 def _check_upper(key: str, upper: "UpperConfig", side: "SideConfig") -> Iterator[Finding]:
@@ -225,6 +239,7 @@ def _check_upper(key: str, upper: "UpperConfig", side: "SideConfig") -> Iterator
         yield f"{key}.host", saying("config.host_outside", host=upper.host)
     if not wrong and upper.networks and not any(_holds(network, upper.host) for network in upper.networks):
         yield f"{key}.networks", saying("config.host_not_among", host=upper.host)
+    yield from _check_networks(f"{key}.redirects", upper.redirects)
     if upper.retry_seconds > upper.retry_max:
         what = saying("config.retry", seconds=upper.retry_seconds, most=upper.retry_max)
         yield f"{key}.retry_seconds", what

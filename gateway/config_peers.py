@@ -70,6 +70,11 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """Wait for each further page; then the catalog is partial. Default 15 s."""
     max_items: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
     """Rows one catalog answer may hold; more end it partial. Default 100,000."""
+    redirect: tuple[str, ...] = ()
+    """Servers that it is led to by 302 once it has proved who it is, as id@address:port, the best first.
+    It is taken here if it comes back within ten minutes. Default: none."""
+    redirect_any: bool = False
+    """Lead it away too where it does not say X-GB-Ver 3.0, that of the 2022 edition. Default false."""
     subscribe: tuple[Literal["catalog", "alarm"], ...] = ()
     """What we subscribe to at it, so that it tells us at once: catalog, alarm. Default: nothing, and its
     catalog is asked for every `catalog_seconds`."""
@@ -150,6 +155,9 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """Wait for the first packet of its voice; then the broadcast ends. Default 30 s."""
     media_loss_seconds: Seconds = 60.0
     """A broadcast without a packet for so long ends; some send none in silence. Default 60 s."""
+    redirects: tuple[str, ...] = ()
+    """CIDR: where its 302 may lead us, besides `networks`, to a server of its id or `aliases`; not with tls.
+    Default: nowhere else."""
     max_subscriptions: Annotated[int, Meta(ge=0, le=256)] = 16
     """Subscriptions of its own at once; more are refused with 503. Default 16."""
     notify_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0

@@ -73,11 +73,13 @@ class Adoption:
             peer = new.get(found.peer.id)
             if peer is None:
                 self._dismiss(found)
-            elif peer != found.peer:
+            elif peer != found.configured:
                 self._change(found, peer)
+        self._uppers.relearn(new)
         for peer in new.values():
-            self._media[peer.id] = media_networks(peer, self._listeners)
-            if self._uppers.get(peer.id) is None and self._group is not None:
+            there = self._uppers.get(peer.id)
+            self._media[peer.id] = media_networks(peer if there is None else there.peer, self._listeners)
+            if there is None and self._group is not None:
                 self._coming[peer.id] = self._group.create_task(self._welcome(peer))
 
     async def _welcome(self, peer: UpperPeer) -> None:
@@ -129,7 +131,7 @@ class Adoption:
         del self._media[upper]
 
     def _change(self, found: Upper, peer: UpperPeer) -> None:
-        before = found.peer
+        before = found.configured
         moved, renamed = _differ(before, peer, ADDRESS), _differ(before, peer, NAMES)
         if moved:
             self._legs.lose(peer.id, "peer moved")
@@ -141,6 +143,7 @@ class Adoption:
         if registered is not None:
             registered.cancel()
         found.registrant = self._register(peer)
+        found.lead(None)
         found.adopt(peer)
         self._stay(found)
 

@@ -26,6 +26,7 @@ from cascade.as_lower.arrivals import Arrivals
 from cascade.as_lower.asking import Asked, Asking
 from cascade.as_lower.controls import Controls
 from cascade.as_lower.invite import decide, odd_in
+from cascade.as_lower.redirects import Place
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share
@@ -99,6 +100,7 @@ class AsLower:
         self.index = index
         self.counts: Counter[str] = Counter()
         self._lowers = frozenset(lowers)
+        self._listeners = listeners
         self._endpoint = endpoint
         self._secrets = secrets
         self._gate = gate
@@ -198,6 +200,7 @@ class AsLower:
             random=self._random,
             time=self._loop.time,
             lost=lambda _problem: self._lost(peer.id),
+            led=lambda place: self._led(peer.id, place),
         )
 
     def _tell_refusal(self, upper: PlatformId, status: int) -> None:
@@ -208,6 +211,14 @@ class AsLower:
         if self._overflowing.due(upper.peer.id):
             lost = upper.reporting.outbox.counts["lost"]
             log.warning("alarms.overflow", extra={"addressee": upper.peer.id, "lost": lost})
+
+    def _led(self, upper: PlatformId, place: Place | None) -> None:
+        self.counts["redirects_followed" if place is not None else "redirects_over"] += 1
+        self._uppers.lead(upper, place)
+        if (found := self._uppers.get(upper)) is not None:
+            self._media_networks[upper] = media_networks(found.peer, self._listeners)
+        where = "home" if place is None else f"{place.id}@{place.host}:{place.port}"
+        self._gate.note("redirected", upper, to=where)
 
     def _lost(self, upper: PlatformId) -> None:
         self._legs.lose(upper, "upper lost")

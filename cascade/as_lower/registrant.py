@@ -11,6 +11,7 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from cascade.as_lower.redirects import Journey, Place, places_of
 from cascade.manscdp import CONTENT_TYPE
 from cascade.peers import UpperPeer
 from sip._native import authorize
@@ -52,6 +53,7 @@ class Registrant:
         password: asked for at each challenge, so that a changed secret counts at once.
         keepalive: body of a keepalive, by its SN made anew each time.
         lost: called each time when the upper no longer has us, with the reason.
+        led: called with where the upper is from now on, None for where it is configured.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Registrant:
         random: Random,
         time: Callable[[], float],
         lost: Callable[[str], None] = lambda _problem: None,
+        led: Callable[[Place | None], None] = lambda _place: None,
     ) -> None:
         self._upper = upper
         self._endpoint = endpoint
@@ -72,6 +75,9 @@ class Registrant:
         self._random = random
         self._time = time
         self._tell_lost = lost
+        self._tell_led = led
+        self._journey = Journey()
+        self._place: Place | None = None  # that it led us to
         self._destination = (upper.host, upper.port)
         self._server = Party(upper.id, upper.domain)
         self._call_id = f"{endpoint.token()}@{endpoint.local[0]}"  # one for the link (Q103)
@@ -89,24 +95,65 @@ class Registrant:
     async def run(self) -> None:
         """Keep us registered until cancelled; then unregister, if the upper listens."""
         failures = 0
+        self._journey.begin(self._destination)
         try:
             while True:
                 try:
                     lease = await self._register(self._upper.expires)
                 except NotRegistered as error:
+                    if self._goes_on(str(error)):
+                        continue
                     failures += 1
-                    self._lost(str(error))
                     await asyncio.sleep(retry_after(self._upper, failures, self._random.random()))
+                    self._journey.begin(self._destination)
                 else:
                     failures = 0
                     self._gained(lease)
                     await self._stay(refresh_after(lease, self._random.random()))
+                    if not self.registered and self._place is not None:
+                        self._go(None)
+                    self._journey.begin(self._destination)
         finally:
             if self.registered:
                 self.registered = False
                 with suppress(NotRegistered, TimeoutError):
                     async with asyncio.timeout(LEAVING_SECONDS):
                         await self._register(0)
+
+    def _follow(self, answer: Event) -> None:
+        """Take note of where a 302 leads. Raises NotRegistered where that is nowhere."""
+        led = self._journey.lead(places_of(answer, self._upper))
+        if led == "nowhere":
+            raise NotRegistered("REGISTER answered 302, which leads nowhere that may be tried")
+        if led == "endless":
+            raise NotRegistered("REGISTER answered 302, which leads on and on")
+
+    def _goes_on(self, problem: str) -> bool:
+        """Is there somewhere else to try at once? Where all fails that it leads to, its own address is."""
+        place = self._journey.next()
+        if place is None:
+            was_led = self._place is not None
+            self._lost(problem)
+            if was_led:
+                self._go(None)
+            return was_led
+        if self.registered:
+            self._lost(problem)
+        self._go(place)
+        return True
+
+    def _go(self, place: Place | None) -> None:
+        """Everything is for that place from now on, in an exchange of its own."""
+        upper = self._upper
+        log.info("upper.led", extra={"upper": upper.id, "to": "home" if place is None else place.host})
+        self._place = place
+        self._destination = (upper.host, upper.port) if place is None else place.address
+        server = (upper.id, upper.domain) if place is None else (place.id, place.domain)
+        self._server = Party(*server)
+        self._call_id = f"{self._endpoint.token()}@{self._endpoint.local[0]}"
+        self._from_tag = self._endpoint.token()
+        self._cseq = 0
+        self._tell_led(place)
 
     async def _stay(self, seconds: float) -> None:
         """Send keepalives until the registration has to be made anew. Intervals count from the answer."""
@@ -147,7 +194,7 @@ class Registrant:
         """One registration with whatever the upper asks for on the way; return the seconds granted.
 
         Raises:
-            NotRegistered: a final refusal, a challenge we can't meet, or silence.
+            NotRegistered: a final refusal, a challenge we can't meet, silence, or somewhere else to try.
         """
         authorization: str | None = None
         stale_once = lengthened = False
@@ -169,6 +216,8 @@ class Registrant:
                 expires = max(expires, _number(answer.header("Min-Expires")))
                 authorization = None
             else:
+                if answer.status == 302 and expires:
+                    self._follow(answer)
                 raise NotRegistered(f"REGISTER answered {answer.status} {answer.reason}".rstrip())
 
     async def _send(self, expires: int, authorization: str | None) -> Event:

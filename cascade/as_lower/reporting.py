@@ -63,6 +63,7 @@ class Reporting:
     ) -> None:
         self.outbox = Outbox(quota)
         self._share = share
+        self.server: str = share.upper.id  # who it is where it led us
         self.registrant = registrant
         self._endpoint = endpoint
         self._store = store
@@ -139,7 +140,7 @@ class Reporting:
     async def _send(self, body: bytes) -> int:
         """Status of the answer, 0 for none."""
         upper = self._share.upper
-        to = Party(upper.id, upper.domain)
+        to = Party(self.server, upper.domain)
         message = self._endpoint.request(
             "MESSAGE", to, (upper.host, upper.port), body=body, content_type=CONTENT_TYPE
         )

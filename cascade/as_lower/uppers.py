@@ -1,8 +1,10 @@
 """Those above us, each with everything that is its own, and which of them a request is from."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from cascade.addresses import Networks
+from cascade.as_lower.redirects import Place
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.reporting import Reporting
 from cascade.as_lower.sharing import CatalogAnswers, Share
@@ -31,15 +33,34 @@ class Upper:
         self.answers = answers
         self.reporting = reporting
         self.subscriptions = subscriptions
+        self.configured = peer
         self.gone = False  # it is no upper of ours any more: nothing is said to it
+        self._place: Place | None = None
 
     def adopt(self, peer: UpperPeer) -> None:
         """It is described otherwise now; nothing that it was shown is another."""
-        self.peer = peer
-        self.share.upper = peer
+        self.configured = peer
+        self.lead(self._place)
         self.registrant.adopt(peer)
         self.reporting.registrant = self.registrant
         self.subscriptions.registrant = self.registrant
+
+    def lead(self, place: Place | None) -> None:
+        """By its 302 it is elsewhere from now on, None: where it is configured. All else is for there."""
+        peer = self.configured
+        if place is not None:
+            peer = replace(
+                peer,
+                host=place.host,
+                port=place.port,
+                domain=place.domain,
+                networks=(*peer.networks, place.host),
+                media_networks=(*peer.media_networks, place.host),
+            )
+        self._place = place
+        self.reporting.server = peer.id if place is None else place.id
+        self.peer = peer
+        self.share.upper = peer
 
 
 Pairs = Sequence[tuple[str, str, str]]
@@ -61,6 +82,18 @@ class Uppers:
         self._by_address = {(peer.host, peer.port): peer.id for peer in peers}
         self._homes = {(peer.host, peer.id) for peer in peers}
         self._hosts = frozenset(peer.host for peer in peers)
+
+    def lead(self, upper: PlatformId, place: Place | None) -> None:
+        """One of them is elsewhere, or home again."""
+        found = self._uppers.get(upper)
+        if found is not None:
+            found.lead(place)
+            self.relearn({})
+
+    def relearn(self, coming: Mapping[PlatformId, UpperPeer]) -> None:
+        """Where they are now, and where those will be who come."""
+        there = {upper: found.peer for upper, found in self._uppers.items()}
+        self.learn([*({**coming, **there}.values())])
 
     def add(self, peer: UpperPeer, pairs: Pairs) -> Upper:
         """One more, with what it was shown in an earlier life."""

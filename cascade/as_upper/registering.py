@@ -55,7 +55,16 @@ class Refused(Struct, frozen=True, gc=False):
     min_expires: int = 0
 
 
-Decision = Accepted | Challenged | Refused
+class Redirected(Struct, frozen=True, gc=False):
+    """It is to register elsewhere: `places` are Contact values, the best first."""
+
+    transaction: int
+    expires: int
+    places: tuple[str, ...]
+    versioned: bool
+
+
+Decision = Accepted | Challenged | Refused | Redirected
 
 
 def beijing_time(wall: float) -> str:
@@ -75,6 +84,9 @@ def answer(decision: Decision, date: str) -> Reply:
         if decision.versioned:
             headers += VERSIONED
         return (decision.transaction, 200, headers)
+    if isinstance(decision, Redirected):
+        headers = [*(("Contact", place) for place in decision.places), ("Expires", str(decision.expires))]
+        return (decision.transaction, 302, headers + VERSIONED if decision.versioned else headers)
     if decision.status == 423:
         return (decision.transaction, 423, [("Min-Expires", str(decision.min_expires))])
     return (decision.transaction, decision.status)

@@ -11,7 +11,8 @@ from typing import Final
 from cascade.addresses import Networks
 from cascade.as_upper.binding import move
 from cascade.as_upper.leases import Change, Lease, Leases
-from cascade.as_upper.registering import Accepted, Challenged, Decision, Heard, Refused
+from cascade.as_upper.redirects import Redirects
+from cascade.as_upper.registering import Accepted, Challenged, Decision, Heard, Redirected, Refused
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
@@ -33,6 +34,7 @@ class Registrar:
         self._learn(peers)
         self._leases = Leases()
         self.counts: Counter[str] = Counter()
+        self._redirects = Redirects(self.counts)
 
     def __len__(self) -> int:
         """How many are online."""
@@ -166,6 +168,9 @@ class Registrar:
             expires = peer.max_expires
         if expires < peer.min_expires:
             return Refused(transaction, 423, peer.min_expires)
+        if peer.redirect and (places := self._redirects.places(peer, event.header("X-GB-Ver"), arrived)):
+            leases.remove(peer.id)
+            return Redirected(transaction, expires, places, versioned)
         if elsewhere is not None:
             kept = peer.binding == "same-host" and elsewhere.host == source[0]
             leases.moved(elsewhere, source, "followed" if kept else "moved")

@@ -51,6 +51,7 @@ class Terms:
     expires: int = 3600
     keepalive: float = 60.0
     retry: float = 60.0
+    version: str = ""  # X-GB-Ver in each REGISTER
 
 
 class Membership:
@@ -74,6 +75,7 @@ class Membership:
         self.me = me
         self.registered = asyncio.Event()
         self.last_error: RegistrationRefused | None = None
+        self.led: list[str] = []  # Contact values of the last 302
         self.keepalives = 0  # that were answered 200
         self.registrations = 0
         self._endpoint = endpoint
@@ -131,6 +133,8 @@ class Membership:
                     answer = await self._ask_register(expires, challenges)
                 except ValueError as error:
                     raise RegistrationRefused(401, saying("why.challenge", text=str(error))) from None
+        if answer.status == 302:
+            self.led = answer.headers("Contact")
         if answer.status != 200:
             raise RegistrationRefused(answer.status, answer.reason)
         self.registrations += 1 if expires else 0
@@ -141,6 +145,8 @@ class Membership:
         uri = self._server.party.uri
         contact = f"<sip:{self.me.user}@{host_port(*self._endpoint.local)}>"
         headers = [("Contact", contact), ("Expires", str(expires))]
+        if self._terms.version:
+            headers.append(("X-GB-Ver", self._terms.version))
         if challenges is not None:
             cnonce = self._endpoint.token()
             value = authorize(challenges, self.me.user, self._password, "REGISTER", uri, cnonce)

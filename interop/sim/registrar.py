@@ -44,6 +44,7 @@ class Registrar:
 
     def __init__(self, known: Iterable[str], wall: Callable[[], float]) -> None:
         self.rejected = 0
+        self.redirect: Sequence[str] = ()  # Contact values: who proved itself is led there by 302
         self._known = frozenset(known)
         self._wall = wall
         self._loop = asyncio.get_running_loop()
@@ -88,6 +89,13 @@ class Registrar:
         if event.username != user or user not in self._known:
             self.rejected += 1
             return event.transaction, 403
+        if self.redirect and event.expires != 0:
+            self._bound.pop(user, None)
+            return (
+                event.transaction,
+                302,
+                [*(("Contact", place) for place in self.redirect), ("Expires", "3600")],
+            )
         expires = min(_USUAL_EXPIRES if event.expires is None else event.expires, _MAX_EXPIRES)
         moment = datetime.fromtimestamp(self._wall(), BEIJING)
         headers = [
