@@ -78,10 +78,10 @@ async def sipp(
     `folder`, which is made and where messages and errors are logged as well.
     """
     shutil.copytree(PEER, folder, dirs_exist_ok=True)
-    command = ["sipp", f"{gateway}:{SIP}", *more, "-nostdin"]
+    command = ["sipp", f"{gateway}:{SIP}", "-default_behaviors", "all,-bye", *more, "-nostdin"]
     command += ["-i", host, "-p", str(SIP), "-bind_local", "-mi", host, "-cp", "0", "-recv_timeout", "30s"]
     command += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
-    command += ["-trace_logs", "-log_file", "said.log", "-default_behaviors", "all,-bye"]
+    command += ["-trace_logs", "-log_file", "said.log"]
     command += ["-au", keys["my_id"], "-ap", PASSWORD]
     for name, value in {"password": PASSWORD, **keys}.items():
         command += ["-key", name, value]

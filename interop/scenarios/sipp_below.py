@@ -70,8 +70,11 @@ class SippBelow:
 
 
 @asynccontextmanager
-async def sipp_below(folder: Path, people: People) -> AsyncIterator[SippBelow]:
-    """Run it; it unregisters and ends by itself once its camera has been hung up."""
+async def sipp_below(folder: Path, people: People, *, patient: bool = False) -> AsyncIterator[SippBelow]:
+    """Run it; it unregisters and ends by itself once its camera has been hung up.
+
+    `patient`: a message that it did not expect, such as one that came twice, does not make it give up.
+    """
     film = write_stream(folder / "stream.pcap", TREE.cameras[0], ssrc=int(SSRC), seconds=FILM_SECONDS)
     scenarios = ("-sf", "lower.xml", "-oocsf", "lower_asked.xml", "-m", "1")
     keys = {
@@ -81,9 +84,10 @@ async def sipp_below(folder: Path, people: People) -> AsyncIterator[SippBelow]:
         "server_domain": OUTER_ID[:10],
         "ssrc": SSRC,
     }
+    behaviour = ("-default_behaviors", "all,-bye,-abortunexp") if patient else ()
     server = ("-auth_uri", f"{OUTER_ID}@{OUTER_ID[:10]}")
     async with sipp(
-        folder, *scenarios, *server, host=people.lower, gateway=people.outer, keys=keys
+        folder, *scenarios, *behaviour, *server, host=people.lower, gateway=people.outer, keys=keys
     ) as program:
         below = SippBelow(program, folder, film)
         watching = asyncio.get_running_loop().create_task(below.watch())
