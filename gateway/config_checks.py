@@ -356,6 +356,12 @@ def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> It
     for name, side in ours:
         if not (side.lower or side.upper):
             yield name, saying("config.no_peer", side=name)
+        offered = {transport for transport, _, _ in side.listeners()} | {"udp"}
+        for number, upper in enumerate(side.upper, start=1):
+            for transport in upper.transport.split("+"):
+                if transport not in offered:
+                    what = saying("config.not_heard", transport=transport, side=name)
+                    yield f"{name}.upper[#{number}].transport", what
         for place, peer in side.peers():
             if not (len(peer.id) == 20 and peer.id.isascii() and peer.id.isdigit()):
                 yield f"{name}.{place}.id", saying("config.odd_id", id=peer.id)

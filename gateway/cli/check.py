@@ -14,6 +14,7 @@ from gateway.cli.scaffold import Frame, Misuse
 from gateway.config import Config, LinkConfig, Secrets, SideConfig, examine
 from gateway.config_reading import Problem
 from gateway.words import Saying, Words, saying
+from sip.uri import host_port
 
 DEFAULT = Path("gateway.toml")
 SIDES: Final[dict[str, SideName]] = {"outer": "outer", "inner": "inner"}
@@ -77,7 +78,8 @@ def tell(problems: Sequence[Problem], words: Words) -> None:
 
 def is_ours(address: str) -> bool:
     """Has this machine the address? A socket takes it then, at whatever port is free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as tried:
         try:
             tried.bind((address, 0))
         except OSError:
@@ -92,7 +94,11 @@ def foreign_addresses(
     needed = [
         (f"{name}.{key}", address)
         for name, side in (("outer", config.outer), ("inner", config.inner))
-        for key, address in (("address", side.address), ("media_address", side.media_address))
+        for key, address in (
+            ("address", side.address),
+            ("media_address", side.media_address),
+            *((f"listen[#{number}].address", more.address) for number, more in enumerate(side.listen, 1)),
+        )
         if here in {None, name}
     ]
     if here is not None:
@@ -106,9 +112,9 @@ def foreign_addresses(
 
 def summary(config: Config, words: Words, here: SideName | None = None) -> Iterator[str]:
     if here != "inner":
-        yield _side(saying("side.outer"), config.outer, words)
+        yield from _side(saying("side.outer"), config.outer, words)
     if here != "outer":
-        yield _side(saying("side.inner"), config.inner, words)
+        yield from _side(saying("side.inner"), config.inner, words)
     if here is not None:
         yield _link(config.link, here, words)
     allow = sum(rule.allow for rule in config.rule)
@@ -130,8 +136,8 @@ def _link(link: LinkConfig, here: SideName, words: Words) -> str:
     )
 
 
-def _side(name: Saying, side: SideConfig, words: Words) -> str:
-    return words.say(
+def _side(name: Saying, side: SideConfig, words: Words) -> Iterator[str]:
+    yield words.say(
         "check.side",
         side=name,
         id=side.id,
@@ -143,3 +149,6 @@ def _side(name: Saying, side: SideConfig, words: Words) -> str:
         lower=len(side.lower),
         upper=len(side.upper),
     )
+    if more := side.listeners():
+        told = (f"{transport} {host_port(host, port)}" for transport, host, port in more)
+        yield words.say("check.listens", side=name, addresses=", ".join(told))

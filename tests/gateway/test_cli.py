@@ -142,8 +142,21 @@ def test_an_address_of_another_machine_is_pointed_at(example: Path, monkeypatch:
     )
 
 
+def test_check_lists_every_address_and_says_which_is_not_of_this_machine(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.cli.check.is_ours", lambda address: address != "2001:db8::2")
+    written = (example / "gateway.toml").read_text()
+    listen = 'listen = [{ transport = "tcp" }, { transport = "udp", address = "2001:db8::2" }]\n'
+    (example / "gateway.toml").write_text(written.replace("# listen = []", listen + "# listen = []", 1))
+    result = lockgate("check", "--config", example / "gateway.toml")
+    assert "outer listens too: tcp 10.1.0.2:5060, udp [2001:db8::2]:5060" in result.stdout
+    assert "outer.listen[#2].address" in result.stderr
+
+
 def test_an_address_is_ours_if_a_socket_takes_it() -> None:
     assert is_ours("127.0.0.1")
+    assert not is_ours("2001:db8::2")
     assert not is_ours("192.0.2.1")  # for documentation: nobody's
 
 

@@ -260,6 +260,18 @@ def test_what_is_odd_is_a_warning(folder: Path, before: str, after: str, says: s
     assert any(says in warning and warning.startswith("warning: ") for warning in warnings), warnings
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp+tcp"])
+def test_an_upper_that_we_do_not_listen_for_is_odd_and_one_that_we_do_is_not(
+    folder: Path, transport: str
+) -> None:
+    spoken = f'host = "127.0.2.9"\ntransport = "{transport}"'
+    _, warnings = edited(folder, ('host = "127.0.2.9"', spoken))
+    assert ["inner does not listen for tcp" in warning for warning in warnings] == [True]
+    listening = 'address = "127.0.2.1"\nlisten = [{ transport = "tcp" }]'
+    _, warnings = edited(folder, ('address = "127.0.2.1"', listening))
+    assert warnings == []
+
+
 def test_a_rule_behind_a_narrower_one_is_no_warning(folder: Path) -> None:
     _, warnings = edited(folder, ('["branch:44010000002150000002"]', '["prefix:4401"]'))
     assert not warnings

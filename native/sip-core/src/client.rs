@@ -84,6 +84,17 @@ impl Client {
         }
     }
 
+    /// Begin anew by another way.
+    pub fn again(&mut self, hop: Hop, message: Message, now: Time) {
+        let begun = Client::new(self.branch, self.invite, hop, message, now);
+        *self = Client {
+            silent: self.silent,
+            cancel: self.cancel,
+            queued: self.queued,
+            ..begun
+        };
+    }
+
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Completed | State::Accepted)
     }

@@ -51,6 +51,8 @@ counters! {
     streams_excluded,
     /// Connections that were closed because their other end did not read what we sent.
     streams_slow,
+    /// Requests of ours that went as a datagram after all, since their connection could not be made.
+    fell_back,
     /// Messages of ours for whose connection too many others waited.
     dialling_full,
     /// Messages of ours whose connection was gone, or for which too many others waited.

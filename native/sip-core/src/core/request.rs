@@ -145,6 +145,45 @@ impl Core {
         }
     }
 
+    /// Send what waited for a connection as a datagram after all, however long it is (RFC 3261 section 18.1.1);
+    /// false: it is too long even for that.
+    pub(super) fn send_by_datagram(&mut self, number: u64, peer: SocketAddr, now: Time) -> bool {
+        let plan = Plan::Go(self.by_datagram(peer));
+        let (Plan::Go(hop), (transport, place)) = (plan, self.place_of(plan)) else {
+            return false;
+        };
+        let sender = format!("SIP/2.0/{} {}", transport.name(), place.text);
+        let Some(message) = self
+            .clients
+            .get(number)
+            .and_then(|client| client.message.as_ref())
+        else {
+            return false;
+        };
+        let (start, end) = message.head.via.protocol_and_sender.bounds();
+        let bytes = [
+            &message.bytes[..start],
+            sender.as_bytes(),
+            &message.bytes[end..],
+        ]
+        .concat();
+        let Ok(head) = codec::parse(&bytes) else {
+            return false;
+        };
+        let bytes: Arc<[u8]> = Arc::from(bytes);
+        let message = Message {
+            bytes: Arc::clone(&bytes),
+            head,
+        };
+        if let Some(client) = self.clients.get_mut(number) {
+            client.again(hop, message, now);
+        }
+        self.counters.fell_back += 1;
+        self.schedule_client(number);
+        self.transmit_request(bytes, hop, number, now);
+        true
+    }
+
     fn insert_client(&mut self, client: Client) -> u64 {
         let key = (client.branch, client.silent);
         let number = self.clients.insert(client);

@@ -32,7 +32,13 @@ impl Core {
     pub(super) fn plan(&self, destination: SocketAddr, size: usize) -> Plan {
         let transport = match self.streams.route(destination) {
             Some(route) if route.transport != Transport::Udp => route.transport,
-            Some(route) if route.large_by_tcp && size > UNSPLIT => Transport::Tcp,
+            Some(route)
+                if route.large_by_tcp
+                    && size > UNSPLIT
+                    && !self.streams.is_refusing(destination) =>
+            {
+                Transport::Tcp
+            }
             Some(_) => return Plan::Go(self.by_datagram(destination)),
             None => {
                 return match self.streams.of(destination) {

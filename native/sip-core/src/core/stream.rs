@@ -195,6 +195,7 @@ impl Core {
 
     /// Close those whose time is over.
     pub(super) fn expire_streams(&mut self, now: Time) {
+        self.streams.forget_refusing(now);
         while let Some(connection) = self.streams.expired(now) {
             let lost = self.streams.get(connection).is_some_and(Stream::is_ending);
             self.counters.streams_timed_out += u64::from(!lost);
@@ -220,8 +221,16 @@ impl Core {
             .filter(|(_, client)| client.hop.connection() == connection && !client.is_over())
             .map(|(number, _)| number)
             .collect();
+        let route = self.streams.route(stream.peer);
+        let falls_back = stream.is_dialling()
+            && route.is_some_and(|route| route.transport == Transport::Udp && route.large_by_tcp);
+        if falls_back {
+            self.streams.note_refusing(stream.peer, now);
+        }
         for number in waiting {
-            self.undelivered(number, reason, now);
+            if !falls_back || !self.send_by_datagram(number, stream.peer, now) {
+                self.undelivered(number, reason, now);
+            }
         }
     }
 

@@ -35,6 +35,8 @@ const DIAL: u64 = 8_000_000;
 /// Bytes in one message of a stranger, and of somebody known.
 const USUAL: usize = 64 * 1024;
 const USUAL_KNOWN: usize = 1024 * 1024;
+/// How long what is too long for a datagram goes as one all the same, after a connection was refused.
+const REFUSING: u64 = 300_000_000;
 /// Addresses remembered of connections that are gone: as many as a province has devices.
 const GONE: usize = 131_072;
 
@@ -127,6 +129,11 @@ impl Stream {
         self.ends = Some(now.after(ENDING));
     }
 
+    /// It is one of ours, and not made yet.
+    pub fn is_dialling(&self) -> bool {
+        self.dialling.is_some()
+    }
+
     pub fn is_ending(&self) -> bool {
         self.ends.is_some()
     }
@@ -168,6 +175,8 @@ pub struct Streams {
     by_source: HashMap<IpAddr, VecDeque<u64>>,
     routes: HashMap<SocketAddr, Route>,
     gone: HashSet<SocketAddr>,
+    /// Where a connection could not be made that a datagram can do without, and until when none is tried.
+    refusing: HashMap<SocketAddr, Time>,
     gone_in_order: VecDeque<SocketAddr>,
     timers: Timers,
     orders: Vec<Order>,
@@ -185,6 +194,7 @@ impl Streams {
             by_source: HashMap::new(),
             routes: HashMap::new(),
             gone: HashSet::new(),
+            refusing: HashMap::new(),
             gone_in_order: VecDeque::new(),
             timers: Timers::default(),
             orders: Vec::new(),
@@ -224,6 +234,7 @@ impl Streams {
     }
 
     pub fn set_route(&mut self, peer: SocketAddr, route: Option<Route>) {
+        self.refusing.remove(&peer);
         match route {
             Some(route) => self.routes.insert(peer, route),
             None => self.routes.remove(&peer),
@@ -233,6 +244,21 @@ impl Streams {
     /// Whether a connection of that address is gone, and nothing else was heard from there since.
     pub fn is_gone(&self, peer: SocketAddr) -> bool {
         !self.gone.is_empty() && self.gone.contains(&peer)
+    }
+
+    /// Whether a connection there could not be made lately.
+    pub fn is_refusing(&self, peer: SocketAddr) -> bool {
+        !self.refusing.is_empty() && self.refusing.contains_key(&peer)
+    }
+
+    /// Try no connection there for a while.
+    pub fn note_refusing(&mut self, peer: SocketAddr, now: Time) {
+        self.refusing.insert(peer, now.after(REFUSING));
+    }
+
+    /// Let connections be tried again whose while is over.
+    pub fn forget_refusing(&mut self, now: Time) {
+        self.refusing.retain(|_, until| *until > now);
     }
 
     /// A datagram came from there, so datagrams go there.
