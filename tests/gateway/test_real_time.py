@@ -77,7 +77,7 @@ def test_each_field_of_the_demos_report(demo: tuple[int, Report, Path]) -> None:
     assert report.audit_verified
     assert report.orphans.total == 0
     assert report.orphans.after_exit == 0
-    assert len(report.checked) == 23
+    assert len(report.checked) == 25
     assert report.not_checked == []
 
 
