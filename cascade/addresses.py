@@ -5,9 +5,13 @@ our networks. What a peer's configured networks do not contain is refused, and s
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 LOWEST_MEDIA_PORT = 1024
+
+MAX_SEEN = 1 << 17
+"""Hosts whose answer is remembered: as many as there may be peers."""
 
 Listener = tuple[str, int, int]
 """Sockets of our own: a host, and its first and last port."""
@@ -30,7 +34,7 @@ class Networks:
     def __contains__(self, host: str) -> bool:
         known = self._seen.get(host)
         if known is None:
-            if len(self._seen) >= 4096:
+            if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
             known = self._seen[host] = self._holds(host)
         return known
@@ -45,6 +49,12 @@ class Networks:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+
+@lru_cache(maxsize=1024)
+def networks_of(networks: tuple[str, ...], listeners: tuple[Listener, ...] = ()) -> Networks:
+    """One set for all who have the same: there may be as many peers as a province has cameras."""
+    return Networks(networks, listeners)
 
 
 def media_host(target: str, named: str, source: str) -> str:

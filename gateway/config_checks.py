@@ -72,7 +72,7 @@ def check_secrets(
         ("outer", config.outer, secrets.outer),
         ("inner", config.inner, secrets.inner),
     ):
-        wanted = [str(peer.id) for _, peer in side.peers()]
+        wanted = dict.fromkeys(str(peer.id) for _, peer in side.peers())
         if here not in {None, name}:
             if given:
                 what = saying("config.passwords_of_other_host", side=name)

@@ -8,7 +8,7 @@ its lease. All else counts from the next time that it is asked for.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from cascade.addresses import Listener, Networks
+from cascade.addresses import Listener, Networks, networks_of
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.herald import NOTHING, Herald
 from cascade.as_upper.movements import Movements
@@ -99,4 +99,4 @@ class Adoption:
 
 def media_networks(peer: LowerPeer, listeners: Sequence[Listener]) -> Networks:
     """Where its media may come from."""
-    return Networks(peer.media_networks or peer.networks, listeners)
+    return networks_of(peer.media_networks or peer.networks, tuple(listeners))

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Change, Notice
@@ -58,6 +59,7 @@ class Herald:
         self._states: dict[PlatformId, bool] = {}
         self._due: asyncio.TimerHandle | None = None
         self._batches: deque[_Batch] = deque()
+        self._anew: set[PlatformId] = set()  # of whom all rows wait for their turn
         self._lost: set[PlatformId] = set()  # of whom something did not arrive since it was last told anew
 
     def presence(self, peer: PlatformId, online: bool) -> None:
@@ -91,7 +93,8 @@ class Herald:
 
         They are asked for when their turn comes, so that nobody waits for those of all peers to be gathered.
         """
-        if not any(batch.peer == peer and batch.all_rows is not None for batch in self._batches):
+        if peer not in self._anew and not self._gate.away:
+            self._anew.add(peer)
             self._queue([_Batch(peer, "anew", NOTHING, all_rows=rows)])
 
     def _queue(self, batches: list[_Batch]) -> None:
@@ -108,26 +111,34 @@ class Herald:
 
     def flush(self) -> None:
         """Send all that waits, now: what is stored as told must have been."""
-        self._tell()
+        while self._states and self._tell_part():
+            pass
         while self._batches and not self._send_batch():
             pass
         self._batches.clear()
+        self._anew.clear()
         self._states.clear()
         if self._due is not None:
             self._due.cancel()
             self._due = None
 
     def _tell(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-        states = tuple(PeerState(peer, online) for peer, online in self._states.items())
-        self._states.clear()
-        for start in range(0, len(states), ROWS_PER_CROSSING):
-            part = states[start : start + ROWS_PER_CROSSING]
-            if not self._notice(part) and len(part) > 1:
-                for state in part:  # one that may not be told of must not silence the others
-                    self._notice((state,))
+        """Tell a part of them; the others when the loop has done what else there is."""
+        self._due = None
+        if self._tell_part() and self._states and self._due is None:
+            self._due = self._loop.call_later(0.0, self._tell)
+
+    def _tell_part(self) -> bool:
+        """False if they have to be told later."""
+        states = tuple(PeerState(*state) for state in islice(self._states.items(), ROWS_PER_CROSSING))
+        for state in states:
+            del self._states[state.peer]
+        if not states:
+            return True
+        if not self._notice(states) and len(states) > 1:
+            for state in states:  # one that may not be told of must not silence the others
+                self._notice((state,))
+        return not any(state.peer in self._states for state in states)
 
     def _notice(self, states: tuple[PeerState, ...]) -> bool:
         """False if the rules say no. Where only the audit or a full link does, it is told later."""
@@ -153,6 +164,8 @@ class Herald:
     def _send_batch(self) -> float:
         """Seconds until it may be taken, 0 where it was: meanwhile it waits at its place."""
         batch = self._batches.popleft()
+        if batch.all_rows is not None:
+            self._anew.discard(batch.peer)
         if batch.change == "anew":
             self._lost.discard(batch.peer)
         elif batch.change == "whole" and batch.peer in self._lost:
@@ -163,6 +176,8 @@ class Herald:
         )
         if verdict.rule in RETRY_SECONDS:
             self._batches.appendleft(batch)
+            if batch.all_rows is not None:
+                self._anew.add(batch.peer)
             return RETRY_SECONDS[verdict.rule]
         if verdict.rule == "link":
             self._lost.add(batch.peer)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from cascade.addresses import Networks
+from cascade.addresses import networks_of
 from cascade.as_upper.binding import move
 from cascade.as_upper.leases import Change, Lease, Leases
 from cascade.as_upper.redirects import Redirects
@@ -46,7 +46,7 @@ class Registrar:
         for peer in peers.values():
             self._names[str(peer.id)] = peer
             self._names.update(dict.fromkeys(peer.aliases, peer))
-        self._networks = {peer.id: Networks(peer.networks) for peer in peers.values()}
+        self._networks = {peer.id: networks_of(peer.networks) for peer in peers.values()}
 
     def adopt(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
         """These are the peers from now on: who is none, or may not speak so or from there, has no lease."""

@@ -21,6 +21,11 @@ from cascade.peers import LowerPeer
 MAX_STALE: Final = 3
 """So many pages in a row without anything new are waited out like others: some peers repeat themselves."""
 
+QUERIES_A_SECOND: Final = 500.0
+BURST: Final = 256
+"""After a restart all register at once and are to be asked anew. Their registrations come first, and whoever
+plays a picture: catalogs follow at this pace, after so many at once."""
+
 
 class Page(Protocol):
     """What the machine needs of a scanned page."""
@@ -114,6 +119,7 @@ class _Plan:
     known: int  # rows of it that we hold
     next_at: float
     repeated: bool = False  # the query after a partial answer; there is only one
+    promised: bool = False  # there were too many at once; it is its turn at `next_at`
     collecting: _Collecting | None = None
     queued: float = 0.0
 
@@ -129,6 +135,7 @@ class CatalogSync:
         self._serials = serials
         self._plans: dict[PlatformId, _Plan] = {}
         self._due: list[tuple[float, PlatformId]] = []
+        self._next_turn = float("-inf")
         self.counts: Counter[str] = Counter()
 
     def start(self, peer: LowerPeer, now: float, *, known: int = 0) -> None:
@@ -137,7 +144,8 @@ class CatalogSync:
         if plan is None:
             plan = self._plans[peer.id] = _Plan(peer, known, now)
         elif plan.collecting is None:
-            plan.known, plan.next_at, plan.repeated = known, now, False
+            plan.known, plan.repeated = known, False
+            plan.next_at = plan.next_at if plan.promised else now
         self._queue(plan)
 
     def adopt(self, peer: LowerPeer) -> None:
@@ -207,12 +215,27 @@ class CatalogSync:
             elif plan.collecting is not None:
                 outcome: Outcome = "quiet" if plan.collecting.pages else "unanswered"
                 outputs.append(self._finish(plan, plan.collecting, outcome, now))
+            elif not self._is_its_turn(plan, now):
+                self._queue(plan)
             else:
                 sn = self._serials.next()
                 plan.collecting = _Collecting(sn, now + plan.peer.first_page_seconds)
                 self._queue(plan)
                 outputs.append(Query(plan.peer, sn))
         return outputs
+
+    def _is_its_turn(self, plan: _Plan, now: float) -> bool:
+        """May one more be asked now? If not, it knows when."""
+        if plan.promised:
+            plan.promised = False
+            return True
+        turn = max(self._next_turn, now - BURST / QUERIES_A_SECOND)
+        self._next_turn = turn + 1 / QUERIES_A_SECOND
+        if turn <= now:
+            return True
+        plan.next_at, plan.promised = turn, True
+        self.counts["queries_put_off"] += 1
+        return False
 
     def progress(self, peer: PlatformId) -> tuple[int, int | None] | None:
         """(distinct ids so far, SumNum) of the query in flight, or None when there is none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.as_upper.sync import CatalogSync, Finished, Query
+from cascade.as_upper.sync import BURST, QUERIES_A_SECOND, CatalogSync, Finished, Query
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.model.serials import Serials
@@ -193,3 +193,25 @@ def test_rows_that_come_say_in_which_system_their_places_are() -> None:
     finished = sync.take(NVR, page, 1.0)
     assert finished is not None
     assert [finished.rows.get(number).get("coordinates") for number in (0, 1)] == ["GCJ02", None]
+
+
+def test_who_comes_with_everybody_else_is_asked_in_turn_and_once() -> None:
+    peers = [replace(PEER, id=PlatformId(f"{44010600001180000000 + number}")) for number in range(2000)]
+    sync = CatalogSync(Serials(itertools.count(1).__next__))
+    for peer in peers:
+        sync.start(peer, 0.0)
+    asked: list[tuple[float, PlatformId]] = []
+    now = 0.0
+    while len(asked) < len(peers):
+        asked += [(now, output.peer.id) for output in sync.advance(now) if isinstance(output, Query)]
+        if now == 1.0:
+            sync.start(peers[-1], now)  # it registers once more: that is no reason to come sooner
+        deadline = sync.deadline
+        assert deadline is not None
+        now = 1.0 if now < 1.0 < deadline else max(now, deadline)
+    assert [peer for _, peer in asked] == [peer.id for peer in peers]
+    assert sum(at == 0.0 for at, _ in asked) in {BURST, BURST + 1}  # a moment is rounded
+    for number, (at, _) in enumerate(asked):
+        assert number <= BURST + at * QUERIES_A_SECOND + 1
+    assert asked[-1][0] <= (len(peers) - BURST) / QUERIES_A_SECOND + 0.01
+    assert sync.counts["queries_put_off"] == sum(at > 0.0 for at, _ in asked)

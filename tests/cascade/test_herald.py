@@ -1,0 +1,115 @@
+"""What the other side is told when very many come at once: each once, in parts, none compared with all."""
+
+import asyncio
+import itertools
+
+from cascade.as_upper.herald import Herald
+from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Crossing, Notice
+from cascade.model.commands.presence import Presence
+from cascade.model.ids import ChannelId, PlatformId
+from cascade.model.index import Rows
+from cascade.ports import Verdict
+from tests.clock import run
+
+MANY = 3 * ROWS_PER_CROSSING + 1
+
+
+class Door:
+    """Lets everything through and writes down in which turn of the loop."""
+
+    shut = away = False
+
+    def __init__(self) -> None:
+        self.passed: list[Crossing] = []
+
+    def send(self, crossing: Crossing) -> Verdict:
+        self.passed.append(crossing)
+        return Verdict(crossing, "all")
+
+    def admits(self, action: str, target: ChannelId, origin: PlatformId) -> bool:
+        raise NotImplementedError
+
+    def note(self, event: str, peer: PlatformId, **details: str) -> None:
+        raise NotImplementedError
+
+    def readmit(self, crossing: Crossing) -> Verdict:
+        raise NotImplementedError
+
+
+class Counted(PlatformId):
+    """Counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = PlatformId.__hash__
+
+
+PEERS = [Counted(f"4401060000118{number:07d}") for number in range(MANY)]
+
+
+def herald(door: Door) -> Herald:
+    origin = PlatformId("44010000002000000001")
+    numbers = itertools.count(1)
+    return Herald(door, asyncio.get_running_loop(), origin=origin, correlation=numbers.__next__)
+
+
+def test_all_rows_of_many_peers_are_offered_once_each_without_comparing_all_with_all() -> None:
+    async def scenario() -> None:
+        door = Door()
+        one = herald(door)
+        before = Counted.compared
+        for _ in range(2):
+            for peer in PEERS:
+                one.offer(peer, lambda: Rows.build([]))
+        assert Counted.compared - before < 8 * MANY
+        await asyncio.sleep(1.0)
+        told = [(each.origin, each.change) for each in door.passed if isinstance(each, CatalogBatch)]
+        assert told == [(peer, change) for peer in PEERS for change in ("anew", "whole")]
+        one.offer(PEERS[0], lambda: Rows.build([]))
+        await asyncio.sleep(1.0)
+        assert len(door.passed) == 2 * MANY + 2  # it may be told again, once it was told
+
+    run(scenario())
+
+
+def test_many_that_came_are_told_in_parts_between_which_others_get_their_turn() -> None:
+    async def scenario() -> None:
+        door = Door()
+        one = herald(door)
+        for peer in PEERS:
+            one.presence(peer, True)
+        turns: list[int] = []
+
+        def turn() -> None:
+            turns.append(len(door.passed))
+            if len(door.passed) < 4:
+                asyncio.get_running_loop().call_later(0.0, turn)
+
+        asyncio.get_running_loop().call_later(0.05, turn)
+        await asyncio.sleep(1.0)
+        assert {1, 2, 3} <= set(turns)
+        parts = [each.payload for each in door.passed if isinstance(each, Notice)]
+        states = [[state.peer for state in part.states] for part in parts if isinstance(part, Presence)]
+        assert list(itertools.chain.from_iterable(states)) == PEERS
+        assert [len(part) for part in states] == [ROWS_PER_CROSSING] * 3 + [1]
+
+    run(scenario())
+
+
+def test_all_that_waits_is_told_when_it_is_flushed() -> None:
+    async def scenario() -> None:
+        door = Door()
+        one = herald(door)
+        for peer in PEERS:
+            one.presence(peer, False)
+        one.offer(PEERS[0], lambda: Rows.build([]))
+        one.flush()
+        assert len(door.passed) == 4 + 2
+        await asyncio.sleep(1.0)
+        assert len(door.passed) == 6
+
+    run(scenario())
