@@ -1,32 +1,48 @@
 """What those below have said, read after it was answered: business answers, and notices of changes.
 
-Each peer's in the order of their coming, a turn of the loop after their 200s. What can't be read is counted,
-and told of now and then.
+Each peer's in the order of their coming, from a turn of the loop after their 200s on. A turn reads so many
+bytes and no more, some of each peer's in its turn: who sends a catalog of 16 MiB waits for it himself, and
+nobody else does. What can't be read is counted, and told of now and then.
 """
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.questions import Asker
 from cascade.deviations import Deviations
 from cascade.manscdp import Head, xml
+from cascade.manscdp.pieces import pieces
 from cascade.peers import LowerPeer
 from cascade.sparse import Sparse
 from sip.errors import PeerError
 
+if TYPE_CHECKING:
+    from cascade.model.ids import PlatformId
+
 log = logging.getLogger(__name__)
 
+TURN_BYTES: Final = 128 * 1024
+"""Read in one turn of the loop, and the rest of the piece that this ends in."""
 
-@dataclass(frozen=True, slots=True)
+SHARE_BYTES: Final = 16 * 1024
+"""Of these what one peer may have before it is another's turn."""
+
+MAX_UNREAD: Final = 64 * 1024 * 1024
+"""Bytes that may wait to be read, of all peers; what comes later is lost, and its question asked again."""
+
+
+@dataclass(slots=True)
 class _Said:
     peer: LowerPeer
     head: Head
-    body: bytes
     notice: bool
+    length: int
+    parts: Iterator[bytes]
 
 
 class Hearing:
@@ -49,33 +65,61 @@ class Hearing:
         self._counts = counts
         self._plan = plan
         self._unreadable = Sparse(loop.time)
-        self._said: list[_Said] = []
+        self._said: dict[PlatformId, deque[_Said]] = {}  # whose turn is next comes first
+        self._unread = 0
 
     def take(self, peer: LowerPeer, head: Head, body: bytes, *, notice: bool = False) -> None:
         """An answer, or a notice of catalog changes, to be read soon."""
+        if self._unread + len(body) > MAX_UNREAD:
+            self._counts["responses_too_many"] += 1
+            return
         if not self._said:
             self._loop.call_soon(self._read)
-        self._said.append(_Said(peer, head, xml.recoded(body, peer.charset_in), notice))
+        parts = pieces(body) if head.cmd_type == "Catalog" else iter((body,))
+        said = _Said(peer, head, notice, len(body), parts)
+        self._said.setdefault(peer.id, deque()).append(said)
+        self._unread += len(body)
 
     def _read(self) -> None:
-        said, self._said = self._said, []
-        for each in said:
-            try:
-                self._follow(each)
-            except (PeerError, ValueError) as error:
-                self._counts["responses_unreadable"] += 1
-                self._deviations.note(each.peer.id, "unreadable")
-                if self._unreadable.due(each.peer.id):
-                    log.warning(
-                        "response.unreadable",
-                        extra={"peer": each.peer.id, "command": each.head.cmd_type, "reason": str(error)},
-                    )
+        read = 0
+        while self._said and read < TURN_BYTES:
+            peer = next(iter(self._said))
+            waiting = self._said.pop(peer)
+            share = 0
+            while waiting and share < SHARE_BYTES:
+                part = self._next(waiting[0])
+                if part is None:
+                    self._unread -= waiting.popleft().length
+                else:
+                    share += len(part)
+            read += share
+            if waiting:
+                self._said[peer] = waiting
+        if self._said:
+            self._loop.call_soon(self._read)
         self._plan()
 
-    def _follow(self, said: _Said) -> None:
+    def _next(self, said: _Said) -> bytes | None:
+        """The next part of what was said, once it was followed; None: that was all of it."""
+        try:
+            part = next(said.parts, None)
+            if part is not None:
+                self._follow(said, xml.recoded(part, said.peer.charset_in))
+        except (PeerError, ValueError) as error:
+            self._counts["responses_unreadable"] += 1
+            self._deviations.note(said.peer.id, "unreadable")
+            if self._unreadable.due(said.peer.id):
+                log.warning(
+                    "response.unreadable",
+                    extra={"peer": said.peer.id, "command": said.head.cmd_type, "reason": str(error)},
+                )
+            return None
+        return part
+
+    def _follow(self, said: _Said, body: bytes) -> None:
         if said.notice:
-            self._catalogs.notified(said.peer, said.body)
+            self._catalogs.notified(said.peer, body)
         elif said.head.cmd_type == "Catalog":
-            self._catalogs.take(said.peer.id, said.head, said.body)
+            self._catalogs.take(said.peer.id, said.head, body)
         else:
-            self._asker.take(said.peer.id, said.head, said.body)
+            self._asker.take(said.peer.id, said.head, body)
