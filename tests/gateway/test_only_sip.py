@@ -1,4 +1,4 @@
-"""Nothing that is no SIP leaves a SIP address, whatever comes in: public tests of uplinks fail platforms for it."""
+"""Nothing that is no SIP leaves a SIP address, whatever comes in: tests of uplinks fail platforms for it."""
 
 import asyncio
 import re
