@@ -90,9 +90,12 @@ def expires_of(event: Event) -> Refused | int:
 def subject_of(
     event: Event, head: Head | None, own_id: str, resolve: Callable[[str], ChannelId | None]
 ) -> Refused | Subject:
-    """What a SUBSCRIBE that opens a dialog is about. Without a body it is about the whole catalog."""
+    """What a SUBSCRIBE that opens a dialog is about. One for Catalog without a body is about all of it; what
+    other packages are without one, such as somebody's presence, nobody here tells of."""
     if not event.body:
-        return Subject("catalog", own_id, None)
+        read = read_event(event.header("Event"))
+        whole = read is not None and read.package == "catalog"
+        return Subject("catalog", own_id, None) if whole else Refused(489, "topics_unknown", (ALLOW_EVENTS,))
     if event.content_type not in COMMAND_TYPES:
         return Refused(415, "media_unknown", (("Accept", CONTENT_TYPE),))
     if head is None or head.root != "Query":

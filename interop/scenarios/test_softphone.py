@@ -32,8 +32,8 @@ def guests(here: People) -> list[Guest]:
     """
     one, other = here.more_below
     unproven = {"REGISTER": "401", "INVITE": "403", "MESSAGE": "403", "SUBSCRIBE": "403"}
-    lower = {"REGISTER": "200", "INVITE": "403", "MESSAGE": "415", "SUBSCRIBE": "405"}
-    upper = {"INVITE": "404", "MESSAGE": "415", "SUBSCRIBE": "405"}
+    lower = {"REGISTER": "200", "INVITE": "403", "MESSAGE": "415", "SUBSCRIBE": "403"}
+    upper = {"INVITE": "404", "MESSAGE": "415", "SUBSCRIBE": "489"}
     return [
         Guest(STRANGER, "guessed", one, unproven),
         Guest(LOWER_ID, "guessed", other, unproven),

@@ -101,17 +101,20 @@ class Subscriptions:
         expires: int | None = 600,
         event: str = "",
         fields: xml.Fields = (),
+        empty: bool = False,
     ) -> Watch:
         """Subscribe at the platform `via` (the only one when None) for `target` (itself when None).
+
+        `empty`: without a body, so that the event alone says what for.
 
         Raises:
             NotRegistered, SubscribeRefused
         """
         bound = self._registrar.need(via)
         self._sn += 1
-        body = xml.write(
-            "Query", cmd_type, self._sn, target or bound.id, xml.elements(fields), charset=self._charset
-        )
+        rest = xml.elements(fields)
+        body = xml.write("Query", cmd_type, self._sn, target or bound.id, rest, charset=self._charset)
+        body = b"" if empty else body
         event = event or (f"Catalog;id={self._sn}" if cmd_type == "Catalog" else "presence")
         headers = [("Event", event), *([] if expires is None else [("Expires", str(expires))])]
         outgoing = self._endpoint.request(
@@ -120,7 +123,7 @@ class Subscriptions:
             bound.address,
             headers=headers,
             body=body,
-            content_type=xml.CONTENT_TYPE,
+            content_type=xml.CONTENT_TYPE if body else None,
         )
         key = (outgoing.call_id, outgoing.from_tag)
         watch = self._open[key] = Watch(event, body)  # a NOTIFY may come before the 200
@@ -147,7 +150,7 @@ class Subscriptions:
             "SUBSCRIBE",
             headers=[("Event", watch.event), ("Expires", str(expires))],
             body=watch.body,
-            content_type=xml.CONTENT_TYPE,
+            content_type=xml.CONTENT_TYPE if watch.body else None,
         )
         try:
             answer = await ask(self._endpoint, outgoing)

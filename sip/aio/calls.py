@@ -33,6 +33,10 @@ REFUSED_SECONDS: Final = 32.0
 """How long a refusal is repeated until its ACK (timer H, 64*T1); by then its sender has given up too."""
 
 
+MAX_FORKS: Final = 8
+"""Others who accept one INVITE of ours, and are hung up on at once; more are left to give up."""
+
+
 @dataclass(slots=True)
 class _Unanswered:
     """An INVITE of an earlier process: should its 2xx still come, it is acknowledged and ended."""
@@ -251,8 +255,11 @@ class Calls:
             unanswered.memo.drop()
 
     def _on_stray(self, event: Event) -> None:
+        if self._closing:
+            return
         unanswered = self._unanswered.get((event.call_id, event.from_tag))
-        if unanswered is None or self._closing:
+        if unanswered is None:
+            self._end_fork(event)
             return
         contact = self.endpoint.contact_for(event.source)
         dialog = Dialog.answered_late(unanswered.state, event, contact, reachable=self.reachable)
@@ -260,6 +267,18 @@ class Calls:
         if unanswered.farewell is None:  # else it repeats its answer: our ACK was lost
             unanswered.memo.keep(dialog.state)
             unanswered.farewell = self._bid_farewell(dialog, unanswered.memo, unanswered.reason)
+
+    def _end_fork(self, event: Event) -> None:
+        """Somebody else has accepted our INVITE too: it is acknowledged and hung up on (13.2.2.4)."""
+        ours = (event.call_id, event.from_tag)
+        call = next((each for key, each in self._dialogs.items() if key[:2] == ours), None)
+        if call is None or sum(key[:2] == ours for key in self._farewells) >= MAX_FORKS:
+            return
+        contact = self.endpoint.contact_for(event.source)
+        fork = Dialog.answered_late(call.dialog.state, event, contact, reachable=self.reachable)
+        self.endpoint.send(fork.ack(0, event.cseq))
+        if fork.key not in self._farewells:  # else it repeats its answer: our ACK was lost
+            self._bid_farewell(fork, NO_MEMO, None)
 
     # What calls tell their keeper
 

@@ -175,10 +175,12 @@ def test_what_nobody_here_tells_of_is_489_and_what_is_too_brief_423() -> None:
             for kind, event in (("Catalog", "dialog"), ("MobilePosition", "presence"), ("Catalog", "a b")):
                 answer = await refused(here, kind, event=event)
                 assert (answer.status, answer.headers["Allow-Events"]) == (489, "Catalog, presence")
+            assert (await refused(here, event="presence", empty=True)).status == 489
             brief = await refused(here, expires=5)
             assert (brief.status, brief.headers["Min-Expires"]) == (423, "30")
             assert (await here.upper.subscriptions.subscribe(expires=None)).granted == 3600
             assert (await here.upper.subscriptions.subscribe(event="presence;id=7")).granted == 600
+            assert (await here.upper.subscriptions.subscribe(event="CATALOG", empty=True)).granted == 600
             camera = here.shared()[0]
             assert (await here.upper.subscriptions.subscribe(target=camera)).granted == 600
             full = await refused(here, target=here.shared()[1])
@@ -186,9 +188,9 @@ def test_what_nobody_here_tells_of_is_489_and_what_is_too_brief_423() -> None:
             assert here.gateway.inner.side.as_lower.subscriptions == 2
             assert counted(here) == {
                 "subscriptions": 2,
-                "subscriptions_replaced": 1,
+                "subscriptions_replaced": 2,
                 "subscriptions_events_unknown": 2,
-                "subscriptions_topics_unknown": 1,
+                "subscriptions_topics_unknown": 2,
                 "subscriptions_too_brief": 1,
                 "subscriptions_full": 1,
             }

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sip.aio.calls import Calls
 from sip.errors import Declined, SipError, TransactionTimeout
 from tests.sip.ground import (
+    AT_CAMERA,
     AT_GATEWAY,
     CAMERA,
     GATEWAY,
@@ -62,6 +63,35 @@ def test_a_repeated_2xx_is_not_acknowledged_before_the_owner_does_and_each_time_
                 network.drop = lambda payload, source, to: False
                 await asyncio.sleep(8)
             assert wire.lines().count("200 INVITE") == wire.lines().count("ACK") + 2
+
+    play(scenario)
+
+
+def test_whoever_else_accepts_a_forked_invite_is_acknowledged_and_hung_up_on() -> None:
+    async def scenario(network: Network) -> None:
+        wire = Wire(network)
+        async with two(network) as (gateway, camera):
+            async with gateway.place(invite(gateway.endpoint)) as call:
+                call.ack()
+                await asyncio.sleep(0.1)
+                [ok] = wire.texts("200 INVITE")
+                tag = call.event.to_tag
+                forked = ok.replace(f";tag={tag}", ";tag=another")
+                for _ in range(2):
+                    network.carry(forked.encode(), AT_CAMERA, AT_GATEWAY)
+                    await asyncio.sleep(0.01)
+                assert [header(one, "To").endswith(";tag=another") for one in wire.texts("ACK")] == [
+                    False,
+                    True,
+                    True,
+                ]
+                [bye] = wire.texts("BYE")
+                assert header(bye, "To").endswith(";tag=another")
+                assert (header(bye, "CSeq"), call.ended.done()) == ("2 BYE", False)
+                assert (gateway.active, camera.calls.active) == (1, 1)
+            await asyncio.sleep(0.1)
+            assert header(wire.texts("BYE")[-1], "To").endswith(f";tag={tag}")
+            assert gateway.active == 0
 
     play(scenario)
 

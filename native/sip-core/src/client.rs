@@ -57,6 +57,8 @@ pub enum Taken {
     TellAndAcknowledge,
     /// A repeat; the ACK goes out again where there is one.
     Repeat,
+    /// A provisional answer that comes late, or a final one that contradicts the one that counted.
+    Absorbed,
     /// A 2xx of another branch of a forked INVITE.
     Forked,
 }
@@ -133,7 +135,8 @@ impl Client {
                 taken
             }
             (State::Accepted, 200..=299) if *self.to_tag != *to_tag => Taken::Forked,
-            _ => Taken::Repeat,
+            (State::Accepted, 200..=299) | (State::Completed, 300..) => Taken::Repeat,
+            _ => Taken::Absorbed,
         }
     }
 

@@ -57,11 +57,11 @@ impl Core {
         match taken {
             Taken::Forked => {
                 self.counters.forked_answers += 1;
-                return;
+                return self.tell_stray(bytes, head, hop, now);
             }
-            Taken::Repeat => {
+            Taken::Repeat | Taken::Absorbed => {
                 self.counters.retransmissions_absorbed += 1;
-                if let Some((ack, destination)) = ack.filter(|_| status >= 200) {
+                if let Some((ack, destination)) = ack.filter(|_| taken == Taken::Repeat) {
                     self.transmit(ack, destination, number);
                 }
                 return;
@@ -88,8 +88,8 @@ impl Core {
         }
     }
 
-    /// A 2xx to an INVITE that this process did not send: an earlier one did, and its owner may have to end
-    /// what came of it (RFC 3261 section 13.2.2.4).
+    /// A 2xx to an INVITE that this process did not send, since an earlier one did, or of another branch of
+    /// a forked one: its owner has to end what came of it (RFC 3261 section 13.2.2.4).
     fn tell_stray(&mut self, bytes: &[u8], head: &Head, hop: Hop, now: Time) {
         if self.events.len() < self.limits.events {
             let message = Message {
