@@ -95,6 +95,7 @@ class LowerPeer:
     alarm_response: bool = True  # is an alarm answered by a message of its own beside the 200 (Q86)
 
 
+ID_DIGITS: Final = 20
 PLATFORM_KINDS: Final = range(200, 217)
 """Digits 11 to 13 of an id: management platforms and what belongs to them (annex D)."""
 
@@ -102,10 +103,8 @@ PLATFORM_KINDS: Final = range(200, 217)
 def usual_binding(peer: PlatformId, *, outside: bool) -> Following:
     """Where nobody said how far its address may move (Q06): a device on the public network sits behind
     address translation; a platform, and whatever is inside, does not."""
-    try:
-        platform = GbId(peer).kind in PLATFORM_KINDS
-    except ValueError:
-        platform = False  # no platform has an id of its own making (Q10)
+    regular = len(peer) == ID_DIGITS and peer.isascii() and peer.isdigit()
+    platform = regular and int(peer[10:13]) in PLATFORM_KINDS  # none has an id of its own making (Q10)
     return "same-host" if outside and not platform else "reauth"
 
 

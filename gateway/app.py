@@ -151,7 +151,7 @@ async def open_side(
 ) -> AsyncIterator[Open]:
     """Run one side until the context ends: BYE on every leg, goodbye above, stores written."""
     own = config.outer if name == "outer" else config.inner
-    us = own.us()
+    us, lowers = own.us(), own.lowers(name)
     async with AsyncExitStack() as held:
         store = around.store(name)
         held.push_async_callback(store.close)
@@ -199,7 +199,7 @@ async def open_side(
             us=us,
             endpoint=endpoint,
             calls=calls,
-            peers=own.lowers(name),
+            peers=lowers,
             gate=gate,
             index=below,
             store=store,
@@ -217,7 +217,7 @@ async def open_side(
             endpoint=endpoint,
             calls=calls,
             uppers=own.uppers(),
-            lowers=own.lowers(name),
+            lowers=lowers,
             secrets=credentials.reveal,
             gate=gate,
             index=shared,

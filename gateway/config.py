@@ -25,7 +25,8 @@ from certs.identities import SideName
 from gateway.chamber.policy import CompiledRules
 from gateway.chamber.rules import Rule
 from gateway.chamber.tickets import Ticket
-from gateway.config_checks import check, check_secrets
+from gateway.config_admit import AdmitConfig, admitted
+from gateway.config_checks import check, check_admitted, check_secrets
 from gateway.config_document import Document, Port
 from gateway.config_limits import LimitsConfig
 from gateway.config_link import filled
@@ -92,6 +93,8 @@ class SideConfig(Document, frozen=True, kw_only=True):
     """Bytes asked for the signalling socket's receive buffer. Default 4 MiB."""
     limits: LimitsConfig = LimitsConfig()
     """What this side holds and takes at most."""
+    admit: tuple[AdmitConfig, ...] = ()
+    """Rules by which platforms and devices are below us that have a password and no table of their own."""
     lower: tuple[LowerConfig, ...] = ()
     """Platforms and devices below us in this network."""
     upper: tuple[UpperConfig, ...] = ()
@@ -313,6 +316,9 @@ def examine(path: Path, side: SideName | None = None, *, place: Path | None = No
     file, secrets = Path(config.gateway.secrets), Secrets()
     try:
         secrets = load_secrets(file)
+        config, wrong = admitted(config, {"outer": secrets.outer, "inner": secrets.inner}, side)
+        found += [Problem(str(path), key, what) for key, what in wrong]
+        found += check_admitted(config, path, side)
         found += check_secrets(config, secrets, file, side)
     except ConfigError as error:
         found += error.problems

@@ -28,6 +28,7 @@ TAKEN: Final = (
 
 BELOW: Final = "lower"
 ABOVE: Final = "upper"
+ADMITTED: Final = "admit"
 
 
 class Other(Struct, frozen=True):
@@ -113,8 +114,8 @@ def in_force(before: "Config", after: "Config") -> "Config":
 
 
 def _side_in_force(before: "SideConfig", after: "SideConfig") -> "SideConfig":
-    taken = replace(before, lower=after.lower, upper=after.upper, limits=after.limits)
-    return replace(taken, networks=after.networks, tls=after.tls)
+    taken = replace(before, admit=after.admit, lower=after.lower, upper=after.upper)
+    return replace(taken, limits=after.limits, networks=after.networks, tls=after.tls)
 
 
 def _sides(here: SideName | None) -> tuple[SideName, ...]:
@@ -135,7 +136,7 @@ def _keys(before: "Config", after: "Config") -> Iterator[str]:
 def _differing(key: str, old: object, new: object) -> Iterator[str]:
     if type(old) is type(new) and isinstance(old, Struct):
         for name, value in asdict(old).items():
-            if name not in {BELOW, ABOVE}:
+            if name not in {BELOW, ABOVE, ADMITTED}:
                 yield from _differing(f"{key}.{name}", value, getattr(new, name))
     elif old != new:
         yield key

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cascade.model.ids import GbId, PeerName
+from cascade.model.ids import GbId, PeerName, PlatformId
 from certs.identities import SideName
 from gateway.chamber.codec import payloads
 from gateway.chamber.coverage import covered
@@ -17,6 +17,7 @@ from gateway.chamber.policy import CATALOG_ROWS, RESERVED
 from gateway.chamber.rules import ANY, Rule, matches
 from gateway.chamber.shadows import Shadowed, shadowed
 from gateway.chamber.tickets import PREFIX
+from gateway.config_admit import check_admits, odd_admits, rule_for
 from gateway.config_link import check_link, odd_link
 from gateway.config_reading import Problem
 from gateway.words import Saying, saying
@@ -33,6 +34,9 @@ MAX_SHADOWS: Final = 100
 """Pairs of rules that one check warns of."""
 MAX_OWNER: Final = 256
 """Characters of an Owner that a selector can name."""
+
+ANYBODY: Final = PlatformId("00000000000000000000")
+"""Stands for whoever a rule admits, where its terms are looked at."""
 
 Finding = tuple[str, Saying]
 """Key, and what is wrong with it."""
@@ -61,6 +65,13 @@ def check(config: "Config", path: Path, here: SideName | None = None) -> list[Pr
     return [Problem(str(path), key, what) for key, what in wrong] + [
         Problem(str(path), key, what, warning=True) for key, what in odd
     ]
+
+
+def check_admitted(config: "Config", path: Path, here: SideName | None = None) -> list[Problem]:
+    """What is odd about the rules by which peers are admitted, once it is known who is."""
+    sides = [("outer", config.outer), ("inner", config.inner)]
+    found = chain(*(odd_admits(name, side) for name, side in sides if here in {None, name}))
+    return [Problem(str(path), key, what, warning=True) for key, what in found]
 
 
 def check_secrets(
@@ -192,8 +203,21 @@ def _check_peers(name: str, side: "SideConfig") -> Iterator[Finding]:
         yield from _check_media_target(f"{key}.media_target", peer, side)
     for number, lower in enumerate(side.lower, start=1):
         yield from _check_lower(f"{name}.lower[#{number}]", lower)
+    for number, rule in enumerate(side.admit, start=1):
+        yield from _check_terms(name, f"{name}.admit[#{number}]", rule.peer(ANYBODY), side)
+    yield from check_admits(name, side)
     for number, upper in enumerate(side.upper, start=1):
         yield from _check_upper(f"{name}.upper[#{number}]", upper, side)
+
+
+def _check_terms(name: str, key: str, peer: "LowerConfig", side: "SideConfig") -> Iterator[Finding]:
+    """Of a peer that a rule makes."""
+    yield from _check_networks(f"{key}.networks", peer.networks)
+    yield from _check_networks(f"{key}.media_networks", peer.media_networks)
+    yield from _check_media_target(f"{key}.media_target", peer, side)
+    yield from _check_lower(key, peer)
+    if peer.transport not in {"any", "udp", *(transport for transport, _, _ in side.listeners())}:
+        yield f"{key}.transport", saying("config.not_listened", transport=peer.transport, side=name)
 
 
 def _check_media_target(key: str, peer: "LowerConfig | UpperConfig", side: "SideConfig") -> Iterator[Finding]:
@@ -290,7 +314,9 @@ def _check_rules(config: "Config") -> Iterator[Finding]:
         if rule.id in seen:
             yield f"{key}.id", saying("config.rule_again", id=rule.id)
         seen.add(rule.id)
-        if rule.peer != ANY and rule.peer not in here[rule.direction]:
+        own = config.outer if rule.direction == "inward" else config.inner
+        is_there = rule.peer == ANY or rule.peer in here[rule.direction]
+        if not is_there and rule_for(own, rule.peer) is None:
             side = "outer" if rule.direction == "inward" else "inner"
             what = saying("config.rule_peer", side=side, peer=rule.peer, direction=rule.direction)
             yield f"{key}.peer", what
@@ -354,7 +380,7 @@ def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> It
     if config.outer.address == config.inner.address and len(ours) == 2:
         yield "inner.address", saying("config.sides_together", address=config.inner.address)
     for name, side in ours:
-        if not (side.lower or side.upper):
+        if not (side.lower or side.upper or side.admit):
             yield name, saying("config.no_peer", side=name)
         offered = {transport for transport, _, _ in side.listeners()} | {"udp"}
         for number, upper in enumerate(side.upper, start=1):

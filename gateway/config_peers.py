@@ -10,17 +10,13 @@ from gateway.config_document import Count, Document, Seconds
 from sip.algorithms import Algorithm
 
 
-class LowerConfig(Document, frozen=True, kw_only=True):
-    """A device or platform below us: it registers with us, we query and play it."""
+class LowerTerms(Document, frozen=True, kw_only=True):
+    """How we deal with a device or platform below us, whoever it is."""
 
-    id: PlatformId
-    """Its id, as it registers; also its user name of the digest."""
     networks: tuple[str, ...] = ()
     """CIDR: where its signalling may come from. Default: the side's `networks`."""
     media_networks: tuple[str, ...] = ()
     """CIDR: where its media may come from. Default: `networks`."""
-    aliases: tuple[PeerName, ...] = ()
-    """Other names it may use in From once it is registered. Default: none."""
     transport: Literal["any", "udp", "tcp", "tls"] = "any"
     """By what it may register; a REGISTER by another one is challenged for ever. Default any."""
     digest: tuple[Algorithm, ...] = ("MD5",)
@@ -99,6 +95,15 @@ class LowerConfig(Document, frozen=True, kw_only=True):
     """So many of its alarms are taken in a minute; more are refused with 503. Default 600."""
     alarm_response: bool = True
     """Answer its alarms by a message of their own too, as the standard asks. Default true."""
+
+
+class LowerConfig(LowerTerms, frozen=True, kw_only=True):
+    """A device or platform below us: it registers with us, we query and play it."""
+
+    id: PlatformId
+    """Its id, as it registers; also its user name of the digest."""
+    aliases: tuple[PeerName, ...] = ()
+    """Other names it may use in From once it is registered. Default: none."""
 
 
 class UpperConfig(Document, frozen=True, kw_only=True):

@@ -1,21 +1,27 @@
 """`lockgate explain`: why something is as it is. A client of the running gateway (`gateway.local`)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from gateway.cli.check import DEFAULT, config_option
 from gateway.cli.scaffold import Frame
 from gateway.cli.status import state_of
 from gateway.cli.trace import asked_for
+from gateway.config import examine
+from gateway.config_admit import rule_for
 from gateway.local.client import Gateway, Unanswered, connected
 from gateway.registrations.facts import OfId, OfSide
 from gateway.registrations.page import document, page
 from gateway.registrations.reasons import registered
+from gateway.trace.facts import SideName
 from gateway.words import Words, printable
+
+Admitting = Callable[[SideName, str], str]
 
 
 def add(app: typer.Typer, frame: Frame) -> None:
@@ -31,7 +37,7 @@ def add(app: typer.Typer, frame: Frame) -> None:
     ) -> None:
         try:
             with connected(state_of(config, words)) as gateways:
-                well = explain(gateways, asked_for(peer), words, as_json=as_json)
+                well = explain(gateways, asked_for(peer), words, admitting(config), as_json=as_json)
         except Unanswered as error:
             typer.echo(words.render(error.said), err=True)
             raise typer.Exit(2) from error
@@ -39,14 +45,33 @@ def add(app: typer.Typer, frame: Frame) -> None:
             raise typer.Exit(1)
 
 
-def explain(gateways: Sequence[Gateway], peer: str, words: Words, *, as_json: bool = False) -> bool:
+def admitting(file: Path) -> Admitting:
+    """Which rule of a side admits an id, by the configuration."""
+    config = examine(file).config
+
+    def rule(side: SideName, name: str) -> str:
+        found = None
+        if config is not None:
+            found = rule_for(config.outer if side == "outer" else config.inner, name)
+        return "" if found is None else found.name
+
+    return rule
+
+
+def explain(
+    gateways: Sequence[Gateway], peer: str, words: Words, admitting: Admitting, *, as_json: bool = False
+) -> bool:
     """Print it. Is everybody registered of whom it tells?"""
     told: list[tuple[OfSide, OfId, float]] = []
     sides: list[OfSide] = []
     for gateway in gateways:
         answer = gateway.registrations(peer)
         sides += answer.sides
-        told += [(side, one, answer.now) for side in answer.sides for one in side.ids]
+        told += [
+            (side, replace(one, admit=admitting(side.side, one.id)), answer.now)
+            for side in answer.sides
+            for one in side.ids
+        ]
     told = chosen(told)
     if as_json:
         found = [document(side, one, now, words) for side, one, now in told]

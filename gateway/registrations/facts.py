@@ -44,6 +44,7 @@ class OfId(Struct, frozen=True, kw_only=True):
     tries: tuple[Tried, ...] = ()  # the oldest first
     pause: float = 0.0  # seconds for which its wrong digests are put off yet
     near: tuple[str, ...] = ()
+    admit: str = ""  # the rule that would admit it, had it a password
     above: bool = False  # it is an upper of ours: we register there
     problem: str = ""  # why we are not
 

@@ -84,7 +84,11 @@ def _slip(one: OfId) -> Iterator[Saying]:
 
 
 def _unknown(side: OfSide, one: OfId, attempt: Attempt) -> Iterator[Saying]:
-    yield saying("explain.unknown", id=one.id, side=name_of(side), source=host_port(*attempt.source))
+    source = host_port(*attempt.source)
+    if one.admit:
+        yield saying("explain.no_password", id=one.id, rule=one.admit, source=source)
+        return
+    yield saying("explain.unknown", id=one.id, side=name_of(side), source=source)
     yield from _slip(one)
 
 
