@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cascade.as_upper.backoff import Backoff
 from cascade.as_upper.refusals import Refusals
-from cascade.as_upper.registering import Accepted, Decision, Refused
+from cascade.as_upper.registering import Accepted, Decision, Redirected, Refused
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.sparse import Sparse
@@ -57,6 +57,7 @@ Outcome = Literal[
     "bound-elsewhere",
     "too-short",
     "put-off",
+    "redirected",  # led elsewhere by 302
     "other",
 ]
 
@@ -241,6 +242,8 @@ class Attempts:
 def _outcome(event: Event, decision: Decision) -> Outcome:
     if isinstance(decision, Refused):
         return "too-short" if decision.status == 423 else "bound-elsewhere"
+    if isinstance(decision, Redirected):
+        return "redirected"
     match event.auth:
         case Auth.NONE:
             return "challenged"

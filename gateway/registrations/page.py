@@ -38,6 +38,7 @@ OUTCOMES: Final = {
     "bound-elsewhere": saying("came.bound_elsewhere"),
     "too-short": saying("came.too_short"),
     "put-off": saying("came.put_off"),
+    "redirected": saying("came.redirected"),
     "other": saying("came.other"),
 }
 

@@ -20,6 +20,9 @@ NONCE_SECONDS: Final = 60
 RESPONSE: Final = {"MD5": 32, "SHA-256": 64, "SM3": 64}
 """Characters of a response by algorithm."""
 
+SETTLED: Final = frozenset({"registered", "removed", "redirected"})
+"""Outcomes beside which there is nothing to compare."""
+
 AWAITED: Final = 10.0
 """Seconds in which whoever was challenged may still come back."""
 
@@ -106,6 +109,8 @@ def _of_last(side: OfSide, one: OfId, wanted: Wanted, tried: Tried, now: float) 
         case "bound-elsewhere":
             where = "-" if one.lease is None else host_port(one.lease.host, one.lease.port)
             yield saying("explain.bound", id=one.id, address=where, source=host_port(*attempt.source))
+        case "redirected":
+            yield saying("explain.redirected", id=one.id)
         case "too-short":
             yield saying("explain.too_short", asked=attempt.expires or 0, least=wanted.min_expires)
         case _:
@@ -185,7 +190,7 @@ def _not_as_agreed(one: OfId, wanted: Wanted, attempt: Attempt) -> Iterator[Sayi
 
 def compared(side: OfSide, one: OfId) -> list[Compared]:
     """What its last try brought, beside what was expected; nothing where all is well or unknown."""
-    if not one.tries or one.wanted is None or one.tries[-1].attempt.outcome in {"registered", "removed"}:
+    if not one.tries or one.wanted is None or one.tries[-1].attempt.outcome in SETTLED:
         return []
     tried, wanted = one.tries[-1], one.wanted
     attempt, given = tried.attempt, tried.attempt.given

@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
-from gateway.local.messages import Registration, encode, read_response
+from cascade.as_upper.attempts import Attempt
+from gateway.cli.explain import explain
+from gateway.local.messages import Registration, Registrations, encode, read_response
+from gateway.registrations.facts import Lease, OfId, OfSide, Tried, Wanted
 from gateway.registrations.page import document, page
 from gateway.words import Words
 from sip._native import Address, authorize
@@ -23,11 +26,16 @@ from tests.gateway.world import (
     OUTER_ID,
     PASSWORD,
     UPPER_ID,
+    WALL,
     World,
     header,
     text,
     world,
 )
+
+if TYPE_CHECKING:
+    from gateway.local.client import Gateway
+    from gateway.trace.facts import SideName
 
 REALM: Final = OUTER_ID[:10]
 HERE: Final = (LOWER, 5070)
@@ -323,6 +331,79 @@ def test_an_upper_is_told_apart() -> None:
             assert f"{UPPER_ID} is above: we are registered there." in shown
 
     run(scenario())
+
+
+def test_who_was_led_elsewhere_is_told_so() -> None:
+    settings = f'redirect = ["{OUTER_ID}@203.0.113.21:5060"]\nredirect_any = true'
+    found, shown = outcome(lambda d: d.tries(), settings=settings)
+    assert [reason["code"] for reason in found["reasons"]] == ["redirected"]
+    assert found["compared"] == []
+    assert "led to another server" in shown
+
+
+class Running:
+    """Gateways that answer so."""
+
+    def __init__(self, *sides: OfSide) -> None:
+        self._sides = sides
+
+    def registrations(self, what: str) -> Registrations:
+        return Registrations(now=WALL, sides=self._sides)
+
+
+def side(name: "SideName", *ids: OfId, strangers: tuple[str, ...] = ()) -> OfSide:
+    realm, at = OUTER_ID[:10], "203.0.113.20:5060"
+    return OfSide(side=name, id=OUTER_ID, realm=realm, address=at, ids=ids, unread=0, strangers=strangers)
+
+
+def told(
+    capsys: pytest.CaptureFixture[str], *sides: OfSide, rule: str = "", as_json: bool = False
+) -> tuple[bool, str]:
+    gateways = cast("list[Gateway]", [Running(one) for one in sides])  # a host for each
+    well = explain(gateways, LOWER_ID, Words("en"), lambda _side, _name: rule, as_json=as_json)
+    return well, capsys.readouterr().out
+
+
+def test_the_side_that_knows_is_shown_and_the_exit_tells_whether_all_is_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted = Wanted(
+        networks=(), transport="any", certificate=False, binding="reauth", algorithms=("MD5",), min_expires=60
+    )
+    lease = Lease(host=LOWER, port=5060, since=WALL, until=WALL + 60.0)
+    here = side("outer", OfId(id=LOWER_ID, wanted=wanted, lease=lease))
+    there = side("inner", OfId(id=LOWER_ID))
+    well, shown = told(capsys, there, here)
+    assert well
+    assert shown.splitlines()[0] == f"{LOWER_ID} is registered on the outer side."
+    assert "inner" not in shown
+    well, shown = told(capsys, there, here, as_json=True)
+    assert [one["side"] for one in json.loads(shown)] == ["outer"]
+
+
+def test_an_id_that_nobody_has_is_said_once_with_those_who_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = OfId(id=LOWER_ID)
+    well, shown = told(capsys, side("outer", nobody, strangers=("1", "2")), side("inner", nobody))
+    assert not well
+    assert shown.count("No peer here has the id") == 1
+    assert shown.splitlines()[-1] == "Ids that tried last and that nobody has: 1, 2"
+    assert told(capsys, side("outer"), side("inner")) == (
+        False,
+        f"No REGISTER from {LOWER_ID} is remembered. Compare the server address in the device; what comes "
+        "from outside `networks` of a side is dropped unread.\n",
+    )
+
+
+def test_whom_a_rule_would_admit_is_told_that_a_password_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried = Tried(
+        attempt=Attempt(
+            at=WALL, moment=0.0, source=HERE, transport="udp", outcome="challenged", user=LOWER_ID
+        )
+    )
+    _, shown = told(capsys, side("outer", OfId(id=LOWER_ID, tries=(tried,))), rule="cameras")
+    assert "Rule cameras would admit" in shown
 
 
 def test_what_is_shown_of_a_wrong_password_is_exactly_this() -> None:
