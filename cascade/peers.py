@@ -125,6 +125,7 @@ class UpperPeer:
     expires: int = 86_400
     keepalive_seconds: float = 60.0
     keepalive_misses: int = 3  # this many unanswered, and we register again (Q103)
+    register_renewal: Literal["same-call", "fresh"] = "same-call"  # a renewal's Call-ID and tag (Q103)
     retry_seconds: float = 60.0  # after a failed registration; doubles up to `retry_max`
     retry_jitter: float = 30.0  # random part added to each retry
     retry_max: float = 600.0

@@ -135,6 +135,9 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """How often we send a keepalive. Default 60 s."""
     keepalive_misses: Count = 3
     """So many keepalives unanswered, and we register again. Default 3."""
+    register_renewal: Literal["same-call", "fresh"] = "same-call"
+    """Renew a registration under its Call-ID with the next number, or each time as if it were new. Default
+    same-call."""
     retry_seconds: Seconds = 60.0
     """Wait after a failed registration; doubles up to `retry_max`. Default 60 s."""
     retry_jitter: Annotated[float, Meta(ge=0, le=3600)] = 30.0

@@ -80,9 +80,7 @@ class Registrant:
         self._place: Place | None = None  # that it led us to
         self._destination = (upper.host, upper.port)
         self._server = Party(upper.id, upper.domain)
-        self._call_id = f"{endpoint.token()}@{endpoint.local[0]}"  # one for the link (Q103)
-        self._from_tag = endpoint.token()
-        self._cseq = 0
+        self._anew()
         self.registered = False
         self.missed = 0
         self.heard = 0  # answers of the upper that it has us, since the start
@@ -109,6 +107,8 @@ class Registrant:
                 else:
                     failures = 0
                     self._gained(lease)
+                    if self._upper.register_renewal == "fresh":
+                        self._anew()
                     await self._stay(refresh_after(lease, self._random.random()))
                     if not self.registered and self._place is not None:
                         self._go(None)
@@ -150,10 +150,14 @@ class Registrant:
         self._destination = (upper.host, upper.port) if place is None else place.address
         server = (upper.id, upper.domain) if place is None else (place.id, place.domain)
         self._server = Party(*server)
+        self._anew()
+        self._tell_led(place)
+
+    def _anew(self) -> None:
+        """Another Call-ID and tag: one for the link, or one a renewal where the upper wants it (Q103)."""
         self._call_id = f"{self._endpoint.token()}@{self._endpoint.local[0]}"
         self._from_tag = self._endpoint.token()
         self._cseq = 0
-        self._tell_led(place)
 
     async def _stay(self, seconds: float) -> None:
         """Send keepalives until the registration has to be made anew. Intervals count from the answer."""

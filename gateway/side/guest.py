@@ -10,9 +10,15 @@ from gateway.session.leg import Dial
 from sip.aio.calls import Incoming
 
 SAID: Final[dict[Failure, list[tuple[str, str]]]] = {
-    "unavailable": [("Warning", '399 lockgate "nothing can be asked beyond now"'), ("Retry-After", "10")]
+    "offline": [("Warning", '399 lockgate "it is offline, or its platform is"')],
+    "busy": [("Warning", '399 lockgate "it takes no more viewers now"')],
+    "unacceptable": [("Warning", '399 lockgate "it does not send what was asked for"')],
+    "timeout": [("Warning", '399 lockgate "it did not answer in time"')],
+    "no-media": [("Warning", '399 lockgate "it agreed and sent no media"')],
+    "unavailable": [("Warning", '399 lockgate "nothing can be asked beyond now"'), ("Retry-After", "10")],
 }
-"""What a refused peer may read of the failure, where the status alone does not say it (Q110)."""
+"""What a refused peer may read of the failure (Q110): words of ours for its kind. What a peer of the other
+side wrote is for our own operator; none of it passes the lock."""
 
 
 class IncomingGuest:

@@ -91,6 +91,20 @@ def test_it_is_renewed_under_the_same_call_with_a_growing_number() -> None:
     assert on.gaps()[0] > 0.7 * 86_400
 
 
+def test_q103_an_upper_may_want_each_renewal_as_if_it_were_new() -> None:
+    async def scenario(on: Stage) -> None:
+        on.upper.expires_granted = 3600
+        await asyncio.sleep(0.8 * 86_400)
+
+    on = play(scenario, peer=replace(UPPER_PEER, register_renewal="fresh"))
+    calls = [event.call_id for event in on.upper.registers]
+    assert len(set(calls)) == len(on.times) > 1
+    assert calls == [call for call in dict.fromkeys(calls) for _ in range(calls.count(call))]
+    assert {event.from_tag for event in on.upper.registers if event.cseq == 1} == {
+        event.from_tag for event in on.upper.registers
+    }
+
+
 def test_what_the_upper_grants_counts_not_what_we_asked() -> None:
     async def scenario(on: Stage) -> None:
         on.upper.expires_granted = 600

@@ -8,7 +8,7 @@ use super::judge::Objection;
 use super::route::Plan;
 use super::{Core, hex};
 use crate::codec::values::MAGIC_COOKIE;
-use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Start};
+use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Span, Start};
 use crate::event::{Kind, Message};
 use crate::hop::Hop;
 use crate::limits::{Limits, without_reserve};
@@ -48,9 +48,13 @@ impl Core {
         self.streams.is_back(source);
         let hop = Hop::datagram(source, listener);
         match codec::parse(datagram) {
-            Ok(head) => {
+            Ok(mut head) => {
                 if head.beyond > 0 {
                     self.counters.body_beyond_length += 1;
+                    if head.length == Some(0) && self.is_known(hop) && is_ours(datagram, &head) {
+                        let end = head.body.bounds().1 + head.beyond;
+                        head.body = Span::new(end - head.beyond, end); // Q105
+                    }
                 }
                 self.receive(datagram, head, hop, now);
             }
@@ -402,4 +406,17 @@ impl Core {
             self.tell(event);
         }
     }
+}
+
+/// Whether its body is of a type that peers send us, however they spell it (Q108).
+fn is_ours(bytes: &[u8], head: &Head) -> bool {
+    let whole = head.content_type.of(bytes);
+    let kind = whole.split(|byte| *byte == b';').next().unwrap_or(whole);
+    [
+        &b"application/manscdp+xml"[..],
+        b"application/sdp",
+        b"application/mansrtsp",
+    ]
+    .iter()
+    .any(|known| kind.trim_ascii().eq_ignore_ascii_case(known))
 }

@@ -390,3 +390,31 @@ fn what_is_no_invite_of_an_earlier_process_is_not_adopted() {
     let other = outline(&ask("INVITE", "z9hG4bKi3", 1, "", "", ""));
     assert_eq!(adopt(&mut core, &other, PEER), None, "there is no room");
 }
+
+#[test]
+fn a_body_behind_a_length_of_zero_is_taken_of_known_peers_and_of_types_of_ours_alone() {
+    let datagram = |kind: &str, branch: &str| {
+        let extra = format!("Content-Type: {kind}\r\n");
+        let mut bytes = ask("MESSAGE", branch, 20, "", &extra, "");
+        bytes.extend_from_slice(b"<Notify/>");
+        bytes
+    };
+    let body = |core: &mut Core, kind: &str, branch: &str| {
+        feed(core, &datagram(kind, branch), 0.0);
+        let event = event(core);
+        let head = event.head.unwrap();
+        head.body.of(&event.bytes).to_vec()
+    };
+    let ours = "APPLICATION/manscdp+xml ; charset=gb2312";
+    let mut core = core();
+    core.know(address(PEER), false);
+    assert_eq!(body(&mut core, ours, "z9hG4bKq1"), b"");
+    core.know(address(PEER), true);
+    assert_eq!(body(&mut core, ours, "z9hG4bKq2"), b"<Notify/>");
+    assert_eq!(
+        body(&mut core, "Application/SDP", "z9hG4bKq3"),
+        b"<Notify/>"
+    );
+    assert_eq!(body(&mut core, "text/plain", "z9hG4bKq4"), b"");
+    assert_eq!(count(&core, "body_beyond_length"), 4);
+}
