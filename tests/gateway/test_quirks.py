@@ -107,9 +107,8 @@ def test_q03_hosts_in_from_to_and_request_uri_mean_nothing(host: str) -> None:
 def test_q08_a_version_header_is_taken_and_ours_given_back() -> None:
     async def scenario(_: World, ground: Ground) -> None:
         asked = await ground.peer.challenged()
-        register = ground.peer.next(
-            authorization=ground.peer.proof().header(asked), more=(("X-GB-Ver", "3.0"), ("X-Odd", "1"))
-        )
+        register = ground.peer.next(authorization=ground.peer.proof().header(asked))
+        register = replace(register, more=(("X-GB-Ver", "3.0"), ("X-Odd", "1")))
         answer = await ground.peer.line.ask(register.written(ground.peer.line))
         assert answer is not None
         assert answer.status == 200

@@ -1,4 +1,4 @@
-"""docs/quirks.md: every quirk of signalling has a row, with tests that are there and switches that are keys."""
+"""docs/quirks.md: every quirk of signalling has a row, its tests are there and its switches are keys."""
 
 import re
 from pathlib import Path
