@@ -20,6 +20,7 @@ from interop.sim.upper import UpperPlatform
 from sip.endpoint import Party
 from tests.clock import run
 from tests.gateway.test_cli import lockgate
+from tests.gateway.test_explain_registration import Device
 from tests.gateway.test_rules_reload import keeper_of, write
 from tests.gateway.world import (
     INNER,
@@ -310,3 +311,38 @@ def test_the_difference_says_what_becomes_of_each_peer_before_it_does(language: 
         if language == "en":
             assert f"New above on the inner side: {SECOND_ID}. We register there." in result.stdout
             assert "count only when the gateway starts anew: outer.name" in result.stdout
+
+
+CAMERAS = '\n[[outer.admit]]\nname = "cameras"\nregion = "440106"\nkinds = ["132"]\n'
+CAMERA_ID = "44010600001320000001"
+
+
+def test_a_rule_admits_and_lets_go_while_all_runs(link: Link) -> None:
+    """A password more is a device more; the rule gone, they go, and the neighbour's picture stays."""
+
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            keeper = keeper_of(here)
+
+            def below() -> dict[str, bool]:
+                return {view.peer: view.online for view in here.gateway.outer.side.as_upper.state()}
+
+            async with here.upper.play(here.shared()[0]) as playing:
+                secrets(here, **{CAMERA_ID: PASSWORD})
+                write(here, text() + CAMERAS)
+                outcome = await keeper.reload()
+                assert outcome.taken
+                assert any(CAMERA_ID in line for line in lines(outcome, ENGLISH))
+                assert below() == {LOWER_ID: True, CAMERA_ID: False}
+                device = Device(here, (LOWER, 5070))
+                await device.tries(user=CAMERA_ID)
+                assert below() == {LOWER_ID: True, CAMERA_ID: True}
+                write(here, text())
+                assert (await keeper.reload()).taken
+                assert below() == {LOWER_ID: True}
+                await asyncio.sleep(2.0)
+                assert playing.ended is None
+                device.close()
+
+    run(scenario())
