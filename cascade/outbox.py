@@ -1,13 +1,15 @@
 """What is kept for somebody who may not be there: letters in their order, within a quota. Pure.
 
-One outbox has one addressee: the other side of the lock, or one upper. Letters leave one at a time, the
-oldest first, and the next one only once this one is known to have arrived. So its addressee needs to
-remember no more than the last one to know a letter that comes twice, and order is kept by itself.
+One outbox has one addressee: the other side of the lock, or one upper. Letters leave the oldest first, and
+are forgotten in that order, once they are known to have arrived. To an upper one is under way at a time;
+across the lock a few are, each naming the one before it (`cascade.as_upper.despatch`). So an addressee needs
+to remember no more than the last few to know a letter that comes twice, and order is kept by itself.
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -16,6 +18,9 @@ from cascade.model.commands.alarm import Alarm
 
 BEYOND: Final = ""
 """The addressee that is the other side of the lock; any other one is the id of an upper."""
+
+WINDOW: Final = 32
+"""Letters under way across the lock at once."""
 
 OVERHEAD_BYTES: Final = 256
 """What a letter takes without its texts, in memory or on disk."""
@@ -51,7 +56,7 @@ USUAL_QUOTA: Final = Quota()
 
 
 class Outbox:
-    """The letters to one addressee, as they are on disk. The first one may be `under_way`.
+    """The letters to one addressee, as they are on disk. So many of the first ones are `under_way`.
 
     `quota` may become another: it counts from the next letter on.
     """
@@ -60,7 +65,7 @@ class Outbox:
         self.quota = quota
         self._letters: OrderedDict[int, Letter] = OrderedDict()
         self.bytes = 0
-        self.under_way = False
+        self.under_way = 0
         self.counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -72,18 +77,21 @@ class Outbox:
     @property
     def first(self) -> Letter | None:
         """The next to leave: the oldest."""
-        return next(iter(self._letters.values()), None)
+        return self.at(0)
+
+    def at(self, place: int) -> Letter | None:
+        """That many behind the first."""
+        return next(islice(self._letters.values(), place, None), None)
 
     def over(self, coming: Sequence[Letter]) -> list[Letter]:
         """Those that have to go so that `coming` fit: of what is here the oldest, then of these.
 
-        The one that is under way stays: it may have arrived.
+        Those that are under way stay: they may have arrived.
         """
         count = len(self) + len(coming) - self.quota.count
         size = self.bytes + sum(letter.bytes for letter in coming) - self.quota.bytes
         going: list[Letter] = []
-        staying = 1 if self.under_way else 0
-        for letter in [*self._letters.values(), *coming][staying:]:
+        for letter in [*self._letters.values(), *coming][self.under_way :]:
             if count <= 0 and size <= 0:
                 break
             going.append(letter)

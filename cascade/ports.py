@@ -154,14 +154,14 @@ class Store(Protocol):
         """What is kept for somebody, in the order of keeping."""
         ...
 
-    async def taken(self) -> int:
-        """The number of the last letter that the other side sent and we took; 0 for none."""
+    async def taken(self) -> list[int]:
+        """The numbers of the last letters that the other side sent and we took, in order: `WINDOW`."""
         ...
 
     async def keep(
-        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: Sequence[int] = ()
     ) -> bool:
-        """Keep these and forget those that are `gone`, and the letter that was `taken`: all or nothing.
+        """Keep these, forget those that are `gone`, and remember those that were `taken`: all or nothing.
 
         True once it would survive the machine; False where it could not be written.
         """

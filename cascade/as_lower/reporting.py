@@ -92,7 +92,7 @@ class Reporting:
 
     async def _leave(self, letter: Letter) -> bool:
         """False where it has to be tried again."""
-        self.outbox.under_way = True
+        self.outbox.under_way = 1
         try:
             if self._settled != letter.number and not await self._sent(letter):
                 return False
@@ -104,7 +104,7 @@ class Reporting:
             self._counts["alarms_failed"] += 1
             await self._store.keep((), [letter])
         finally:
-            self.outbox.under_way = False
+            self.outbox.under_way = 0
         self.outbox.remove(letter)
         return True
 

@@ -1,29 +1,26 @@
 """Alarms from below: kept on our disk before they are answered, and told beyond until they are taken there.
 
 Two coroutines. One keeps what came: it reads it, finds what came twice, and answers 200 once it is on the
-disk; where it cannot be, 503, so that the device tries again. The other sends the oldest letter through the
-gate, waits for the word that the other side has it on its disk, and forgets it. Whatever is away meanwhile
-(the link, the other side, a disk that records) the letters wait in their order. What rules refuse is
-refused for good.
+disk; where it cannot be, 503, so that the device tries again. The other (`despatch`) sends letters through
+the gate, waits for the word that the other side has them on its disk, and forgets them. Whatever is away
+meanwhile (the link, the other side, a disk that records) the letters wait in their order.
 """
 
 import asyncio
 import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from cascade.as_upper.despatch import Despatch
 from cascade.as_upper.floods import Floods
 from cascade.as_upper.leases import Lease
 from cascade.as_upper.questions import party_of
-from cascade.crossing import Answer, Ask, NoAnswer
 from cascade.deviations import Deviations
 from cascade.manscdp import CONTENT_TYPE, Head, alarm, xml
 from cascade.manscdp.wire import NamesOf
-from cascade.model.commands import Command
-from cascade.model.commands.alarm import Alarm, AlarmTaken
+from cascade.model.commands.alarm import Alarm
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index
 from cascade.outbox import BEYOND, Letter, Outbox, Quota
@@ -40,17 +37,10 @@ MAX_WAITING: Final = 1024
 """Alarms that are not on the disk yet; what comes beyond is refused with 503."""
 BATCH: Final = 64
 """Those that share one write at most."""
-TAKEN_SECONDS: Final = 30.0
-"""How long the other side may take; then the letter is sent once more."""
-RETRY_SECONDS: Final = 1.0
-MAX_FAILURES: Final = 5
-"""A letter over which the other side stumbles (a bug there) so often is given up."""
 REMEMBERED: Final = 4096
 """Alarms by which one that comes twice is known, the newest; and for so long:"""
 REMEMBERED_SECONDS: Final = 600.0
 LINE_SECONDS: Final = 60.0
-
-Outcome = Literal["taken", "refused", "failed", "later"]
 
 LATER: Final = (("Retry-After", "5"),)
 """Beside a 503: it is not kept, and may be told again."""
@@ -92,26 +82,29 @@ class Alarms:
         counts: Counter[str],
     ) -> None:
         self.outbox = Outbox(quota)
+        self._despatch = Despatch(
+            self.outbox,
+            gate=gate,
+            store=store,
+            time=loop.time,
+            correlation=correlation,
+            telling=telling,
+            counts=counts,
+        )
+        self.answered = self._despatch.answered
         self._endpoint = endpoint
-        self._gate = gate
         self._index = index
         self._store = store
         self._guard = guard
         self._loop = loop
         self._wall = wall
         self._letter = letter
-        self._correlation = correlation
-        self._telling = telling
         self._deviations = deviations
         self._counts = counts
         self._floods = Floods()
         self._come: deque[_Come] = deque()
         self._came = asyncio.Event()
-        self._kept = asyncio.Event()
         self._known: OrderedDict[Same, float] = OrderedDict()  # until when
-        self._open: tuple[int, asyncio.Future[Outcome]] | None = None
-        self._failures = 0
-        self._settled: Outcome | None = None  # of the first letter, which the disk has not forgotten yet
         self._flooding = Sparse(loop.time, LINE_SECONDS)
         self._unreadable = Sparse(loop.time, LINE_SECONDS)
         self._overflowing = Sparse(loop.time, LINE_SECONDS)
@@ -127,7 +120,7 @@ class Alarms:
         """Keep and send until cancelled; what is kept stays on the disk."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_all(), name="alarms from below")
-            tasks.create_task(self._send_all(), name="alarms to the other side")
+            tasks.create_task(self._despatch.run(), name="alarms to the other side")
 
     # From below
 
@@ -183,7 +176,7 @@ class Alarms:
         self.outbox.add(letters)
         self._counts["alarms"] += len(letters)
         self._lose(gone)
-        self._kept.set()
+        self._despatch.wake()
         self._reply(well, 200)
         for come in well:
             self._confirm(come)
@@ -246,69 +239,6 @@ class Alarms:
             log.warning(
                 "alarms.overflow", extra={"addressee": "the other side", "lost": self.outbox.counts["lost"]}
             )
-
-    # To the other side
-
-    async def _send_all(self) -> None:
-        while True:
-            letter = self.outbox.first
-            if letter is None:
-                self._kept.clear()
-                await self._kept.wait()
-            elif self._gate.shut or self._telling(letter.alarm.source.peer) or not await self._send(letter):
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def _send(self, letter: Letter) -> bool:
-        """False where it has to be sent again."""
-        self.outbox.under_way = True
-        try:
-            outcome = self._settled or await self._cross(letter.alarm)
-            if outcome == "failed":
-                self._failures += 1
-                outcome = "failed" if self._failures >= MAX_FAILURES else "later"
-            if outcome == "later":
-                return False
-            self._settled = outcome
-            if not await self._store.keep((), [letter]):  # it would be sent again after our death
-                return False
-        finally:
-            self.outbox.under_way = False
-        self._failures, self._settled = 0, None
-        self._counts[f"alarms_{outcome}"] += 1
-        self.outbox.remove(letter)
-        return True
-
-    async def _cross(self, found: Alarm) -> Outcome:
-        number = self._correlation()
-        answered: asyncio.Future[Outcome] = self._loop.create_future()
-        self._open = (number, answered)
-        verdict = self._gate.send(
-            Ask(
-                correlation=number,
-                origin=found.source.peer,
-                seconds_left=TAKEN_SECONDS,
-                payload=found,
-            )
-        )
-        if verdict.passes is None:
-            return "later" if verdict.later or verdict.failure == "unavailable" else "refused"
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TAKEN_SECONDS):
-                return await answered
-        return "later"
-
-    def answered(self, crossing: Answer[Command] | NoAnswer) -> None:
-        """The other side has it, or says why not."""
-        number, answered = self._open or (0, None)
-        if answered is None or number != crossing.correlation or answered.done():
-            self._counts["alarms_answers_unknown"] += 1
-            return
-        if isinstance(crossing, Answer):
-            answered.set_result("taken" if isinstance(crossing.payload, AlarmTaken) else "failed")
-        elif crossing.failure == "refused":
-            answered.set_result("refused")
-        else:
-            answered.set_result("failed" if crossing.failure == "failed" else "later")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """A store that keeps nothing beyond the process: for tests."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Rows
-from cascade.outbox import Letter
+from cascade.outbox import WINDOW, Letter
 from cascade.ports import Binding, KeptDialog
 
 
@@ -20,7 +21,7 @@ class MemoryStore:
         self._moving: set[ChannelId] = set()
         self._rows: dict[PlatformId, dict[str, dict[str, str]]] = {}
         self._letters: dict[tuple[str, int], Letter] = {}
-        self._taken = 0
+        self._taken: deque[int] = deque(maxlen=WINDOW)
         self.full = False  # nothing more can be kept
         self.seconds = 0.0  # that a disk would take to keep it
 
@@ -90,11 +91,11 @@ class MemoryStore:
     async def letters(self) -> list[Letter]:
         return list(self._letters.values())
 
-    async def taken(self) -> int:
-        return self._taken
+    async def taken(self) -> list[int]:
+        return list(self._taken)
 
     async def keep(
-        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: Sequence[int] = ()
     ) -> bool:
         await asyncio.sleep(self.seconds)
         if self.full:
@@ -103,7 +104,7 @@ class MemoryStore:
             self._letters.setdefault((letter.to, letter.number), letter)
         for letter in gone:
             self._letters.pop((letter.to, letter.number), None)
-        self._taken = self._taken if taken is None else taken
+        self._taken.extend(number for number in taken if number not in self._taken)
         return True
 
     async def flush(self) -> None:

@@ -50,7 +50,7 @@ class Shelf:
         self.turning: set[ChannelId] = set()
         self.flushed = 0
         self.post: dict[tuple[str, int], Letter] = {}
-        self.last = 0
+        self.last: list[int] = []
 
     async def bindings(self) -> list[Binding]:
         return list(self.kept.values())
@@ -106,16 +106,16 @@ class Shelf:
     async def letters(self) -> list[Letter]:
         return list(self.post.values())
 
-    async def taken(self) -> int:
+    async def taken(self) -> list[int]:
         return self.last
 
     async def keep(
-        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: Sequence[int] = ()
     ) -> bool:
         self.post.update(((letter.to, letter.number), letter) for letter in letters)
         for letter in gone:
             self.post.pop((letter.to, letter.number), None)
-        self.last = self.last if taken is None else taken
+        self.last += taken
         return True
 
     async def flush(self) -> None:

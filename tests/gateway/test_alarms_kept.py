@@ -6,6 +6,7 @@ while, at any moment of an alarm's way.
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Final, Literal
 
 import pytest
@@ -312,3 +313,110 @@ def test_status_says_how_many_were_lost_for_want_of_room() -> None:
                 assert text in drawn(now, None, language, rows=60, columns=240)
 
     run(scenario())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(100_000):
+        if holds():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never did")
+
+
+async def kept_behind_a_cut(here: Hosts, count: int) -> None:
+    """So many alarms wait on the outer host's disk; both disks take their time."""
+    camera = await up(here)
+    cut(here)
+    await ring(here, camera, *range(1, count + 1))
+    for store in here.stores.values():
+        store.seconds = 0.02
+
+
+def test_many_cross_at_once_and_those_that_come_together_share_a_write() -> None:
+    """One at a time they would take two disks and a way there and back each: 58 of them three seconds."""
+
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS) as here:
+            await kept_behind_a_cut(here, 58)
+            here.cable.cut = False
+            await asyncio.sleep(SURVIVES_SECONDS)
+            await until(lambda: here.link("outer").up)
+            began = here.network.loop.time()
+            await until(lambda: not kept(here)["outer"])
+            assert here.network.loop.time() - began < 0.6
+            await asyncio.sleep(LONG)
+            assert here.upper.alarms.told() == told(*range(1, 59))
+            assert here.trails_whole()
+
+    run(scenario(), seconds=20_000)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_befalls_a_window_under_way_they_come_once_and_in_their_order(seed: int) -> None:
+    """A cut, a death on either side, a disk that takes nothing: at any moment of many that cross at once."""
+    chance = random.Random(seed)
+
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS) as here:
+            await kept_behind_a_cut(here, 58)
+            here.cable.cut = False
+            for _ in range(6):
+                await until(lambda: here.link("outer").up or not kept(here)["outer"])
+                await asyncio.sleep(chance.choice([0.001, 0.006, 0.012, 0.021, 0.034, 0.05]))
+                what = chance.choice(["cut", "inner", "outer", "inner's disk", "outer's disk"])
+                match what:
+                    case "cut":
+                        cut(here)
+                        await asyncio.sleep(chance.choice([0.5, 20.0]))
+                        here.cable.cut = False
+                    case "inner" | "outer":
+                        side: SideName = "inner" if what == "inner" else "outer"
+                        here.kill(side)
+                        await asyncio.sleep(chance.choice([0.1, 20.0]))
+                        await here.start(side)
+                    case _:
+                        store = here.stores["inner" if what.startswith("inner") else "outer"]
+                        store.full = True
+                        await asyncio.sleep(chance.choice([0.03, 2.0]))
+                        store.full = False
+            await asyncio.sleep(3 * LONG)
+            assert heard(here) == told(*range(1, 59))
+            assert kept(here) == {"inner": 0, "outer": 0}
+            assert here.trails_whole()
+
+    run(scenario(), seconds=50_000)
+
+
+def test_none_is_taken_before_one_that_a_disk_did_not_take() -> None:
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS) as here:
+            camera = await up(here)
+            disk, counts = here.stores["inner"], here.side("inner").side.as_lower.counters
+            disk.seconds, disk.full = 0.1, True
+            await ring(here, camera, 1, 2, 3, 4)  # the disk still tries to take the first
+            await until(lambda: counts()["alarms_not_kept"] > 0)
+            disk.full = False
+            await asyncio.sleep(LONG)
+            assert counts()["alarms_out_of_turn"] == 3, "they were there already"
+            assert here.upper.alarms.told() == told(1, 2, 3, 4)
+
+    run(scenario(), seconds=20_000)
+
+
+def test_a_window_whose_confirmations_are_lost_is_taken_once() -> None:
+    async def scenario() -> None:
+        async with hosts(written=WITH_ALARMS) as here:
+            await kept_behind_a_cut(here, 40)
+            here.upper.alarms.status = 503
+            here.cable.cut = False
+            await until(lambda: kept(here)["inner"] > 20)
+            assert kept(here)["outer"] > 20, "nobody has told the outer side of these"
+            here.cable.cut = True  # and nobody is told of that either
+            await asyncio.sleep(60.0)
+            here.upper.alarms.status = 200
+            here.cable.cut = False
+            await asyncio.sleep(LONG)
+            assert here.upper.alarms.told() == told(*range(1, 41))
+            assert here.side("inner").side.as_lower.counters()["alarms_repeated"] > 20
+
+    run(scenario(), seconds=20_000)

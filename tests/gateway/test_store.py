@@ -319,20 +319,20 @@ def letter(number: int, to: str = BEYOND) -> Letter:
 
 
 async def test_letters_come_back_in_the_order_of_keeping(store: Store) -> None:
-    assert (await store.letters(), await store.taken()) == ([], 0)
+    assert (await store.letters(), await store.taken()) == ([], [])
     late, early, above = letter(9), letter(3), letter(9, to="an upper")
-    assert await store.keep([late, early, above], taken=7)
+    assert await store.keep([late, early, above], taken=[7])
     assert await store.keep([late], [early])
-    assert (await store.letters(), await store.taken()) == ([late, above], 7)
-    assert await store.keep((), [late], taken=8)
-    assert (await store.letters(), await store.taken()) == ([above], 8)
+    assert (await store.letters(), await store.taken()) == ([late, above], [7])
+    assert await store.keep((), [late], taken=[8])
+    assert (await store.letters(), await store.taken()) == ([above], [7, 8])
 
 
 async def test_a_letter_survives_the_machine_before_anybody_hears_that_it_is_kept(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     settings: list[str] = []
     store._state.database._connection.set_trace_callback(settings.append)
-    assert await store.keep([letter(1)], [letter(2)], taken=3)
+    assert await store.keep([letter(1)], [letter(2)], taken=[3])
     wanted = [each for each in settings if each.startswith(("PRAGMA", "BEGIN", "COMMIT"))]
     assert wanted == ["PRAGMA synchronous = FULL", "BEGIN IMMEDIATE", "COMMIT"], "all or nothing"
     await store.close()
@@ -341,9 +341,9 @@ async def test_a_letter_survives_the_machine_before_anybody_hears_that_it_is_kep
 async def test_who_keeps_a_letter_hears_that_it_could_not_be(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     store._state.database._connection.execute("PRAGMA query_only = ON")
-    assert not await store.keep([letter(1)], taken=3)
+    assert not await store.keep([letter(1)], taken=[3])
     store._state.database._connection.execute("PRAGMA query_only = OFF")
-    assert (await store.letters(), await store.taken()) == ([], 0)
+    assert (await store.letters(), await store.taken()) == ([], [])
     assert await store.keep([letter(2)])
     await store.close()
 

@@ -42,7 +42,8 @@ class Alarm(Command, frozen=True):
     """What happened at `source`, and when.
 
     `letter` was chosen by chance for this one alarm where it was taken from below: by it the other side
-    knows one that comes a second time. `kind` is the AlarmType, whose meaning depends on `method`.
+    knows one that comes a second time. `after` is that of the one which is under way before it, 0 for the
+    first: it is taken only in that turn. `kind` is the AlarmType, whose meaning depends on `method`.
     """
 
     action: ClassVar[str] = ALARM
@@ -57,11 +58,13 @@ class Alarm(Command, frozen=True):
     latitude: float | None = None
     kind: int | None = None
     event: Crossed | None = None
+    after: int = 0
 
     def __post_init__(self) -> None:
         longitude, latitude, kind = self.longitude, self.latitude, self.kind
         if not (
             0 < self.letter < 1 << 63
+            and 0 <= self.after < 1 << 63
             and len(self.description) <= MAX_DESCRIPTION
             and self.description.isprintable()
             and (longitude is None or -180 <= longitude <= 180)

@@ -106,6 +106,14 @@ STATE: Final = (
         number INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE took (                 -- the last letters that came from the other side
+        made INTEGER PRIMARY KEY,
+        number INTEGER NOT NULL UNIQUE
+    ) STRICT;
+    INSERT INTO took (number) SELECT number FROM taken;
+    DROP TABLE taken;
+    """,
 )
 
 CATALOG: Final = (

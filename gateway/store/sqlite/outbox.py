@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from cascade.model.commands.alarm import Alarm
-from cascade.outbox import Letter
+from cascade.outbox import WINDOW, Letter
 from gateway.store.sqlite.writer import Database, Statement
 
 KEEP: Final = "INSERT OR IGNORE INTO letter (addressee, number, kept_at, alarm) VALUES (?, ?, ?, ?)"
 FORGET: Final = "DELETE FROM letter WHERE addressee = ? AND number = ?"
-TAKE: Final = "INSERT OR REPLACE INTO taken (one, number) VALUES (1, ?)"
+TAKE: Final = "INSERT OR IGNORE INTO took (number) VALUES (?)"
+NEWEST: Final = "DELETE FROM took WHERE made <= (SELECT max(made) FROM took) - ?"
 
 
 def letters(database: Database) -> list[Letter]:
@@ -25,19 +26,19 @@ def letters(database: Database) -> list[Letter]:
     ]
 
 
-def taken(database: Database) -> int:
-    found = database.reading.execute("SELECT number FROM taken").fetchone()
-    return 0 if found is None else int(found[0])
+def taken(database: Database) -> list[int]:
+    return [number for (number,) in database.reading.execute("SELECT number FROM took ORDER BY made")]
 
 
 async def keep(
-    database: Database, kept: Sequence[Letter], gone: Sequence[Letter], *, taken: int | None
+    database: Database, kept: Sequence[Letter], gone: Sequence[Letter], *, taken: Sequence[int]
 ) -> bool:
     """As `cascade.ports.Store.keep`."""
     statements: list[Statement] = [
         (KEEP, [(each.to, each.number, each.kept_at, _encoder.encode(each.alarm).decode()) for each in kept]),
         (FORGET, [(each.to, each.number) for each in gone]),
-        (TAKE, [] if taken is None else [(taken,)]),
+        (TAKE, [(number,) for number in taken]),
+        (NEWEST, [(WINDOW,)] if taken else []),
     ]
     return await database.written("alarms that are kept", *statements)
 

@@ -77,12 +77,12 @@ class SqliteStore:
         await self._state.database.flush()
         return outbox.letters(self._state.database)
 
-    async def taken(self) -> int:
+    async def taken(self) -> list[int]:
         await self._state.database.flush()
         return outbox.taken(self._state.database)
 
     async def keep(
-        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: int | None = None
+        self, letters: Sequence[Letter], gone: Sequence[Letter] = (), *, taken: Sequence[int] = ()
     ) -> bool:
         return await outbox.keep(self._state.database, letters, gone, taken=taken)
 
