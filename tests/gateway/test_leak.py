@@ -114,6 +114,7 @@ ALLOWED: Final[dict[str, Allowed]] = {
     "payload of RTP": allowed("network", "network", "picture or voice itself; the timestamp stays with it"),
     # Commands
     "Alarm.letter": ours,
+    "Alarm.after": ours,
     "Alarm.source": allowed("network store audit log", "audit", "the channel that raised it, as above"),
     "Alarm.priority": ours,
     "Alarm.method": ours,
