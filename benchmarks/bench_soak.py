@@ -1,7 +1,7 @@
 """The soak: ten million good and bad messages at the whole gateway (tests/gateway/soak.py), or as named.
 
-The gateway's loop runs in virtual time, so it never rests, but its turns are measured by the real clock and by
-the CPU that they took; a turn may hold a whole batch of a hundred messages, and who sends them. What is asked:
+The gateway's loop runs in virtual time, so it never rests, but its turns are measured by the real clock and
+by the CPU that they took; a turn may hold a whole batch of a hundred messages, and who sends them. Asked:
 no turn of 50 ms or more, memory flat, nothing unhandled, each good message answered well.
 
 Left out of a whole run: `make bench ARGS=soak`, or `python -m benchmarks.bench_soak 1000000`.
