@@ -176,6 +176,7 @@ class AsLower:
         )
         reporting = Reporting(
             share,
+            subscriptions,
             registrant,
             self._endpoint,
             self._store,

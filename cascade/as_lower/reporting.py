@@ -1,8 +1,10 @@
 """Alarms for one upper: sent while we are registered there, one after the other, each until it is taken.
 
-An upper that is offline, or does not answer, gets them when it is there again: in their order, with the
-same SN each time, so that one which it had but whose 200 was lost can be known by it. What an upper
-refuses, or stays silent about while it answers keepalives, is given up.
+To an upper that has subscribed they are told in its dialog, as far as it wants them; one that does not take
+them there any more gets them as messages, as all others do. An upper that is offline, or does not answer,
+gets them when it is there again: in their order, with the same SN each time, so that one which it had but
+whose 200 was lost can be known by it. What an upper refuses, or stays silent about while it answers
+keepalives, is given up.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Final
 from cascade.as_lower.answers import ShownAs
 from cascade.as_lower.registrant import Registrant
 from cascade.as_lower.sharing import Share
+from cascade.as_lower.subscriptions import Subscriptions
 from cascade.manscdp import CONTENT_TYPE, alarm
 from cascade.outbox import Letter, Outbox, Quota
 from cascade.ports import Store
@@ -54,6 +57,7 @@ class Reporting:
     def __init__(
         self,
         share: Share,
+        subscriptions: Subscriptions,
         registrant: Registrant,
         endpoint: Endpoint,
         store: Store,
@@ -63,6 +67,7 @@ class Reporting:
     ) -> None:
         self.outbox = Outbox(quota)
         self._share = share
+        self._subscriptions = subscriptions
         self.server: str = share.upper.id  # who it is where it led us
         self.registrant = registrant
         self._endpoint = endpoint
@@ -124,6 +129,15 @@ class Reporting:
             typed=upper.alarms == "typed",
             charset=upper.charset,
         )
+        found = self._subscriptions.telling(letter.alarm.source)
+        if found is not None:
+            if not found.subject.wants.admits(letter.alarm):
+                self._counts["alarms_not_asked_for"] += 1
+                return True
+            if (await self._subscriptions.notify(found, body))[0] == "taken":
+                self._counts["alarms_notified"] += 1
+                return True
+            self._subscriptions.lose(found)
         if self._trying.number != letter.number:
             self._trying = _Trying(letter.number, self.registrant.heard)
         status = await self._send(body)

@@ -158,8 +158,10 @@ class Subscriptions:
         self._wake(found, self._time() + (0.0 if found.over else self._pause()))
         return expires
 
-    def telling(self, source: ChannelId, branch: str) -> Subscription | None:
-        """The one in whose dialog an alarm of `source`, which stands in `branch`, is told."""
+    def telling(self, source: ChannelId) -> Subscription | None:
+        """The one in whose dialog an alarm of `source` is told."""
+        place = self._share.index.place(source.peer, source.name)
+        branch = "" if place is None else place[0]
         for found in self._open.values():
             if (
                 found.subject.topic == "alarm"

@@ -8,9 +8,11 @@ from typing import Final
 import pytest
 
 from interop.sim import xml
+from interop.sim.alarms import AlarmSpec, write
 from interop.sim.catalog import camera_item
 from interop.sim.notifying import changed
 from tests.clock import run
+from tests.gateway.test_alarms import RULE
 from tests.gateway.test_bad_input import Caller
 from tests.gateway.world import (
     INNER_ID,
@@ -294,5 +296,28 @@ def test_bodies_that_nobody_asked_for_or_can_read_are_answered_and_dropped() -> 
             await asyncio.sleep(SOON)
             assert counted(here, "notices_unasked") == 1
             assert set(here.playable()) == set(here.shared())
+
+    run(scenario())
+
+
+def test_an_alarm_in_the_dialog_of_a_subscription_crosses_as_one_in_a_message(link: Link) -> None:
+    async def scenario() -> None:
+        written = text().replace(TABLE, TABLE + 'subscribe = ["alarm"]\n')
+        async with world(link, written=written.replace("[[rule]]", RULE + "[[rule]]", 1)) as here:
+            await ready(here)
+            spec = AlarmSpec(device=here.tree.cameras[0].id, description="door")
+            body = write(spec, 9, "2026-03-01T08:00:00", "GB2312")
+            assert await here.lower.notifier.send(body, "Alarm") == 200
+            assert await here.lower.notifier.send(body, "Alarm") == 200
+            await asyncio.sleep(SOON)
+            assert here.upper.alarms.told() == ["door"], "and the same one is told once"
+            (asked,) = here.lower.notifier.asked
+            assert asked == ("Alarm", 600)
+            page = [changed("DEL", item(here))]
+            unasked = xml.elements([("SumNum", "1")]) + xml.device_list(page)
+            body = xml.write("Notify", "Catalog", 1, LOWER_ID, unasked, charset="GB2312")
+            assert await here.lower.notifier.send(body, "Alarm") == 200
+            await asyncio.sleep(SOON)
+            assert state_of(here, here.tree.cameras[0].id) == "ON"
 
     run(scenario())

@@ -6,9 +6,11 @@ from typing import Final
 
 import pytest
 
+from interop.sim.alarms import AlarmSpec
 from interop.sim.catalog import Tree
 from interop.sim.subscribing import SubscribeRefused, Watch
 from tests.clock import run
+from tests.gateway.test_alarms import RULE
 from tests.gateway.world import (
     INNER,
     INNER_ID,
@@ -289,5 +291,69 @@ def test_storms_of_subscriptions_and_refreshes_cost_a_notice_a_window() -> None:
             seconds = 500 * 0.05 + 2 * WINDOW
             assert len(wire.between(INNER, UPPER, "NOTIFY")) - first <= seconds + 2
             assert here.gateway.inner.side.endpoint.pending <= 1
+
+    run(scenario())
+
+
+PRIORITIES: Final = [("StartAlarmPriority", "1"), ("EndAlarmPriority", "2"), ("AlarmMethod", "2/5")]
+ALARMS: Final = text().replace("[[rule]]", RULE + "[[rule]]", 1)
+
+
+async def rung(here: World, number: int, *, priority: str = "1", method: str = "2", camera: int = 0) -> None:
+    """An alarm whose text is its number, taken below and told above as far as anybody wants it."""
+    spec = AlarmSpec(device=here.shared()[camera], priority=priority, method=method, description=str(number))
+    assert await here.lower.bell.ring(spec) == 200
+    await asyncio.sleep(2.0)
+
+
+def heard(watch: Watch) -> list[str]:
+    return [alarm.text("AlarmDescription") for alarm in watch.alarms]
+
+
+def test_who_has_subscribed_to_alarms_is_told_of_them_in_its_dialog_and_of_no_others(link: Link) -> None:
+    async def scenario() -> None:
+        async with world(link, written=ALARMS) as here:
+            await ready(here)
+            watch = await here.upper.subscriptions.subscribe("Alarm", fields=PRIORITIES)
+            await watch.until(1)
+            await asyncio.sleep(0.1)
+            await rung(here, 1)
+            await rung(here, 2, priority="3")
+            await rung(here, 3, method="6")
+            await rung(here, 4, priority="2", method="5")
+            assert heard(watch) == ["1", "4"]
+            assert watch.alarms[0].device_id == here.shared()[0]
+            assert await here.upper.subscriptions.refresh(watch, 0) == 200
+            await asyncio.sleep(2.0)
+            await rung(here, 5, priority="4")
+            assert here.upper.alarms.told() == ["5"], "who has not subscribed is sent them as ever"
+            assert heard(watch) == ["1", "4"]
+
+    run(scenario())
+
+
+def test_an_alarm_whose_subscription_is_lost_or_elsewhere_comes_as_a_message() -> None:
+    async def scenario() -> None:
+        async with world(written=ALARMS) as here:
+            await ready(here)
+            await here.upper.catalog()
+            watch = await watched(here, "Alarm", target=here.shared()[0])
+            await rung(here, 1, camera=1)
+            await rung(here, 2)
+            assert (here.upper.alarms.told(), heard(watch)) == (["1"], ["2"])
+            watch.answer = 481
+            await rung(here, 3)
+            await rung(here, 4)
+            assert (here.upper.alarms.told(), heard(watch)) == (["1", "3", "4"], ["2"])
+            assert here.gateway.inner.side.as_lower.subscriptions == 0
+
+    run(scenario())
+
+
+def test_an_upper_that_is_told_no_alarms_may_not_subscribe_to_them() -> None:
+    async def scenario() -> None:
+        async with world(written=ALARMS.replace(UPPER_TABLE, UPPER_TABLE + 'alarms = "off"\n')) as here:
+            await ready(here)
+            assert (await refused(here, "Alarm")).status == 403
 
     run(scenario())
