@@ -58,6 +58,7 @@ from media.relay import NativePlane, PortTaken, RelayRefused, TrunkPlane
 from sip._native import Engine
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint, Party, Stack
+from sip.uri import host_port
 
 log = logging.getLogger(__name__)
 
@@ -275,7 +276,7 @@ async def open_side(
         await held.enter_async_context(side)
         end_remembered(remembered, calls, store)
         host, port = stack.local
-        log.info("side.opened", extra={"side": name, "address": f"{host}:{port}"})
+        log.info("side.opened", extra={"side": name, "address": host_port(host, port)})
         adopting = Adopting(side, credentials, limits, agreement.take, transports)
         seat = Seat(side, gate, endpoint, bringing, book, plane, trunk, around.link, media)
         yield Open(side, gate, audit, seat, adopting)

@@ -136,7 +136,7 @@ def _check_listeners(name: str, side: "SideConfig") -> Iterator[Finding]:
     for number, listener in enumerate(side.listeners(), start=1):
         transport, address, port = listener
         key = f"{name}.listen[#{number}]"
-        yield from _check_address(f"{key}.address", address, v6=True)
+        yield from _check_address(f"{key}.address", address)
         if listener in seen:
             yield key, saying("config.listen_again", transport=transport, address=host_port(address, port))
         seen.add(listener)
@@ -163,15 +163,13 @@ def _check_id(key: str, digits: str) -> Iterator[Finding]:
         yield key, saying("config.id", id=digits)
 
 
-def _check_address(key: str, text: str, *, v6: bool = False) -> Iterator[Finding]:
+def _check_address(key: str, text: str) -> Iterator[Finding]:
     try:
         address = ip_address(text)
     except ValueError:
         yield key, saying("config.address", text=text)
         return
-    if address.version != 4 and not v6:
-        yield key, saying("config.ipv6", text=text)
-    elif address.is_unspecified:
+    if address.is_unspecified:
         yield key, saying("config.every_network", text=text)
 
 
@@ -256,11 +254,13 @@ def _is_server(text: str) -> bool:
 
 
 def _check_upper(key: str, upper: "UpperConfig", side: "SideConfig") -> Iterator[Finding]:
-    hears_v6 = any(":" in address for _, address, _ in side.listeners())
-    wrong = list(_check_address(f"{key}.host", upper.host, v6=hears_v6))
+    wrong = list(_check_address(f"{key}.host", upper.host))
     yield from wrong
     if not wrong and not any(_holds(network, upper.host) for network in side.networks):
         yield f"{key}.host", saying("config.host_outside", host=upper.host)
+    ours = {side.address, *(address for _, address, _ in side.listeners())}
+    if not wrong and not any((":" in address) == (":" in upper.host) for address in ours):
+        yield f"{key}.host", saying("config.no_family", host=upper.host)
     if not wrong and upper.networks and not any(_holds(network, upper.host) for network in upper.networks):
         yield f"{key}.networks", saying("config.host_not_among", host=upper.host)
     yield from _check_networks(f"{key}.redirects", upper.redirects)
@@ -384,6 +384,10 @@ def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> It
             yield name, saying("config.no_peer", side=name)
         offered = {transport for transport, _, _ in side.listeners()} | {"udp"}
         for number, upper in enumerate(side.upper, start=1):
+            media = side.media_address or side.address
+            if (":" in media) != (":" in upper.host):
+                what = saying("config.media_family", host=upper.host, media=media)
+                yield f"{name}.upper[#{number}].host", what
             for transport in upper.transport.split("+"):
                 if transport not in offered:
                     what = saying("config.not_heard", transport=transport, side=name)

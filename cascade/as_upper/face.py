@@ -50,6 +50,7 @@ from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
 from sip.events import Event, Reply
+from sip.uri import host_port
 
 log = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ class AsUpper:
         return PeerView(
             peer=peer,
             online=self.online(peer),
-            address="" if lease is None else f"{lease.host}:{lease.port}",
+            address="" if lease is None else host_port(lease.host, lease.port),
             rows=self.index.count(peer),
             syncing=self._catalogs.progress(peer),
             outcome=self._catalogs.outcome(peer),

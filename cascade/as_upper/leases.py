@@ -15,6 +15,7 @@ from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
 from sip.events import Address
+from sip.uri import host_port
 
 MAX_HELD_UP: Final = 256
 """Times that we stood still which are remembered; the oldest is forgotten first. One lies at most a
@@ -256,7 +257,7 @@ class Leases:
             heappush(self._due, (due, lease.peer.id))
 
     def moved(self, lease: Lease, source: Address, why: Literal["moved", "followed", "returned"]) -> None:
-        before, after = (f"{host}:{port}" for host, port in (lease.address, source))
+        before, after = (host_port(host, port) for host, port in (lease.address, source))
         self._changes.append(Change(lease.peer.id, True, why, moved_from=before, moved_to=after))
 
     def changed(self, lease: Lease, why: Why) -> None:

@@ -9,6 +9,7 @@ from cascade.as_upper.attempts import Attempt
 from cascade.model.ids import PlatformId
 from gateway.registrations.facts import Lease, OfId, OfSide, Tried, Wanted
 from sip.endpoint import Stack
+from sip.uri import host_port
 
 if TYPE_CHECKING:
     from gateway.trace.desk import Seat
@@ -32,7 +33,7 @@ def look(seat: "Seat", what: str, now: float) -> OfSide:
         side=seat.name,
         id=below.us.id.digits,
         realm=below.us.domain,
-        address=f"{host}:{port}",
+        address=host_port(host, port),
         ids=tuple(_of(seat, user, now) for user in users),
         unread=seat.endpoint.stack.counters().get("foreign_source", 0),
         strangers=tuple(below.attempts.strangers()[:MOST_STRANGERS]),

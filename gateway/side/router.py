@@ -168,7 +168,7 @@ class Router:
                     "sip.malformed",
                     extra={
                         "side": self._name,
-                        "source": f"{host}:{port}",
+                        "source": host_port(host, port),
                         "reason": event.reason,
                         "count": count,
                     },

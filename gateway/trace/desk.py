@@ -42,6 +42,7 @@ from gateway.trace.reading import MEDIA_PORT
 from gateway.trace.story import HELD
 from media.link import MediaLink
 from sip.endpoint import Endpoint
+from sip.uri import host_port
 
 MAX_MESSAGES: Final = 400
 """Of calls, and as many others, of one side."""
@@ -323,7 +324,7 @@ def _state(seat: Seat) -> SideState:
     return SideState(
         side=seat.name,
         id=seat.endpoint.me.user,
-        address=f"{host}:{port}",
+        address=host_port(host, port),
         lowers=tuple(
             LowerState(
                 peer=str(view.peer),

@@ -14,6 +14,7 @@ from gateway.trace.reading import Read
 from gateway.trace.story import OTHER, Story, totals
 from gateway.words import Saying, saying
 from gateway.words.sentences import recognised
+from sip.uri import host_port
 
 WAITING_SECONDS: Final = 2.0
 """So long after its last sign a story may still go on."""
@@ -371,7 +372,7 @@ def _name(channel: str) -> str:
 
 def _peer(one: Read) -> str:
     host, port = one.fact.peer
-    return f"{host}:{port}"
+    return host_port(host, port)
 
 
 def _peer_said(one: Read) -> Saying:

@@ -28,6 +28,7 @@ from gateway.trace.facts import (
 from gateway.trace.reading import Read
 from gateway.trace.story import Story, lost_on_leg
 from gateway.words import Saying, Words, printable
+from sip.uri import host_port
 
 NARROW: Final = 76
 """Columns below which there is a list."""
@@ -197,10 +198,10 @@ def _of_media(fact: MediaFact, story: Story, words: Words) -> Iterator[Row]:
         case PortOpened() | Awaited():
             pass
         case Aimed():
-            text = say("trace.rtp_to", place=f"{fact.host}:{fact.port}", ssrc=f"{fact.ssrc:010d}")
+            text = say("trace.rtp_to", place=host_port(fact.host, fact.port), ssrc=f"{fact.ssrc:010d}")
             yield Row(fact.at, fact.side, _way(fact.side, outwards=True), text, 6)
         case Began():
-            place = f"{fact.host}:{fact.port}"
+            place = host_port(fact.host, fact.port)
             text = say("trace.first_rtp", place=place, ssrc=f"{fact.ssrc:010d}")
             yield Row(fact.at, fact.side, into, text, 6)
         case Silent():

@@ -235,11 +235,16 @@ class World:
         return set(self.gateway.inner.side.shared.rows(LOWER_ID).ids())
 
 
+def network_of(host: str) -> str:
+    """That of everybody on its side."""
+    return host.rpartition(":")[0] + ":/64" if ":" in host else host.rpartition(".")[0] + ".0/24"
+
+
 def text(**replaced: str) -> str:
     """The demo's configuration at this world's addresses, with pieces replaced or appended to."""
     written = CONFIG.format(
-        outer_network="203.0.113.0/24",
-        inner_network="198.51.100.0/24",
+        outer_network=network_of(OUTER),
+        inner_network=network_of(INNER),
         outer=OUTER,
         outer_id=OUTER_ID,
         outer_port=5060,

@@ -40,7 +40,8 @@ SSRC = 106_000_001
 
 @contextmanager
 def udp() -> Iterator[socket.socket]:
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
+    family = socket.AF_INET6 if ":" in HOST else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as made:
         made.bind((HOST, 0))
         made.setblocking(False)
         yield made
@@ -101,6 +102,12 @@ async def plane() -> AsyncIterator[NativePlane]:
 
 
 @pytest.fixture
+def six(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody is at the IPv6 address of this machine. Comes before whatever binds."""
+    monkeypatch.setattr(f"{__name__}.HOST", "::1")
+
+
+@pytest.fixture
 async def stream(plane: NativePlane) -> AsyncIterator[Stream]:
     with udp() as camera:
         yield Stream(plane, camera, await plane.bind(Open(stream="s", address=HOST, port=0)))
@@ -118,7 +125,19 @@ async def test_a_packet_leaves_with_our_header_and_its_own_payload(stream: Strea
         assert second.payload == b"b"
         receiver.setblocking(True)
         stream.send(packet(2))
-        assert receiver.recvfrom(100)[1] == (HOST, ours)  # it leaves from the port we named
+        assert receiver.recvfrom(100)[1][:2] == (HOST, ours)  # it leaves from the port we named
+
+
+@pytest.mark.usefixtures("six")
+async def test_packets_of_ipv6_come_and_leave_as_others_do(stream: Stream) -> None:
+    with udp() as receiver:
+        ours = await stream.viewer("v", receiver)
+        stream.expect()
+        stream.send(packet(7, b"a"))
+        assert (await heard(receiver)).payload == b"a"
+        receiver.setblocking(True)
+        stream.send(packet(8))
+        assert receiver.recvfrom(100)[1][:2] == ("::1", ours)
 
 
 async def test_started_names_the_sender_that_is_pinned(stream: Stream) -> None:
