@@ -48,6 +48,8 @@ from sip.headers.reason import reason
 
 log = logging.getLogger(__name__)
 
+REGISTRAR_TROUBLES: Final = ("registrations_put_off", "registrar_refused_contested")
+
 TELL_SECONDS: Final = 0.1
 """From when all should be told anew until it is."""
 
@@ -182,8 +184,13 @@ class Side:
         )
 
     def _counters(self) -> dict[str, int]:
-        """The engine's, and what the router turned away."""
-        return {**self.endpoint.stack.counters(), "strangers": self.router.strangers}
+        """The engine's, and what the router and the registrar turned away."""
+        below = self.as_upper.counters()
+        return {
+            **self.endpoint.stack.counters(),
+            **{name: below[name] for name in REGISTRAR_TROUBLES},
+            "strangers": self.router.strangers,
+        }
 
     def _invited(self, incoming: Incoming) -> None:
         event = incoming.event

@@ -14,6 +14,14 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 10.0
 
 TROUBLES: Final = {
+    "registrations_put_off": {
+        "what": saying("trouble.put_off.what"),
+        "remedy": saying("trouble.put_off.remedy"),
+    },
+    "registrar_refused_contested": {
+        "what": saying("trouble.contested.what"),
+        "remedy": saying("trouble.contested.remedy"),
+    },
     "foreign_source": {
         "what": saying("trouble.foreign_source.what"),
         "remedy": saying("trouble.foreign_source.remedy"),

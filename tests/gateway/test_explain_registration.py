@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -262,6 +263,18 @@ def test_who_guessed_is_told_that_a_right_password_passes_at_once() -> None:
     assert [reason["code"] for reason in found["reasons"]] == ["password", "put_off"]
     assert "A right password passes at once" in shown
     assert "wrong digest, put off" in shown
+
+
+def test_who_guesses_is_in_the_log_with_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    async def and_wait(device: Device) -> None:
+        await guessing(device)
+        await asyncio.sleep(20.0)
+
+    with caplog.at_level(logging.WARNING):
+        outcome(and_wait)
+    told = [record.__dict__ for record in caplog.records if record.getMessage() == "sip.trouble"]
+    assert {one["counter"] for one in told} >= {"registrations_put_off"}
+    assert sum(one["new"] for one in told if one["counter"] == "registrations_put_off") >= 3
 
 
 def test_another_id_with_a_right_password_is_told_whose_it_is() -> None:
