@@ -6,7 +6,7 @@ as asked, 130 a second Ctrl-C. The language is chosen in `interop.sim.__main__` 
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from interop.sim.fleet import Plan, Running, counted
 from interop.sim.frame import Frame
 from interop.sim.lower import LowerPlatform
 from interop.sim.membership import Membership, Server, Terms
+from interop.sim.notifying import changed
 from interop.sim.options import (
     Options,
     address_of,
@@ -156,6 +157,7 @@ def _add_lower(app: typer.Typer, frame: Frame, options: Options) -> None:
         page_items: Annotated[int, options.page_items] = 4,
         alarm: Annotated[list[str] | None, options.alarm] = None,
         alarm_every: Annotated[float | None, options.alarm_every] = None,
+        turn_every: Annotated[float | None, options.turn_every] = None,
         seconds: Annotated[float | None, options.seconds] = None,
         as_json: Annotated[bool, options.as_json] = False,
         every: Annotated[float, options.every] = 5.0,
@@ -206,6 +208,7 @@ def _add_lower(app: typer.Typer, frame: Frame, options: Options) -> None:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(platform.run())
                         tasks.create_task(_ring(platform, alarm or (), alarm_every, reporter))
+                        tasks.create_task(_turn(platform, turn_every))
 
                 reporter.say("started", address=host_port(*base.endpoint.local), cameras=cameras)
                 await until_stopped(work(), status, reporter, seconds=seconds)
@@ -229,6 +232,16 @@ async def _ring(
         await asyncio.sleep(every)
 
 
+async def _turn(platform: LowerPlatform, every: float | None) -> None:
+    """One camera after the other is off for so many seconds, and whoever has subscribed is told."""
+    cameras = cycle([camera.id for camera in platform.tree.cameras])
+    while every is not None and platform.tree.cameras:
+        camera = next(cameras)
+        for change in ("OFF", "ON"):
+            await asyncio.sleep(every)
+            await platform.notifier.tell([changed(change, [("DeviceID", camera)])])
+
+
 def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
     words = frame.words
 
@@ -244,6 +257,7 @@ def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
         play_first: Annotated[int, options.play_first] = 0,
         speak: Annotated[list[str] | None, options.speak] = None,
         alarms: Annotated[bool, options.alarms] = False,
+        subscribe: Annotated[bool, options.subscribe] = False,
         snapshots: Annotated[Path | None, options.snapshots] = None,
         charset: Annotated[str, options.charset] = "GB2312",
         seconds: Annotated[float | None, options.seconds] = None,
@@ -265,6 +279,7 @@ def _add_upper(app: typer.Typer, frame: Frame, options: Options) -> None:
             seconds=seconds,
             speak=tuple(speak or ()),
             alarms=alarms,
+            subscribe=subscribe,
         )
         run(watch(wanted, Reporter(words, as_json=as_json, every=every)), words)
 

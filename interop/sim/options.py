@@ -95,12 +95,16 @@ class Options:
         self.alarm_every: Any = option(
             "--alarm-every", min=0.1, metavar="SECONDS", help=say("option.alarm_every")
         )
+        self.turn_every: Any = option(
+            "--turn-every", min=0.1, metavar="SECONDS", help=say("option.turn_every")
+        )
         # of `upper`
         self.platform: Any = option("--platform", metavar="ID", help=say("option.platform"))
         self.play: Any = option("--play", metavar="CHANNEL", help=say("option.play"))
         self.play_first: Any = option("--play-first", min=0, metavar="N", help=say("option.play_first"))
         self.speak: Any = option("--speak", metavar="TARGET", help=say("option.speak"))
         self.alarms: Any = option("--alarms", help=say("option.alarms"))
+        self.subscribe: Any = option("--subscribe", help=say("option.subscribe"))
         self.snapshots: Any = option("--snapshots", metavar="FOLDER", help=say("option.snapshots"))
 
 

@@ -1,7 +1,7 @@
 """Subscriptions as an upper platform makes them, and what it is told in them (9.11, RFC 6665)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +42,7 @@ class Watch:
     alarms: list[xml.Message] = field(default_factory=list)
     ended: str = ""  # Subscription-State that ended it
     answer: int = 200  # what its notices are answered
+    on_item: Callable[[str, str], None] = lambda event, name: None  # hears of each item that comes
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, notices: int, seconds: float = NOTICE_SECONDS) -> None:
@@ -63,6 +64,7 @@ class Watch:
                 name, event = item.get("DeviceID", ""), item.get("Event", "")
                 self.told.append((event, name))
                 self.items[name] = {**self.items.get(name, {}), **item}
+                self.on_item(event, name)
         self.arrived.set()
 
 
@@ -102,6 +104,7 @@ class Subscriptions:
         event: str = "",
         fields: xml.Fields = (),
         empty: bool = False,
+        on_item: Callable[[str, str], None] = lambda event, name: None,
     ) -> Watch:
         """Subscribe at the platform `via` (the only one when None) for `target` (itself when None).
 
@@ -126,7 +129,7 @@ class Subscriptions:
             content_type=xml.CONTENT_TYPE if body else None,
         )
         key = (outgoing.call_id, outgoing.from_tag)
-        watch = self._open[key] = Watch(event, body)  # a NOTIFY may come before the 200
+        watch = self._open[key] = Watch(event, body, on_item=on_item)  # a NOTIFY may come before the 200
         try:
             answer = await ask(self._endpoint, outgoing)
         except SipError as error:

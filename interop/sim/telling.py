@@ -22,6 +22,8 @@ EVENTS: Final[dict[str, Saying]] = {
     "complaint": saying("event.complaint"),
     "rang": saying("event.rang"),
     "alarm": saying("event.alarm"),
+    "subscribed": saying("event.subscribed"),
+    "changed": saying("event.changed"),
 }
 
 FIGURES: Final[dict[str, Saying]] = {
@@ -33,6 +35,7 @@ FIGURES: Final[dict[str, Saying]] = {
     "camera": saying("figure.camera"),
     "cameras": saying("figure.cameras"),
     "catalogs": saying("figure.catalogs"),
+    "change": saying("figure.change"),
     "channel": saying("figure.channel"),
     "channels": saying("figure.channels"),
     "complete": saying("figure.complete"),

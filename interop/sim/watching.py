@@ -12,6 +12,7 @@ from interop.sim.queries import QueryFailed
 from interop.sim.registrar import NotRegistered, Registered
 from interop.sim.speaking import BroadcastRefused, SpeechReport
 from interop.sim.station import Reporter, station, until_stopped
+from interop.sim.subscribing import SubscribeRefused
 from interop.sim.upper import PlayRefused, UpperPlatform
 from interop.sim.xml import Message
 from interop.words import Saying, saying
@@ -36,6 +37,7 @@ class Wanted:
     seconds: float | None
     speak: tuple[str, ...] = ()  # targets of broadcasts
     alarms: bool = False  # stay for them when all else is over
+    subscribe: bool = False  # to the catalog of each platform; each change is told
 
 
 class Owed:
@@ -130,6 +132,8 @@ async def _attend(
     async with asyncio.TaskGroup() as group:
         for channel in chosen:
             group.create_task(_watch_one(upper, channel, bound, wanted, reporter, owed))
+        if wanted.subscribe:
+            group.create_task(_follow(upper, platform, reporter))
         for number, target in enumerate(wanted.speak):
             group.create_task(_speak_to(upper, target, bound, number, reporter, owed))
 
@@ -160,6 +164,27 @@ async def _channels(
             return channels
         owed.failed(platform, saying("never.enough", id=platform, channels=told, asked=wanted.first))
         await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+
+async def _follow(upper: UpperPlatform, platform: str, reporter: Reporter) -> None:
+    """Hold a subscription to its catalog, and say each change that it tells; made anew where it is lost."""
+
+    def changed(event: str, channel: str) -> None:
+        reporter.say("changed", id=platform, channel=channel, change=event)
+
+    while True:
+        try:
+            watch = await upper.subscriptions.subscribe(via=platform, on_item=changed)
+        except (SubscribeRefused, NotRegistered) as error:
+            reporter.say("query_failed", id=platform, reason=error.said)
+            await asyncio.sleep(ASK_AGAIN_SECONDS * 10)
+            continue
+        reporter.say("subscribed", id=platform, seconds=watch.granted)
+        status = 200
+        while status == 200:
+            await asyncio.sleep(max(1.0, watch.granted * 2 / 3))
+            status = await upper.subscriptions.refresh(watch)
+        upper.subscriptions.forget(watch)
 
 
 async def _watch_one(

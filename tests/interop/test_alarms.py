@@ -41,3 +41,15 @@ def test_an_alarm_is_raised_again_and_again_and_printed_above() -> None:
                 assert (alarm["priority"], alarm["method"]) == ("1", "2")
                 assert alarm["time"]
                 assert alarm["kind"] is None
+
+
+def test_what_is_subscribed_to_above_is_printed_as_it_turns_below() -> None:
+    with program("upper", "--listen", "127.0.0.1:0", "--platform", LOWER_ID, "--subscribe") as above:
+        at = first(above, "started")["address"]
+        below = ("lower", "--server", at, "--server-id", UPPER_ID, "--id", LOWER_ID)
+        with program(*below, "--cameras", "2", "--turn-every", "0.2"):
+            subscribed = first(above, "subscribed")
+            assert (subscribed["id"], subscribed["seconds"]) == (LOWER_ID, 600)
+            told = [first(above, "changed") for _ in range(4)]
+            assert [one["change"] for one in told] in (["OFF", "ON"] * 2, ["ON", "OFF"] * 2)
+            assert len({one["channel"] for one in told}) in (2, 3)
