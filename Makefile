@@ -40,6 +40,7 @@ bench: ready  ## measure every claim and draw docs/benchmarks.md
 	@benchmarks/packages
 	$(RUN) python -m benchmarks $(ARGS)
 
+interop: export ALSO := --group interop
 interop: ready  ## against independent programs (installs them from Debian when root)
 	@interop/packages
 	$(RUN) pytest -q interop/scenarios $(ARGS)
