@@ -14,7 +14,7 @@ import pjsua2 as pj
 PATIENCE = 20.0
 
 
-def say(method: str, status: int) -> None:
+def tell(method: str, status: int) -> None:
     print(json.dumps({"method": method, "status": status}), flush=True)
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         return int(status)
 
     if registers == "yes":
-        say("REGISTER", until(lambda: account.registered))
+        tell("REGISTER", until(lambda: account.registered))
     buddy = pj.Buddy()
     there = pj.BuddyConfig()
     there.uri = f"sip:{gateway_id}@{gateway}"
@@ -79,10 +79,10 @@ def main() -> None:
     text = pj.SendInstantMessageParam()
     text.content = "hello"
     buddy.sendInstantMessage(text)
-    say("MESSAGE", until(lambda: account.texted))
+    tell("MESSAGE", until(lambda: account.texted))
     call = Call(account)
     call.makeCall(f"sip:{camera}@{gateway}", pj.CallOpParam(True))
-    say("INVITE", until(lambda: call.ended))
+    tell("INVITE", until(lambda: call.ended))
     endpoint.libDestroy()
     os._exit(0)  # the library's objects may not be taken apart after it
 
