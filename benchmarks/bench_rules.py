@@ -26,8 +26,10 @@ from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.memory import memory_link
 from gateway.chamber.policy import NOWHERE, CompiledRules, Place, judge
 from gateway.chamber.record import Post
-from gateway.config import Config, load, load_secrets
+from gateway.config import Config, load
+from gateway.credentials.holders import load_secrets
 from gateway.keeper import Keeper, Kept
+from interop.demo.sealing import seal
 
 LOWERS: Final = tuple(PlatformId(f"440106000020000000{number:02d}") for number in range(1, 12))
 """Each with as many rows as the default lets one have."""
@@ -185,19 +187,14 @@ class Stage:
 
 async def measure(folder: Path) -> list[Result]:
     file = folder / "gateway.toml"
-    (folder / "secrets.toml").touch(mode=0o600)
-    (folder / "secrets.toml").write_text(
-        "[outer.passwords]\n"
-        + "".join(f'"{lower}" = "x"\n' for lower in LOWERS)
-        + f'[inner.passwords]\n"{UPPER}" = "x"\n'
-    )
     file.write_text(document(0))
+    seal(file, dict.fromkeys((*LOWERS, UPPER), "x"))
     config = load(file)
     stage = Stage(config, filled())
     await stage.told()
     before = len(stage.shared)
     sides = [Kept("outer", OURS, stage.outer, stage.offer), Kept("inner", OURS, stage.inner, lambda: None)]
-    keeper = Keeper(file, config, load_secrets(folder / "secrets.toml"), sides, wall=time.time)
+    keeper = Keeper(file, config, load_secrets(config), sides, wall=time.time)
     for number in range(STREAMS):  # of cameras that both lists let see
         channel = _channel(20_001 + 2 * number)
         assert stage.inner.send(StreamOpen(correlation=number, origin=UPPER, channel=channel)).passes

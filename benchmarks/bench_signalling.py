@@ -21,7 +21,9 @@ from msgspec import Struct
 from benchmarks.results import Result, save
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
+from gateway.credentials.holders import load_secrets
 from interop.demo.cast import free_port
+from interop.demo.sealing import seal
 from interop.sim._native import Fleet
 from interop.sim.fleet import statuses
 from sip.events import Address
@@ -105,10 +107,7 @@ async def _serve(folder: Path, port: int, ask: "Connection[Any, Any]") -> None:
         gateway=GATEWAY_ID, outer=OUTER, outer_port=port, inner=INNER, inner_port=inner_port, peers=peers
     )
     (folder / "gateway.toml").write_text(written)
-    secrets = folder / "secrets.toml"
-    secrets.touch(mode=0o600)
-    passwords = "".join(f'"{device}" = "{PASSWORD}"\n' for device in ids())
-    secrets.write_text(f"[outer.passwords]\n{passwords}\n[inner.passwords]\n")
+    seal(folder / "gateway.toml", dict.fromkeys(ids(), PASSWORD))
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -122,7 +121,8 @@ async def _serve(folder: Path, port: int, ask: "Connection[Any, Any]") -> None:
         used = Used.now()
         ask.send((used.user, used.system))
 
-    loaded, known = config.load(folder / "gateway.toml"), config.load_secrets(secrets)
+    loaded = config.load(folder / "gateway.toml")
+    known = load_secrets(loaded)
     async with real_surroundings(loaded) as around, open_gateway(loaded, known, around):
         loop.add_reader(ask.fileno(), answer)
         await done.wait()

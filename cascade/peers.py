@@ -116,6 +116,8 @@ class UpperPeer:
     domain: str
     host: str
     username: str  # of the digest; usually our own id
+    realm: str = ""  # of its challenges
+    digest: tuple[Algorithm, ...] = ("SM3", "SHA-256", "MD5")  # which of its challenges we answer
     port: int = 5060
     transport: Literal["udp", "tcp", "tls", "udp+tcp"] = "udp"  # the last: long requests by TCP
     answer_pings: bool = False  # CR LF for its CR LF CR LF

@@ -21,7 +21,6 @@ from cascade.as_upper.face import AsUpper
 from cascade.leg import LegMemo, end_remembered
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
-from cascade.model.secret import Secret
 from cascade.ports import Store
 from cascade.provenance import LoopGuard
 from certs.identities import Identity
@@ -36,7 +35,8 @@ from gateway.chamber.link.memory import memory_link
 from gateway.chamber.link.plug import Plug, TcpPlug
 from gateway.chamber.link.standing import LinkView
 from gateway.chamber.policy import NOWHERE, Place
-from gateway.config import Config, Secrets, SideConfig
+from gateway.config import Config, SideConfig
+from gateway.credentials.holders import Secrets, SideSecrets
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.place import NAME
 from gateway.local.server import serving
@@ -146,7 +146,7 @@ class Gateway:
 async def open_side(
     name: SideName,
     config: Config,
-    passwords: dict[str, Secret],
+    secrets: SideSecrets,
     link: LinkEnd,
     around: Surroundings,
 ) -> AsyncIterator[Open]:
@@ -161,8 +161,8 @@ async def open_side(
         held.callback(audit.close)
         stack = around.stack(name, own)
         endpoint = Endpoint(stack, Party(us.id.digits, us.domain), user_agent=us.user_agent)
-        credentials = Credentials(stack, us.domain)
-        credentials.take(own, passwords)
+        credentials = Credentials(stack)
+        credentials.take(own, secrets)
         agreement = Agreement(stack)
         agreement.take(own)
         transports = await held.enter_async_context(around.attach(name, own, stack, endpoint))
@@ -219,7 +219,7 @@ async def open_side(
             calls=calls,
             uppers=own.uppers(),
             lowers=lowers,
-            secrets=credentials.reveal,
+            secrets=credentials.ours,
             gate=gate,
             index=shared,
             store=store,
@@ -307,7 +307,7 @@ async def open_gateway(
 
 @asynccontextmanager
 async def open_host(
-    name: SideName, config: Config, passwords: dict[str, Secret], around: Surroundings, plug: Plug
+    name: SideName, config: Config, secrets: SideSecrets, around: Surroundings, plug: Plug
 ) -> AsyncIterator[Open]:
     """Run one side alone, joined with the other host's by `config.link`. `plug`: its place on that wire."""
     given = config.link
@@ -351,7 +351,7 @@ async def open_host(
             raise CannotLink("UDP", own_host, given.media_port, recognised(str(error))) from error
         held.push_async_callback(link.close)  # the ends of this side's sessions have been told by then
         here = await held.enter_async_context(
-            open_side(name, config, passwords, link, replace(around, media=leg, link=link.view, trunk=trunk))
+            open_side(name, config, secrets, link, replace(around, media=leg, link=link.view, trunk=trunk))
         )
         link.on_linked = here.linked
 
@@ -417,11 +417,10 @@ async def _running(
         async with open_gateway(config, secrets, around) as gateway:
             yield gateway.desk(around.wall), [gateway.outer.kept(), gateway.inner.kept()]
         return
-    passwords = secrets.of(side)
     link = config.link
     own, other = (link.outer, link.inner) if side == "outer" else (link.inner, link.outer)
     plug = TcpPlug(around.loop, own, other, link.port)
-    async with open_host(side, config, passwords, around, plug) as here:
+    async with open_host(side, config, secrets.of(side), around, plug) as here:
         yield Desk((here.seat,), wall=around.wall), [here.kept()]
 
 

@@ -1,4 +1,4 @@
-"""The configuration: one typed TOML document, and a second file with the passwords.
+"""The configuration: one typed TOML document. What proves peers is kept elsewhere (`gateway.credentials`).
 
 Every field says its unit, default and effect here; `lockgate init` writes an example with the same
 words. Unknown keys are errors. What types cannot say is checked in `gateway.config_checks`.
@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 from msgspec.structs import asdict, replace
 
 from cascade.model.ids import GbId, PlatformId
-from cascade.model.secret import Secret
 from cascade.outbox import Quota
 from cascade.peers import (
     LowerPeer,
@@ -32,12 +31,13 @@ from gateway.config_limits import LimitsConfig
 from gateway.config_link import filled
 from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.config_reading import Problem, read
+from gateway.credentials.holders import Secrets, load_secrets
+from gateway.credentials.key import SecretsUnusable
 from gateway.log import Form
 from gateway.tls import TlsFiles, read_sides
-from gateway.words import saying
-from gateway.words.system import reason
 from sip.events import Listener
 
+STORE: Final = "secrets.sealed"
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -141,6 +141,7 @@ class SideConfig(Document, frozen=True, kw_only=True):
             fields = asdict(upper)
             fields["domain"] = upper.domain or upper.id[:10]
             fields["username"] = upper.username or self.id
+            fields["realm"] = upper.realm or fields["domain"]
             fields["networks"] = upper.networks or (upper.host,)
             fields["media_networks"] = upper.media_networks or fields["networks"]
             peers[upper.id] = UpperPeer(**fields)
@@ -152,8 +153,16 @@ class GatewayConfig(Document, frozen=True, kw_only=True):
 
     state: str
     """Folder for the databases and audit files; relative to this file."""
-    secrets: str = "secrets.toml"
-    """File with the passwords; relative to this file. Default secrets.toml."""
+
+
+class SecretsConfig(Document, frozen=True, kw_only=True):
+    """Where what proves our peers and us is kept (`lockgate secret`)."""
+
+    store: str = ""
+    """The sealed file; relative to this file. Default secrets.sealed in the state folder."""
+    key: str = "secrets.key"
+    """Its key, 64 hex digits, readable by nobody else; relative to this file. The first secret makes it.
+    Default secrets.key."""
 
 
 class MediaConfig(Document, frozen=True, kw_only=True):
@@ -224,6 +233,7 @@ class Config(Document, frozen=True, kw_only=True):
     """The whole document."""
 
     gateway: GatewayConfig
+    secrets: SecretsConfig = SecretsConfig()
     log: LogConfig = LogConfig()
     media: MediaConfig = MediaConfig()
     ptz: PtzConfig = PtzConfig()
@@ -235,29 +245,6 @@ class Config(Document, frozen=True, kw_only=True):
 
     def rules(self, tickets: Sequence[Ticket] = ()) -> CompiledRules:
         return CompiledRules(self.rule, tickets=tickets)
-
-
-class Passwords(Document, frozen=True, kw_only=True):
-    """The peers of one side: id = password."""
-
-    passwords: dict[str, Secret] = field(default_factory=dict)
-
-
-class SecretsFile(Document, frozen=True, kw_only=True):
-    """The secrets file as it is written."""
-
-    outer: Passwords = Passwords()
-    inner: Passwords = Passwords()
-
-
-class Secrets(Struct, frozen=True):
-    """Passwords by the id of the peer."""
-
-    outer: dict[str, Secret] = {}
-    inner: dict[str, Secret] = {}
-
-    def of(self, side: SideName) -> dict[str, Secret]:
-        return self.outer if side == "outer" else self.inner
 
 
 class ConfigError(Exception):
@@ -294,53 +281,50 @@ def load(path: Path, side: SideName | None = None) -> Config:
     return examined.config
 
 
-def load_secrets(path: Path) -> Secrets:
-    """The passwords by side and peer. Raises ConfigError."""
-    found, problems = read(path, SecretsFile, secret=True)
-    if found is None:
-        raise ConfigError(problems)
-    return Secrets(outer=found.outer.passwords, inner=found.inner.passwords)
-
-
-def examine(path: Path, side: SideName | None = None, *, place: Path | None = None) -> Examined:
+def examine(
+    path: Path, side: SideName | None = None, *, place: Path | None = None, secrets: bool = True
+) -> Examined:
     """Everything that is wrong or odd, as far as it can be read.
 
     Where one side alone runs on this host, the other's table needs no more than ids. `place`: as if the
-    file stood there, which is where its folders and its secrets are then.
+    file stood there, which is where its folders and its secrets are then. `secrets`: look at them too.
     """
     config, unreadable = read(path, Config, filled=lambda document: filled(document, side))
     if config is None:
         return Examined(None, tuple(unreadable))
     config = _resolved(config, (place or path).resolve().parent)
     found = check(config, path, side)
-    file, secrets = Path(config.gateway.secrets), Secrets()
-    try:
-        secrets = load_secrets(file)
-        config, wrong = admitted(config, {"outer": secrets.outer, "inner": secrets.inner}, side)
-        found += [Problem(str(path), key, what) for key, what in wrong]
-        found += check_admitted(config, path, side)
-        found += check_secrets(config, secrets, file, side)
-    except ConfigError as error:
-        found += error.problems
-    except OSError as error:  # it went while it was looked at
-        found.append(Problem(str(file), "", saying("config.unreadable", reason=reason(error))))
+    known = Secrets()
+    if secrets:
+        try:
+            known = load_secrets(config)
+            config, wrong = admitted(config, known.ids(), side)
+            found += [Problem(str(path), key, what) for key, what in wrong]
+            found += check_admitted(config, path, side)
+            found += check_secrets(config, known, path, side)
+        except SecretsUnusable as error:
+            found.append(Problem(str(path), "secrets", error.said))
     files, unusable = read_sides(config, path, side)
     found += unusable
     return Examined(
         config,
         tuple(problem for problem in found if not problem.warning),
         tuple(problem for problem in found if problem.warning),
-        secrets,
+        known,
         files,
     )
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    given = config.gateway
+    given, kept = config.gateway, config.secrets
     state = str(folder / given.state)
     return replace(
         config,
-        gateway=replace(given, state=state, secrets=str(folder / given.secrets)),
+        gateway=replace(given, state=state),
+        secrets=SecretsConfig(
+            store=str(folder / kept.store) if kept.store else str(Path(state) / STORE),
+            key=str(folder / kept.key),
+        ),
         outer=_with_files(config.outer, folder),
         inner=_with_files(config.inner, folder),
         link=replace(config.link, certs=str(folder / config.link.certs)),

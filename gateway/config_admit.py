@@ -5,7 +5,7 @@ is a peer with the terms of that rule; the first rule that fits counts. They are
 configuration is read, so that whoever comes after that sees a peer like any other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta
@@ -59,7 +59,7 @@ def rule_for(side: "SideConfig", name: str) -> AdmitConfig | None:
 
 
 def admitted(
-    config: "Config", known: dict[SideName, Iterable[str]], here: SideName | None = None
+    config: "Config", known: Mapping[SideName, Iterable[str]], here: SideName | None = None
 ) -> tuple["Config", list[Finding]]:
     """With everybody who is admitted, and what is wrong with that. `known`: ids that have a password."""
     outer, wrong = _side("outer", config.outer, config.inner, known["outer"])

@@ -1,6 +1,6 @@
 """What differs between the configuration that counts and another: what is taken at once, and what waits."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -9,10 +9,11 @@ from msgspec.structs import asdict, replace
 from cascade.as_lower.adoption import ADDRESS, NAMES
 from certs.identities import SideName
 from gateway.config_diff import RuleChanges, changed_rules
+from gateway.credentials.holders import Kept, Secrets, SideSecrets
 from gateway.words import Saying, Words, saying
 
 if TYPE_CHECKING:
-    from gateway.config import Config, Secrets, SideConfig
+    from gateway.config import Config, SideConfig
     from gateway.config_peers import LowerConfig, UpperConfig
 
 TAKEN: Final = (
@@ -21,7 +22,7 @@ TAKEN: Final = (
     "alarms.",
     "link.certs",
     "link.alive_seconds",
-    "gateway.secrets",
+    "secrets.",
     *(f"{side}.{key}" for side in ("outer", "inner") for key in ("networks", "tls.", "limits.")),
 )
 """How the keys begin that count without a start, besides those of rules and peers."""
@@ -77,18 +78,18 @@ class Changes(Struct, frozen=True):
 def changes_of(
     before: "Config",
     after: "Config",
-    known: "Secrets | None" = None,
-    given: "Secrets | None" = None,
+    known: Secrets | None = None,
+    given: Secrets | None = None,
     here: SideName | None = None,
 ) -> Changes:
-    """From the one to the other. `known` and `given` are their passwords; `here`: the side that runs."""
+    """From the one to the other. `known` and `given` are their secrets; `here`: the side that runs."""
     keys = list(_keys(before, after))
     found = []
     for side in _sides(here):
         own, new = _side(before, side), _side(after, side)
-        others = _passwords(known.of(side), given.of(side)) if known is not None and given is not None else ()
-        found.append(_peers(side, False, own.lower, new.lower, others))
-        found.append(_peers(side, True, own.upper, new.upper, others))
+        was, now = (SideSecrets() if one is None else one.of(side) for one in (known, given))
+        found.append(_peers(side, False, own.lower, new.lower, _others(was.below, now.below)))
+        found.append(_peers(side, True, own.upper, new.upper, _others(was.above, now.above)))
     return Changes(
         changed_rules(before.rule, after.rule),
         tuple(each for each in found if each.any),
@@ -102,7 +103,7 @@ def in_force(before: "Config", after: "Config") -> "Config":
     link = replace(before.link, certs=after.link.certs, alive_seconds=after.link.alive_seconds)
     return replace(
         before,
-        gateway=replace(before.gateway, secrets=after.gateway.secrets),
+        secrets=after.secrets,
         media=after.media,
         ptz=after.ptz,
         alarms=after.alarms,
@@ -142,7 +143,7 @@ def _differing(key: str, old: object, new: object) -> Iterator[str]:
         yield key
 
 
-def _passwords(known: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:
+def _others(known: Kept, given: Kept) -> tuple[str, ...]:
     """The peers that have another than they had."""
     return tuple(peer for peer in known if peer in given and known[peer] != given[peer])
 

@@ -1,7 +1,6 @@
 """What the types of the configuration cannot say: what its parts have to do with each other."""
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from itertools import chain, islice
@@ -20,15 +19,20 @@ from gateway.chamber.tickets import PREFIX
 from gateway.config_admit import check_admits, odd_admits, rule_for
 from gateway.config_link import check_link, odd_link
 from gateway.config_reading import Problem
+from gateway.credentials.holders import SIDES, Secrets, expected
+from gateway.credentials.store import Holder
 from gateway.words import Saying, saying
 from sip.uri import host_port
 
 if TYPE_CHECKING:
-    from gateway.config import Config, Secrets, SideConfig
+    from gateway.config import Config, SideConfig
     from gateway.config_peers import LowerConfig, UpperConfig
 
 ACTIONS: Final = frozenset({CATALOG_ROWS, "media.live", *(command.action for command in payloads())})
 """What rules can be about."""
+
+OLD_SECRETS: Final = "secrets.toml"
+"""Where versions before the sealed store had passwords, in clear."""
 
 MAX_SHADOWS: Final = 100
 """Pairs of rules that one check warns of."""
@@ -75,32 +79,31 @@ def check_admitted(config: "Config", path: Path, here: SideName | None = None) -
 
 
 def check_secrets(
-    config: "Config", secrets: "Secrets", path: Path, here: SideName | None = None
+    config: "Config", secrets: Secrets, path: Path, here: SideName | None = None
 ) -> list[Problem]:
-    """Each peer of a side that runs here has a password, and nobody else can read them."""
-    problems = []
-    for name, side, given in (
-        ("outer", config.outer, secrets.outer),
-        ("inner", config.inner, secrets.inner),
-    ):
-        wanted = dict.fromkeys(str(peer.id) for _, peer in side.peers())
-        if here not in {None, name}:
-            if given:
-                what = saying("config.passwords_of_other_host", side=name)
-                problems.append(Problem(str(path), f"{name}.passwords", what, warning=True))
-            continue
-        for peer in wanted:
-            if peer not in given:
-                what = saying("config.no_password", peer=peer, side=name)
-                problems.append(Problem(str(path), f'{name}.passwords."{peer}"', what))
-        for peer in given:
-            if peer not in wanted:
-                what = saying("config.password_of_nobody", peer=peer, side=name)
-                problems.append(Problem(str(path), f'{name}.passwords."{peer}"', what, warning=True))
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        what = saying("config.secrets_open", file=str(path))
-        problems.append(Problem(str(path), "", what, warning=True))
-    return problems
+    """Each peer of a side that runs here has a secret that fits, and nobody else has one."""
+    problems, wanted = [], set()
+    for one in expected(config, here):
+        side, peer = one.holder.side, one.holder.peer
+        wanted.add(one.holder)
+        kept = secrets.of(side).above if one.holder.above else secrets.of(side).below
+        if what := one.misfit(kept.get(peer)):
+            problems.append(Problem(str(path), side, what))
+    for side in SIDES:
+        for above, kept in ((False, secrets.of(side).below), (True, secrets.of(side).above)):
+            for peer in kept:
+                if here not in {None, side}:
+                    what = saying("config.secret_of_other_host", peer=peer, side=side)
+                elif Holder(side, above, peer) not in wanted:
+                    what = saying("config.secret_of_nobody", peer=peer, side=side)
+                else:
+                    continue
+                problems.append(Problem(str(path), side, what, warning=True))
+    return problems + [
+        Problem(str(file), "", saying("config.old_secrets", file=str(file)), warning=True)
+        for file in [path.resolve().parent / OLD_SECRETS]
+        if file.exists()
+    ]
 
 
 def _check_state(folder: Path) -> Iterator[Finding]:
@@ -199,6 +202,7 @@ def _check_peers(name: str, side: "SideConfig") -> Iterator[Finding]:
         yield from _check_networks(f"{key}.networks", peer.networks)
         yield from _check_networks(f"{key}.media_networks", peer.media_networks)
         yield from _check_media_target(f"{key}.media_target", peer, side)
+        yield from _check_digest(key, peer)
     for number, lower in enumerate(side.lower, start=1):
         yield from _check_lower(f"{name}.lower[#{number}]", lower)
     for number, rule in enumerate(side.admit, start=1):
@@ -231,9 +235,12 @@ def _check_media_target(key: str, peer: "LowerConfig | UpperConfig", side: "Side
         yield key, saying("config.target_outside", address=target)
 
 
-def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
-    if not lower.digest or len(set(lower.digest)) < len(lower.digest):
+def _check_digest(key: str, peer: "LowerConfig | UpperConfig") -> Iterator[Finding]:
+    if not peer.digest or len(set(peer.digest)) < len(peer.digest):
         yield f"{key}.digest", saying("config.digest")
+
+
+def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
     if lower.min_expires > lower.max_expires:
         what = saying("config.expires", least=lower.min_expires, most=lower.max_expires)
         yield f"{key}.min_expires", what

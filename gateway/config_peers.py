@@ -122,7 +122,11 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     answer_pings: bool = False
     """Answer an empty line sent twice on its connection by an empty line (RFC 5626). Default false."""
     username: str = ""
-    """Our user name of the digest there. Default: our own id."""
+    """Our user name of the digest there. Default: that with which its secret was set, usually our own id."""
+    realm: str = ""
+    """The realm of its challenges. Default: its domain."""
+    digest: tuple[Algorithm, ...] = ("SM3", "SHA-256", "MD5")
+    """Which of its challenges we answer: of several the strongest. Default: each."""
     networks: tuple[str, ...] = ()
     """CIDR: where its signalling may come from. Default: `host` alone."""
     media_networks: tuple[str, ...] = ()

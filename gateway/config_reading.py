@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct, inspect, structs
 
 from cascade.model.ids import PeerName
-from cascade.model.secret import Secret
 from gateway.words import ENGLISH, Saying, Words, saying
 from gateway.words.sentences import recognised
 from gateway.words.system import reason
@@ -44,12 +43,11 @@ def read(
     path: Path,
     kind: type[D],
     *,
-    secret: bool = False,
     filled: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document,
 ) -> tuple[D | None, list[Problem]]:
     """The document, or None and what keeps it from being read.
 
-    `secret`: show no value of it. `filled` adds what need not be written.
+    `filled` adds what need not be written.
     """
     try:
         with path.open("rb") as file:
@@ -65,7 +63,7 @@ def read(
         return None, [Problem(str(path), "", saying("config.not_toml", reason=recognised(str(error))))]
     except RecursionError:
         return None, [Problem(str(path), "", saying("config.nested"))]
-    problems = [Problem(str(path), key, what) for key, what in _misfits(document, kind, "", secret)]
+    problems = [Problem(str(path), key, what) for key, what in _misfits(document, kind, "")]
     if problems:
         return None, problems
     return msgspec.convert(document, kind, dec_hook=_typed), []
@@ -75,27 +73,27 @@ Misfit = tuple[str, Saying]
 """Key, and what is wrong with it."""
 
 
-def _misfits(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfit]:
+def _misfits(value: object, kind: Any, key: str) -> Iterator[Misfit]:
     if isinstance(kind, type) and issubclass(kind, Struct):
         if isinstance(value, dict):
-            yield from _in_table(value, kind, key, secret)
+            yield from _in_table(value, kind, key)
         else:
             yield key, saying("config.no_table", key=key)
     elif (many := _many(kind)) is not None:
         if isinstance(value, list):
             for number, part in enumerate(value, start=1):
-                yield from _misfits(part, many, f"{key}[#{number}]", secret)
+                yield from _misfits(part, many, f"{key}[#{number}]")
         else:
             yield key, saying("config.no_tables", key=key)
     else:
-        yield from _in_value(value, kind, key, secret)
+        yield from _in_value(value, kind, key)
 
 
-def _in_table(table: dict[str, object], kind: type[Struct], key: str, secret: bool) -> Iterator[Misfit]:
+def _in_table(table: dict[str, object], kind: type[Struct], key: str) -> Iterator[Misfit]:
     known = _known(kind)
     for name, value in table.items():
         if name in known:
-            yield from _misfits(value, known[name].type, _join(key, name), secret)
+            yield from _misfits(value, known[name].type, _join(key, name))
         else:
             yield _join(key, name), _unknown(name, list(known))
     for name, field in known.items():
@@ -114,22 +112,17 @@ def _known(kind: type[Struct]) -> dict[str, structs.FieldInfo]:
     return {field.encode_name: field for field in structs.fields(kind)}
 
 
-def _in_value(value: object, kind: Any, key: str, secret: bool) -> Iterator[Misfit]:
+def _in_value(value: object, kind: Any, key: str) -> Iterator[Misfit]:
     try:
         msgspec.convert(value, kind, dec_hook=_typed)
     except msgspec.ValidationError:
-        if secret:
-            yield key, saying("config.secret_misfit", wanted=_wanted(kind))
-        else:
-            shown = json.dumps(value, ensure_ascii=False, default=str)[:80]
-            yield key, saying("config.misfit", value=shown, wanted=_wanted(kind))
+        shown = json.dumps(value, ensure_ascii=False, default=str)[:80]
+        yield key, saying("config.misfit", value=shown, wanted=_wanted(kind))
 
 
 def _typed(kind: type[Any], value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("not text")
-    if kind is Secret and not value:
-        raise ValueError("empty")
     return kind(value)
 
 
@@ -194,6 +187,8 @@ def _range(number: inspect.IntType | inspect.FloatType) -> Saying | str:
 def _unknown(name: str, known: list[str]) -> Saying:
     if "password" in name.lower():
         return saying("config.password_here")
+    if name == "secrets":
+        return saying("config.secrets_elsewhere")
     if close := difflib.get_close_matches(name, known, n=1):
         return saying("config.nearly_known", close=close[0])
     return saying("config.unknown", known=", ".join(known))

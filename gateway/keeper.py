@@ -2,7 +2,7 @@
 
 Nothing is closed or opened for that. Both doors judge by the new list from one moment on; streams that it
 does not allow end with its reason, and what the other side is shown is told anew, so that rows that
-may not be seen any more go and new ones come. Each side takes what it says of peers, passwords and limits.
+may not be seen any more go and new ones come. Each side takes what it says of peers, secrets and limits.
 Whatever is wrong in the new file, or its secrets, leaves all as it was.
 """
 
@@ -20,16 +20,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cascade.model.ids import PlatformId
-from cascade.model.secret import Secret
 from certs.identities import SideName
 from gateway.chamber.policy import CompiledRules
 from gateway.chamber.tickets import Ticket
 from gateway.chamber.under_way import Stream
-from gateway.config import Config, Examined, Secrets, examine
+from gateway.config import Config, Examined, examine
 from gateway.config_changes import Changes, changes_of, in_force, noted
 from gateway.config_checks import odd_rules
 from gateway.config_diff import RuleChanges
 from gateway.config_reading import Problem
+from gateway.credentials.holders import Secrets, SideSecrets
 from gateway.local.messages import Flowing, Reload, Reloaded, RulesState
 from gateway.odd_rules import IDLE, ODDITIES, counted, idle_selectors
 from gateway.outcome import Outcome, besides_rules, lines, some
@@ -60,7 +60,7 @@ class Door(Protocol):
     def note(self, event: str, peer: PlatformId, **details: str) -> None: ...
 
 
-def _nothing_to_take(config: Config, passwords: Mapping[str, Secret], files: TlsFiles) -> None:
+def _nothing_to_take(config: Config, secrets: SideSecrets, files: TlsFiles) -> None:
     """Of a door without a side."""
 
 
@@ -76,7 +76,7 @@ class Kept(Struct, frozen=True):
     id: PlatformId
     door: Door
     offer: Callable[[], None]
-    take: Callable[[Config, Mapping[str, Secret], TlsFiles], None] = _nothing_to_take
+    take: Callable[[Config, SideSecrets, TlsFiles], None] = _nothing_to_take
     certificates: Callable[[], str] = _no_certificates
 
 

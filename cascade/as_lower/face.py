@@ -34,6 +34,7 @@ from cascade.as_lower.subscribing import Subject
 from cascade.as_lower.subscriptions import Subscriptions
 from cascade.as_lower.uppers import Pairs, Upper, Uppers
 from cascade.as_lower.voices import Voices
+from cascade.credential import Credential
 from cascade.crossing import (
     Answer,
     Ask,
@@ -83,7 +84,7 @@ class AsLower:
         calls: Calls,
         uppers: Mapping[PlatformId, UpperPeer],
         lowers: Collection[PlatformId],
-        secrets: Callable[[str], str | None],
+        secrets: Callable[[str], Credential | None],
         gate: Gate,
         index: Index,
         store: Store,
@@ -194,7 +195,7 @@ class AsLower:
         return Registrant(
             peer,
             self._endpoint,
-            password=lambda: self._secrets(peer.id),
+            credential=lambda: self._secrets(peer.id),
             keepalive=lambda: keepalive.write(
                 sn=self._serials.next(), device_id=self.us.id.digits, charset=peer.charset
             ),

@@ -12,9 +12,10 @@ from random import Random
 from typing import Final
 
 from cascade.as_lower.redirects import Journey, Place, places_of
+from cascade.credential import Credential
 from cascade.manscdp import CONTENT_TYPE
 from cascade.peers import UpperPeer
-from sip._native import authorize
+from sip._native import respond
 from sip.aio.calls import ask
 from sip.endpoint import Endpoint, Party
 from sip.errors import TransactionTimeout, TransportFailed
@@ -50,7 +51,7 @@ class Registrant:
     """`registered` is what the rest of the face may rely on; `problem` says why it is not so.
 
     Args:
-        password: asked for at each challenge, so that a changed secret counts at once.
+        credential: asked for at each challenge, so that a changed secret counts at once.
         keepalive: body of a keepalive, by its SN made anew each time.
         lost: called each time when the upper no longer has us, with the reason.
         led: called with where the upper is from now on, None for where it is configured.
@@ -61,7 +62,7 @@ class Registrant:
         upper: UpperPeer,
         endpoint: Endpoint,
         *,
-        password: Callable[[], str | None],
+        credential: Callable[[], Credential | None],
         keepalive: Callable[[], bytes],
         random: Random,
         time: Callable[[], float],
@@ -70,7 +71,7 @@ class Registrant:
     ) -> None:
         self._upper = upper
         self._endpoint = endpoint
-        self._password = password
+        self._credential = credential
         self._keepalive_body = keepalive
         self._random = random
         self._time = time
@@ -246,14 +247,15 @@ class Registrant:
 
     def _authorize(self, challenges: list[str]) -> str:
         """Meet the strongest challenge that we can."""
-        password = self._password()
-        if password is None:
-            raise NotRegistered(f"no password for {self._upper.id} in the secrets file")
+        credential = self._credential()
+        if credential is None:
+            raise NotRegistered(f"no secret for {self._upper.id}")
         try:
-            return authorize(
+            return respond(
                 challenges,
-                self._upper.username,
-                password,
+                credential.user,
+                credential.realm,
+                credential.keys(self._upper.digest),
                 "REGISTER",
                 self._server.uri,
                 self._endpoint.token(),

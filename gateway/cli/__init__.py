@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.cli import audit, certs, check, explain, init, policy, reload, run, status, trace
+from gateway.cli import audit, certs, check, explain, init, policy, reload, run, secret, status, trace
 from gateway.cli.scaffold import Frame, unknown_language
 from gateway.words import LANGUAGES, Words
 from gateway.words.choice import OPTION, language_named, of_locale, take_option
@@ -67,6 +67,7 @@ def build(words: Words) -> typer.Typer:
     status.add(app, frame)
     explain.add(app, frame)
     reload.add(app, frame)
+    secret.add(app, frame)
     return app
 
 

@@ -11,8 +11,9 @@ from certs.identities import SideName
 from certs.trust import read_trust
 from gateway.cli.asking import Catalogs
 from gateway.cli.scaffold import Frame, Misuse
-from gateway.config import Config, LinkConfig, Secrets, SideConfig, examine
+from gateway.config import Config, LinkConfig, SideConfig, examine
 from gateway.config_reading import Problem
+from gateway.credentials.holders import Secrets
 from gateway.words import Saying, Words, saying
 from sip.uri import host_port
 
@@ -61,7 +62,7 @@ def usable(path: Path, words: Words, side: SideName | None = None) -> Config:
 
 
 def with_secrets(path: Path, words: Words, side: SideName | None = None) -> tuple[Config, Secrets]:
-    """The same with its passwords, both as they were at one reading."""
+    """The same with its secrets, both as they were at one reading."""
     examined = examine(path, side)
     tell(examined.warnings, words)
     if examined.config is None or examined.problems:

@@ -1,7 +1,6 @@
 """`lockgate init`: a commented example of two networks, ready for `check`."""
 
 import os
-import secrets
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from gateway.words import Language, Words
 from gateway.words.system import reason
 
 CONFIG = "gateway.toml"
-SECRETS = "secrets.toml"
 
 
 def add(app: typer.Typer, frame: Frame) -> None:
@@ -29,32 +27,24 @@ def add(app: typer.Typer, frame: Frame) -> None:
 
 
 def write_example(folder: Path, words: Words) -> None:
-    """Both files, with comments in the operator's language. Exits 2 where it cannot, or one is there."""
-    present = [name for name in (CONFIG, SECRETS) if (folder / name).exists()]
-    if present:
-        typer.echo(words.say("init.present", file=str(folder / present[0])), err=True)
+    """The file, with comments in the operator's language. Exits 2 where it cannot, or one is there."""
+    file = folder / CONFIG
+    if file.exists():
+        typer.echo(words.say("init.present", file=str(file)), err=True)
         raise typer.Exit(2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / CONFIG, _template(CONFIG, words.language), 0o644)
-        _write(folder / SECRETS, _with_passwords(_template(SECRETS, words.language)), 0o600)
+        _write(file, _template(CONFIG, words.language), 0o644)
     except OSError as error:
         text = words.say("init.unwritable", file=str(error.filename or folder), reason=reason(error))
         typer.echo(text, err=True)
         raise typer.Exit(2) from error
-    typer.echo(words.say("init.wrote", config=str(folder / CONFIG), secrets=str(folder / SECRETS)))
-    typer.echo(words.say("init.next", config=str(folder / CONFIG)))
+    typer.echo(words.say("init.wrote", config=str(file)))
+    typer.echo(words.say("init.next", config=str(file)))
 
 
 def _template(name: str, language: Language) -> str:
     return files("gateway.cli").joinpath("templates", language, name).read_text(encoding="utf-8")
-
-
-def _with_passwords(text: str) -> str:
-    """A password of its own for each peer, so that no example password is ever in use."""
-    while "@PASSWORD@" in text:
-        text = text.replace("@PASSWORD@", secrets.token_urlsafe(12), 1)
-    return text
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -23,9 +23,10 @@ from gateway.cli import quotas, ticket
 from gateway.cli.asking import SIDES, Catalogs, asked_well, give_up, key_of, peers_of, tickets_of
 from gateway.cli.check import DEFAULT, config_option, side_named, side_option, tell, usable, with_secrets
 from gateway.cli.scaffold import Frame
-from gateway.config import Config, Secrets, examine
+from gateway.config import Config, examine
 from gateway.config_changes import changes_of
 from gateway.config_diff import RowChanges, RuleChanges, changed_rows
+from gateway.credentials.holders import Secrets
 from gateway.local.client import Unanswered, connected
 from gateway.outcome import besides_rules
 from gateway.words import Saying, Words, printable, saying
@@ -192,7 +193,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 
 
 def _candidate(file: Path, place: Path, words: Words, side: SideName | None) -> tuple[Config, Secrets]:
-    """The other configuration and its passwords, judged as if it stood in the place of this one."""
+    """The other configuration and its secrets, judged as if it stood in the place of this one."""
     examined = examine(file, side, place=place)
     tell(examined.warnings, words)
     if examined.config is None or examined.problems:

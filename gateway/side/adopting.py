@@ -1,51 +1,53 @@
-"""What a running side takes of another configuration: its peers, their passwords, its limits."""
+"""What a running side takes of another configuration: its peers, their secrets, its limits."""
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cascade.model.secret import Secret
+from cascade.credential import Credential
+from gateway.credentials.holders import Kept, SideSecrets
 from gateway.side.side import Limits, Side
 from gateway.tls import TlsFiles
-from sip._native import ha1
+from sip.algorithms import Algorithm
 from sip.endpoint import Stack
-from sip.events import Algorithm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from certs.identities import SideName
     from gateway.config import Config, SideConfig
     from gateway.transports import Transports
 
 
+Known = dict[str, tuple[Credential | None, tuple[Algorithm, ...]]]
+"""What the engine was told of each name: by what it proves itself, if by anything, and what it is offered."""
+
+
 class Credentials:
-    """The passwords of one side's peers: those below prove theirs to the engine, those above see ours."""
+    """The secrets of one side's peers: those below prove theirs to the engine, those above see ours."""
 
-    def __init__(self, stack: Stack, realm: str) -> None:
+    def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._realm = realm
-        self._passwords: dict[str, Secret] = {}
-        self._known: dict[str, tuple[Secret | None, tuple[Algorithm, ...]]] = {}  # to the engine
+        self._above: Kept = {}
+        self._known: Known = {}  # to the engine
 
-    def take(self, own: "SideConfig", passwords: Mapping[str, Secret]) -> None:
+    def take(self, own: "SideConfig", secrets: SideSecrets) -> None:
         """Each counts from the next REGISTER on; who is registered stays so."""
-        self._passwords = dict(passwords)
-        known: dict[str, tuple[Secret | None, tuple[Algorithm, ...]]] = {}
+        self._above = secrets.above
+        known: Known = {}
         for peer in own.lower:
             known.update(dict.fromkeys(peer.aliases, (None, peer.digest)))  # asked alike, whoever they are
-        known |= {peer.id: (passwords[peer.id], peer.digest) for peer in own.lower if peer.id in passwords}
+        kept = secrets.below
+        known |= {peer.id: (kept[peer.id], peer.digest) for peer in own.lower if peer.id in kept}
         for user in self._known.keys() - known.keys():
             self._stack.set_credentials(user, ())
-        for user, (secret, algorithms) in known.items():
-            if self._known.get(user) != (secret, algorithms):
-                given = [(algorithm, self._ha1(user, secret, algorithm)) for algorithm in algorithms]
-                self._stack.set_credentials(user, given)
+        for user, (credential, algorithms) in known.items():
+            if self._known.get(user) != (credential, algorithms):
+                nothing = [(algorithm, None) for algorithm in algorithms]
+                self._stack.set_credentials(user, credential.keys(algorithms) if credential else nothing)
         self._known = known
 
-    def _ha1(self, user: str, secret: Secret | None, algorithm: Algorithm) -> str | None:
-        return None if secret is None else ha1(user, self._realm, secret.reveal(), algorithm)
-
-    def reveal(self, peer: str) -> str | None:
-        secret = self._passwords.get(peer)
-        return None if secret is None else secret.reveal()
+    def ours(self, peer: str) -> Credential | None:
+        """By what we prove ourselves to one above us."""
+        return self._above.get(peer)
 
 
 class Adopting:
@@ -72,12 +74,12 @@ class Adopting:
         """The mark of those that count here (`TlsFiles.mark`)."""
         return self._transports.mark
 
-    def take(self, config: "Config", passwords: Mapping[str, Secret], files: TlsFiles) -> None:
+    def take(self, config: "Config", secrets: SideSecrets, files: TlsFiles) -> None:
         """From now on it is as this says; all of it fits, as it was checked."""
         name: SideName = "outer" if self._side.name == "outer" else "inner"
         own = config.outer if name == "outer" else config.inner
         self._transports.take(own, files)
-        self._credentials.take(own, passwords)
+        self._credentials.take(own, secrets)
         self._agree(own)
         self._side.endpoint.stack.set_networks(own.networks)
         self._side.as_upper.adopt(own.lowers(name), config.ptz.terms(), config.alarms.quota())

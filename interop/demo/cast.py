@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway import config
+from gateway.credentials.holders import Secrets, load_secrets
 from interop.demo.faults import WELL, Fault
+from interop.demo.sealing import seal
 from interop.sim.net import Address
 
 LOWER_ID: Final = "44010600002000000001"
@@ -179,7 +181,7 @@ def write_config(
     cast: Cast | None = None,
     upper_more: Sequence[str] = (),
     more: str = "",
-) -> tuple[config.Config, config.Secrets]:
+) -> tuple[config.Config, Secrets]:
     """Write both files as an administrator would, and read them back through the product's checks.
 
     `cast` is the demo's own where None; `upper_more` are lines about the upper platform, `more` whole tables.
@@ -201,9 +203,7 @@ def write_config(
         kept=KEPT_BRANCH,
     )
     (folder / "gateway.toml").write_text(text + more)
-    secrets = folder / "secrets.toml"
-    secrets.touch(mode=0o600)
-    secrets.write_text(
-        f'[outer.passwords]\n"{LOWER_ID}" = "{password}"\n\n[inner.passwords]\n"{UPPER_ID}" = "{password}"\n'
-    )
-    return config.load(folder / "gateway.toml"), config.load_secrets(secrets)
+    file = folder / "gateway.toml"
+    seal(file, {LOWER_ID: password, UPPER_ID: password})
+    loaded = config.load(file)
+    return loaded, load_secrets(loaded)

@@ -1,9 +1,11 @@
 """What each of two hosts has of a gateway's files: its own side whole, of the other no more than ids."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from certs.identities import SideName
+from interop.demo.sealing import seal
 
 SIDES: Final[tuple[SideName, SideName]] = ("outer", "inner")
 OTHER: Final[dict[SideName, SideName]] = {"outer": "inner", "inner": "outer"}
@@ -20,22 +22,14 @@ def half(written: str, side: SideName) -> str:
     return "\n".join(kept) + "\n"
 
 
-def half_of_secrets(written: str, side: SideName) -> str:
-    at = written.index("[inner.passwords]")
-    return written[:at] if side == "outer" else written[at:]
-
-
-def write_halves(whole: Path, folder: Path) -> None:
-    """From the files of one process in `whole`, a folder for each host, named as its side."""
+def write_halves(whole: Path, folder: Path, passwords: Mapping[str, str]) -> None:
+    """From the file of one process in `whole`, a folder for each host, named as its side; and its secrets."""
     written = (whole / "gateway.toml").read_text()
-    passwords = (whole / "secrets.toml").read_text()
     for side in SIDES:
         host = folder / side
         host.mkdir()
         (host / "gateway.toml").write_text(half(written, side))
-        secrets = host / "secrets.toml"
-        secrets.touch(mode=0o600)
-        secrets.write_text(half_of_secrets(passwords, side))
+        seal(host / "gateway.toml", passwords, side)
 
 
 def hand_out(authority: Path, folder: Path) -> None:

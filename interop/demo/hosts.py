@@ -18,7 +18,7 @@ from typing import Final
 
 from certs.identities import SideName
 from gateway.local.client import Unanswered, connected
-from interop.demo.cast import INNER_ID, OUTER_ID, Cast, write_config
+from interop.demo.cast import INNER_ID, LOWER_ID, OUTER_ID, UPPER_ID, Cast, write_config
 from interop.demo.faults import WELL, Fault
 from interop.demo.halves import SIDES, hand_out, write_halves
 from interop.demo.orphans import Held, held
@@ -133,7 +133,7 @@ async def open_two_hosts(
     password = token_bytes(12).hex()
     (folder / "whole").mkdir()
     written, _ = write_config(folder / "whole", password, fault, cast=CAST, more=_more())
-    write_halves(folder / "whole", folder)
+    write_halves(folder / "whole", folder, {LOWER_ID: password, UPPER_ID: password})
     await _certify(folder)
     with closing(Networks()) as networks:
         grounds = (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
+from gateway.credentials.holders import Secrets
 from gateway.transports import CannotListen
 from interop.demo.cast import (
     INNER_ID,
@@ -293,7 +294,7 @@ async def _open_scene(folder: Path, cameras: int, workers: Executor, fault: Faul
 @asynccontextmanager
 async def gateway_between(
     written: config.Config,
-    secrets: config.Secrets,
+    secrets: Secrets,
     lower: Lower,
     upper: Upper,
     tree: Tree,

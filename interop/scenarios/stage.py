@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import config
+from gateway.credentials.holders import Secrets
 from interop.demo.cast import INNER_ID, Cast, write_config
 from interop.demo.play import Play, Wanted
 from interop.demo.scene import Scene, lower_platform
@@ -51,9 +52,7 @@ class People:
     def hosts(self) -> tuple[str, ...]:
         return self.outer, self.lower, *self.more_below, self.inner, self.upper, self.proxy
 
-    def configure(
-        self, folder: Path, *, next_hop: str = "", more: str = ""
-    ) -> tuple[config.Config, config.Secrets]:
+    def configure(self, folder: Path, *, next_hop: str = "", more: str = "") -> tuple[config.Config, Secrets]:
         """Write the gateway's files. `next_hop`: what the upper platform is reached by."""
         hosts = (self.outer, self.lower, self.inner, next_hop or self.upper)
         cast = Cast(*((host, SIP) for host in hosts))

@@ -8,6 +8,7 @@ from typing import Final
 
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
+from cascade.credential import Credential
 from cascade.crossing import Ask, Crossing, Notice, StreamControl, StreamEnded, StreamOffered, StreamOpen
 from cascade.manscdp import CONTENT_TYPE, Head, heads
 from cascade.model.commands import Control
@@ -160,6 +161,11 @@ class Door:
         return Verdict(passes=None if self.refuse(crossing) else crossing, rule="again")
 
 
+def ours(password: str | None) -> Credential | None:
+    """By what we prove ourselves to the upper."""
+    return None if password is None else Credential.of(OURS, "4400000000", password, 0.0)
+
+
 class OneSide:
     """One network's half of the gateway: endpoint, calls, both faces and a router of five lines."""
 
@@ -203,7 +209,7 @@ class OneSide:
             calls=self.calls,
             uppers={peer.id: peer for peer in uppers},
             lowers=by_id,
-            secrets=secrets.get,
+            secrets=lambda peer: ours(secrets.get(peer)),
             gate=self.door,
             index=Index(),
             store=self.store,

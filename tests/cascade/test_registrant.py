@@ -14,7 +14,7 @@ from cascade.as_lower.registrant import LEAVING_SECONDS, Registrant, refresh_aft
 from cascade.peers import UpperPeer
 from sip.endpoint import Endpoint, Party
 from sip.events import Event, Kind, Reply
-from tests.cascade.ground import AT_INNER, AT_UPPER, OURS, UPPER_PEER, Peer, keepalive, upper
+from tests.cascade.ground import AT_INNER, AT_UPPER, OURS, UPPER_PEER, Peer, keepalive, ours, upper
 from tests.clock import run
 from tests.sip.network import Network
 
@@ -55,7 +55,7 @@ def play(
         registrant = Registrant(
             peer,
             endpoint,
-            password=lambda: password,
+            credential=lambda: ours(password),
             keepalive=lambda: keepalive(OURS).encode(),
             random=random.Random(1),
             time=network.loop.time,
@@ -142,7 +142,7 @@ def test_a_wrong_password_is_not_hammered() -> None:
 
 def test_no_password_is_said_so() -> None:
     async def scenario(on: Stage) -> None:
-        assert "secrets file" in on.registrant.problem
+        assert "no secret for" in on.registrant.problem
         assert len(on.upper.registers) == 1
 
     play(scenario, password=None)
@@ -164,16 +164,16 @@ def challenge(*lines: str) -> Callable[[Event], Reply]:
 
 
 def test_a_stale_nonce_is_met_once_more_but_only_once() -> None:
-    stale = challenge('Digest realm="x",nonce="2",algorithm=MD5,stale=TRUE')
+    stale = challenge('Digest realm="4400000000",nonce="2",algorithm=MD5,stale=TRUE')
 
     async def scenario(on: Stage) -> None:
         on.upper.registers.clear()
         on.upper.answer = lambda event, head: 401
-        scripted(on, challenge('Digest realm="x",nonce="1",algorithm=MD5'), stale)
+        scripted(on, challenge('Digest realm="4400000000",nonce="1",algorithm=MD5'), stale)
         await asyncio.sleep(61)
         assert on.registrant.registered
         assert len(on.upper.registers) == 3
-        scripted(on, challenge('Digest realm="x",nonce="1",algorithm=MD5'), stale, stale, stale)
+        scripted(on, challenge('Digest realm="4400000000",nonce="1",algorithm=MD5'), stale, stale, stale)
         await asyncio.sleep(61)
         assert not on.registrant.registered
 
@@ -184,9 +184,9 @@ def test_the_strongest_challenge_we_can_meet_is_met() -> None:
     async def scenario(on: Stage) -> None:
         on.upper.registers.clear()
         on.upper.answer = lambda event, head: 401
-        unknown = 'Digest realm="x",nonce="1",algorithm=SHA-512-256'
-        weak = 'Digest realm="x",nonce="2",algorithm=MD5'
-        scripted(on, challenge(unknown, weak, 'Digest realm="x",nonce="3",algorithm=SM3'))
+        unknown = 'Digest realm="4400000000",nonce="1",algorithm=SHA-512-256'
+        weak = 'Digest realm="4400000000",nonce="2",algorithm=MD5'
+        scripted(on, challenge(unknown, weak, 'Digest realm="4400000000",nonce="3",algorithm=SM3'))
         await asyncio.sleep(61)
         assert 'nonce="3"' in (on.upper.registers[1].header("Authorization") or "")
 

@@ -23,10 +23,12 @@ from gateway.app import Gateway, SideName, Surroundings
 from gateway.chamber.audit import Audit
 from gateway.chamber.link import LinkEnd, Signal
 from gateway.config import SideConfig
+from gateway.credentials.holders import load_secrets
 from gateway.log import ConsoleFormatter, JsonFormatter
 from gateway.store.memory import MemoryStore
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.sqlite.writer import Database, Statement
+from interop.demo.sealing import seal
 from media.link import MediaLink
 from media.relay import TrunkPlane
 from sip.endpoint import Stack
@@ -219,7 +221,7 @@ KINDS: Final = ("network", "log", "store", "audit", "names")
 
 @asynccontextmanager
 async def apart(
-    link: Link, written: str, passwords: str, store: Callable[[Path], Store], *, seed: int = 1
+    link: Link, written: str, passwords: dict[str, str], store: Callable[[Path], Store], *, seed: int = 1
 ) -> AsyncIterator[Apart]:
     """Both sides up; when it is left everything that they wrote is collected once more."""
     loop = asyncio.get_running_loop()
@@ -232,9 +234,7 @@ async def apart(
     with tempfile.TemporaryDirectory() as name, lines.taken():
         folder = Path(name)
         (folder / "gateway.toml").write_text(written)
-        secrets = folder / "secrets.toml"
-        secrets.touch(mode=0o600)
-        secrets.write_text(passwords)
+        seal(folder / "gateway.toml", passwords)
 
         def opened(side: SideName) -> Store:
             SIDE.set(side)  # from here on it is this side that is being built
@@ -269,8 +269,8 @@ async def apart(
 
         one, two = link(loop)
         ends = (SideEnd(one, "outer"), SideEnd(two, "inner"))
-        settings = config.load(folder / "gateway.toml"), config.load_secrets(secrets)
-        async with relays.opened(plane, *settings, around, ends) as gateway:
+        loaded = config.load(folder / "gateway.toml")
+        async with relays.opened(plane, loaded, load_secrets(loaded), around, ends) as gateway:
             SIDE.set(BETWEEN)
             here = Apart(network, gateway, plane, folder, stores, datagrams, lines)
             yield here

@@ -19,8 +19,10 @@ from gateway.chamber import chain
 from gateway.chamber.audit import Audit
 from gateway.chamber.link.hosts import HostsEnd
 from gateway.config import SideConfig
+from gateway.credentials.holders import load_secrets
 from gateway.store.memory import MemoryStore
-from interop.demo.halves import half, half_of_secrets
+from interop.demo.halves import half
+from interop.demo.sealing import seal
 from interop.sim.catalog import Tree
 from interop.sim.lower import LowerPlatform
 from interop.sim.tasks import Tasks
@@ -28,7 +30,18 @@ from interop.sim.upper import UpperPlatform
 from sip.aio.calls import Calls
 from sip.endpoint import Stack
 from tests.gateway.cable import HOST, OTHER, Cable, Certificates
-from tests.gateway.world import LOWER_ID, WALL, attached, open_lower, open_upper, sample, settings_in, text
+from tests.gateway.world import (
+    LOWER_ID,
+    PASSWORD,
+    UPPER_ID,
+    WALL,
+    attached,
+    open_lower,
+    open_upper,
+    sample,
+    settings_in,
+    text,
+)
 from tests.media.plane import CorePlane
 from tests.sip.network import Network, VirtualStack
 
@@ -101,10 +114,9 @@ class Host:
             audit=self._audit,
         )
         written = config.load(here.folder / f"{self._side}.toml", self._side)
-        secrets = config.load_secrets(here.folder / f"{self._side}-secrets.toml")
-        passwords = secrets.outer if self._side == "outer" else secrets.inner
+        secrets = load_secrets(written).of(self._side)
         plug = here.cable.plug(self._side)
-        async with open_host(self._side, written, passwords, around, plug) as opened:
+        async with open_host(self._side, written, secrets, around, plug) as opened:
             self.open = opened
             self._ready.set()
             await self._stop.wait()
@@ -196,15 +208,11 @@ class Hosts:
 def write_hosts(folder: Path, dials: str) -> None:
     """Both hosts' files beside each other in one folder."""
     whole = (folder / "gateway.toml").read_text() + LINK.replace("DIALS", dials)
-    passwords = (folder / "secrets.toml").read_text()
     for side in OTHER:
-        written = half(whole, side)
-        (folder / f"{side}.toml").write_text(
-            written.replace("[gateway]\n", f'[gateway]\nsecrets = "{side}-secrets.toml"\n')
-        )
-        secrets = folder / f"{side}-secrets.toml"
-        secrets.touch(mode=0o600)
-        secrets.write_text(half_of_secrets(passwords, side))
+        file = folder / f"{side}.toml"
+        own = f'[secrets]\nstore = "{side}.sealed"\nkey = "{side}.key"\n'
+        file.write_text(half(whole, side).replace("[gateway]\n", f"{own}\n[gateway]\n"))
+        seal(file, {LOWER_ID: PASSWORD, UPPER_ID: PASSWORD}, side)
 
 
 @asynccontextmanager

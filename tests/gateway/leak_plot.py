@@ -109,8 +109,5 @@ class Plot:
             + "".join(RULE.format(**dict(zip(names, rule, strict=True))) for rule in rules)
         )
 
-    def passwords(self) -> str:
-        return (
-            f'[{self.below}.passwords]\n"{self.lower_id}" = "{PASSWORD}"\n'
-            f'[{self.above}.passwords]\n"{self.upper_id}" = "{PASSWORD}"\n'
-        )
+    def passwords(self) -> dict[str, str]:
+        return {self.lower_id: PASSWORD, self.upper_id: PASSWORD}

@@ -16,7 +16,8 @@ from certs.identities import Identity
 from gateway.app import Gateway, SideName, Surroundings, open_gateway, open_host, open_side
 from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.encoded import EncodedEnd, encoded_link
-from gateway.config import Config, LinkConfig, Secrets
+from gateway.config import Config, LinkConfig
+from gateway.credentials.holders import Secrets
 from media import stats
 from media.link import Network as Leg
 from media.link import Terms

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.app import Gateway, Open, SideName
+from interop.demo.sealing import seal
 from interop.sim import xml
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
@@ -98,13 +99,9 @@ def written(number: int, edges: Sequence[Edge]) -> str:
     return "\n".join(lines)
 
 
-def secrets(number: int, edges: Sequence[Edge]) -> str:
-    lines = []
-    for side in ("outer", "inner"):
-        me = At(number, side)
-        peers = {b.id for b, a in edges if a == me} | {a.id for b, a in edges if b == me}
-        lines += [f"[{side}.passwords]", *(f'"{peer}" = "{PASSWORD}"' for peer in sorted(peers))]
-    return "\n".join(lines)
+def passwords(edges: Sequence[Edge]) -> dict[str, str]:
+    """Of everybody there is: each member keeps those of its peers."""
+    return dict.fromkeys((one.id for edge in edges for one in edge), PASSWORD)
 
 
 @dataclass(frozen=True)
@@ -219,8 +216,7 @@ async def ring(
         for number in sorted({member.number for member in members if isinstance(member, At)}):
             folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             (folder / "gateway.toml").write_text(written(number, edges))
-            (folder / "secrets.toml").touch(mode=0o600)
-            (folder / "secrets.toml").write_text(secrets(number, edges))
+            seal(folder / "gateway.toml", passwords(edges))
             member = here.members[number] = Member(network, folder, link, number)
             held.push_async_callback(member.stop)
             here.gateways[number] = await member.start()

@@ -13,9 +13,10 @@ from gateway.config import Config, examine, load
 from gateway.config_admit import AdmitConfig, rule_for
 from gateway.config_changes import changes_of, in_force
 from gateway.config_peers import LowerConfig, LowerTerms
+from interop.demo.sealing import seal
 from tests.clock import run
 from tests.gateway.test_explain_registration import Device
-from tests.gateway.world import LOWER, LOWER_ID, OUTER_ID, PASSWORD, settings_in, text, world
+from tests.gateway.world import LOWER, LOWER_ID, OUTER_ID, PASSWORD, UPPER_ID, settings_in, text, world
 
 CAMERA: Final = PlatformId("44010600001320000001")
 NVR: Final = PlatformId("44010600001180000001")
@@ -102,6 +103,9 @@ def test_what_is_wrong_with_a_rule_is_said(folder: Path, rule: str, says: str) -
 
 
 def test_a_rule_that_admits_nobody_and_a_password_of_nobody_are_warned_of(folder: Path) -> None:
+    away = '\n[[outer.admit]]\nname = "elsewhere"\nregion = "3402"\n'
+    (folder / "gateway.toml").write_text(written(CAMERAS, REST, away))
+    seal(folder / "gateway.toml", dict.fromkeys((LOWER_ID, CAMERA, NVR, ELSEWHERE, UPPER_ID), PASSWORD))
     never = '\n[[outer.admit]]\nname = "never"\nregion = "440106"\nkinds = ["132"]\n'
     (folder / "gateway.toml").write_text(written(CAMERAS, REST, never))
     warnings = list(map(str, examine(folder / "gateway.toml").warnings))

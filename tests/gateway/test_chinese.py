@@ -16,7 +16,7 @@ from gateway.words import ENGLISH, Words
 from interop.sim.upper import PTZ_LEFT, PlayRefused
 from tests.clock import run
 from tests.gateway.by_hand import disk_full
-from tests.gateway.test_cli import lockgate, program
+from tests.gateway.test_cli import begun, lockgate, program
 from tests.gateway.world import Link, World, text, world
 
 ZH: Final = Words("zh")
@@ -132,8 +132,7 @@ def test_a_full_disk_is_told_in_chinese(link: Link, side: Any, caplog: pytest.Lo
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    assert lockgate("init", tmp_path / "site", language="zh").exit_code == 0
-    return tmp_path / "site" / "gateway.toml"
+    return begun(tmp_path / "site", "zh") / "gateway.toml"
 
 
 def test_a_file_that_is_no_toml_is_told_in_chinese_with_line_and_column(config: Path) -> None:

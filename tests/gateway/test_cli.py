@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import stat
 import subprocess
 import sys
 import tomllib
@@ -30,13 +29,13 @@ from gateway.config import (
     LogConfig,
     MediaConfig,
     PtzConfig,
-    Secrets,
+    SecretsConfig,
     SideConfig,
     load,
-    load_secrets,
 )
 from gateway.config_limits import LimitsConfig
 from gateway.config_peers import LowerConfig, UpperConfig
+from gateway.credentials.holders import Secrets, load_secrets
 from gateway.store.sqlite.writer import StoreUnavailable
 from gateway.words import LANGUAGES, Language, Told, Words, saying
 from gateway.words.choice import VARIABLES
@@ -49,6 +48,7 @@ IDENTIFIERS: Final = {
     *("side", "outer", "inner"),
     *("lockgate", "root", "run", "check", "init", "audit", "verify", "lang", "version", "help", "config"),
     *("trace", "WHAT", "Call", "pcapng", "follow", "status", "watch", "policy", "diff", "side"),
+    *("secret", "set", "import", "remove", "user", "dry", "run", "PEER", "CSV", "password", "realm"),
     *("gateway", "secrets", "toml", "en", "zh", "FILE", "DIR", "LANG", "GB", "Ctrl", "SIGTERM"),
 }
 """What is the same in every language."""
@@ -61,8 +61,17 @@ def lockgate(*arguments: str | Path, language: Language = "en") -> Result:
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("gateway.cli.check.is_ours", lambda address: True)  # of whatever machine this is
-    assert lockgate("init", tmp_path / "site").exit_code == 0
-    return tmp_path / "site"
+    return begun(tmp_path / "site")
+
+
+def begun(folder: Path, language: Language = "en") -> Path:
+    """The example, with a password for each of its peers."""
+    assert lockgate("init", folder, language=language).exit_code == 0
+    passwords = folder.parent / "passwords.csv"
+    passwords.write_text("44010000002000000001,open sesame\n44000000002000000001,abracadabra\n")
+    result = lockgate("secret", "import", passwords, "--config", folder / "gateway.toml")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return folder
 
 
 def test_the_example_passes_check(example: Path) -> None:
@@ -79,18 +88,19 @@ def test_the_example_passes_check(example: Path) -> None:
     ]
 
 
-def test_the_secrets_of_the_example_are_private_and_its_own(example: Path, tmp_path: Path) -> None:
-    assert stat.S_IMODE((example / "secrets.toml").stat().st_mode) == 0o600
-    lockgate("init", tmp_path / "other")
-    one, two = (load_secrets(folder / "secrets.toml") for folder in (example, tmp_path / "other"))
-    assert {*one.outer.values(), *one.inner.values()}.isdisjoint({*two.outer.values(), *two.inner.values()})
+def test_the_example_without_passwords_says_how_to_set_them(tmp_path: Path) -> None:
+    assert "lockgate secret set PEER" in lockgate("init", tmp_path / "site").stdout
+    result = lockgate("check", "--config", tmp_path / "site" / "gateway.toml")
+    assert result.exit_code == 2
+    for peer in ("44010000002000000001", "44000000002000000001"):
+        assert f"Peer {peer} has no secret. Run: lockgate secret set {peer}" in result.stderr
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_defaults_shown_in_the_example_are_the_defaults(tmp_path: Path, language: Language) -> None:
     """With every commented default written out, the document means the same."""
     example = tmp_path / "site"
-    assert lockgate("init", example, language=language).exit_code == 0
+    begun(example, language)
     text = (example / "gateway.toml").read_text()
     shown = "\n".join(
         line[2:]
@@ -111,6 +121,7 @@ def test_the_defaults_shown_in_the_example_are_the_defaults(tmp_path: Path, lang
         assert (side.port, side.receive_buffer) == (other.port, other.receive_buffer)
         assert (side.listen, side.tls) == (other.listen, other.tls)
     assert (one.log, one.media, one.link, one.gateway) == (two.log, two.media, two.link, two.gateway)
+    assert one.secrets == two.secrets
 
 
 def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
@@ -124,9 +135,8 @@ def test_the_example_means_the_same_in_every_language(tmp_path: Path) -> None:
         for rule in document["rule"]:
             del rule["reason"]
         found.append((keys, document))
-        assert load_secrets(tmp_path / language / "secrets.toml")
     assert found[1:] == found[:-1]
-    program = (GatewayConfig, LogConfig, MediaConfig, PtzConfig, AlarmsConfig, LinkConfig)
+    program = (GatewayConfig, SecretsConfig, LogConfig, MediaConfig, PtzConfig, AlarmsConfig, LinkConfig)
     tables = (*program, SideConfig, LimitsConfig, LowerConfig, UpperConfig)
     written = {field.name for table in tables for field in fields(table)} - {"lower", "upper", "limits"}
     assert written <= set(found[0][0])
@@ -166,14 +176,12 @@ def test_the_version_is_told() -> None:
 
 
 def test_init_overwrites_nothing(example: Path) -> None:
-    (example / "gateway.toml").unlink()
-    before = (example / "secrets.toml").read_text()
+    before = (example / "gateway.toml").read_text()
     result = lockgate("init", example)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "secrets.toml is already there and stays as it is." in result.stderr
-    assert (example / "secrets.toml").read_text() == before
-    assert not (example / "gateway.toml").exists()
+    assert "gateway.toml is already there and stays as it is." in result.stderr
+    assert (example / "gateway.toml").read_text() == before
 
 
 def test_init_says_when_it_cannot_write(tmp_path: Path) -> None:
@@ -187,6 +195,7 @@ def test_init_says_when_it_cannot_write(tmp_path: Path) -> None:
 def test_init_writes_here_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert lockgate("init").exit_code == 0
+    assert lockgate("secret", "import", "passwords.csv").exit_code == 0
     assert lockgate("check").exit_code == 0
 
 
@@ -208,7 +217,7 @@ def test_check_of_a_file_that_is_not_there_exits_2(tmp_path: Path) -> None:
 
 
 def test_a_warning_does_not_change_the_exit_code(example: Path) -> None:
-    (example / "secrets.toml").chmod(0o644)
+    (example / "secrets.toml").write_text("[outer.passwords]\n")
     result = lockgate("check", "--config", example / "gateway.toml")
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: ")
@@ -237,7 +246,8 @@ def test_run_gives_the_configuration_to_the_gateway_and_returns_its_code(
 
     play_app(monkeypatch, served)
     assert lockgate("run", "--config", example / "gateway.toml").exit_code == 7
-    assert given == [(load(example / "gateway.toml"), load_secrets(example / "secrets.toml"))]
+    loaded = load(example / "gateway.toml")
+    assert given == [(loaded, load_secrets(loaded))]
 
 
 @pytest.mark.parametrize(
@@ -263,10 +273,10 @@ def test_run_says_in_a_sentence_why_it_cannot(
 
 
 def test_run_with_a_wrong_configuration_starts_nothing(example: Path) -> None:
-    (example / "secrets.toml").unlink()
+    (example / "secrets.key").unlink()
     result = lockgate("run", "--config", example / "gateway.toml")
     assert result.exit_code == 2
-    assert "secrets.toml" in result.stderr
+    assert "secrets.key is not there" in result.stderr
 
 
 @pytest.fixture
@@ -338,7 +348,7 @@ def test_an_audit_file_that_cannot_be_read_exits_2(tmp_path: Path) -> None:
         (
             ["nonsense"],
             "There is no command 'nonsense'; "
-            "there are run, check, init, diff, trace, status, reload, audit, certs, policy, explain.",
+            "there are run, check, init, diff, trace, status, reload, audit, certs, policy, explain, secret.",
             "没有“nonsense”",
         ),
         (["run", "--nonsense"], "There is no option --nonsense.", "没有 --nonsense 这个选项。"),
@@ -407,12 +417,12 @@ def test_check_speaks_chinese(example: Path) -> None:
         "规则：允许 5 条，拒绝 0 条；没有规则写明的一律拒绝",
         f"数据目录：{example / 'state'}",
     ]
-    (example / "secrets.toml").unlink()
+    (example / "secrets.key").chmod(0o644)
     result = lockgate("check", "--config", example / "gateway.toml", language="zh")
     assert result.exit_code == 2
     assert result.stderr == (
-        f"{example / 'secrets.toml'}: 文件无法读取：没有这个文件或目录。"
-        "请用“lockgate init”写一个，或指定别的文件。\n"
+        f"{example / 'gateway.toml'}: secrets: 本机的其他用户可以读取密钥 {example / 'secrets.key'}，"
+        f"因此不予使用。请执行：chmod 600 {example / 'secrets.key'}\n"
     )
 
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cascade.credential import Credential
 from cascade.model.ids import GbId, PlatformId
-from cascade.model.secret import Secret
 from cascade.peers import LowerPeer, UpperPeer, usual_binding
 from gateway.chamber.rules import Rule
 from gateway.config import (
@@ -24,13 +24,15 @@ from gateway.config import (
     GatewayConfig,
     LogConfig,
     MediaConfig,
+    SecretsConfig,
     SideConfig,
     examine,
     load,
-    load_secrets,
 )
 from gateway.config_peers import LowerConfig, UpperConfig
+from gateway.credentials.holders import load_secrets
 from gateway.words import LANGUAGES, Words
+from interop.demo.sealing import seal
 
 LOWER = PlatformId("44010000002000000001")
 UPPER = PlatformId("44000000002000000001")
@@ -72,20 +74,12 @@ action = "catalog.rows"
 channels = ["*"]
 verdict = "allow"
 """
-SECRETS = f"""
-[outer.passwords]
-"{LOWER}" = "open sesame"
-
-[inner.passwords]
-"{UPPER}" = "abracadabra"
-"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "secrets.toml").write_text(SECRETS)
-    (tmp_path / "secrets.toml").chmod(0o600)
+    seal(tmp_path / "gateway.toml", {LOWER: "open sesame", UPPER: "abracadabra"})
     return tmp_path
 
 
@@ -105,7 +99,9 @@ def edited(
 def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     config = load(folder / "gateway.toml")
     assert config.gateway.state == str(folder / "state")
-    assert config.gateway.secrets == str(folder / "secrets.toml")
+    assert config.secrets == SecretsConfig(
+        store=str(folder / "state" / "secrets.sealed"), key=str(folder / "secrets.key")
+    )
     us = config.outer.us()
     assert (us.id, us.domain, us.name) == (GbId("44010000002000000999"), "4401000000", "Lockgate")
     assert config.outer.lowers("outer") == {
@@ -120,6 +116,7 @@ def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     assert config.inner.uppers() == {
         UPPER: UpperPeer(
             id=UPPER,
+            realm="4400000000",
             domain="4400000000",
             host="127.0.2.9",
             username="44000000002000000999",
@@ -167,7 +164,16 @@ def test_the_document_has_the_fields_and_defaults_of_the_peer(ours: Any, theirs:
 
 def test_every_field_says_what_it_is() -> None:
     """A text stands below each field of each table that an operator writes."""
-    tables = {LowerConfig, UpperConfig, SideConfig, GatewayConfig, MediaConfig, LogConfig, Rule}
+    tables = {
+        LowerConfig,
+        UpperConfig,
+        SideConfig,
+        GatewayConfig,
+        SecretsConfig,
+        MediaConfig,
+        LogConfig,
+        Rule,
+    }
     for table in tables:
         (definition,) = ast.parse(inspect.getsource(table)).body
         assert isinstance(definition, ast.ClassDef)
@@ -177,10 +183,10 @@ def test_every_field_says_what_it_is() -> None:
 
 
 def test_secrets_are_read_and_never_shown(folder: Path) -> None:
-    secrets = load_secrets(folder / "secrets.toml")
-    assert secrets.outer == {LOWER: Secret("open sesame")}
-    assert secrets.inner[UPPER].reveal() == "abracadabra"
-    assert "sesame" not in repr(secrets)
+    secrets = load_secrets(load(folder / "gateway.toml"))
+    assert secrets.outer.below == {LOWER: Credential.of(LOWER, "4401000000", "open sesame", 0.0)}
+    assert secrets.inner.above[UPPER].user == "44000000002000000999"
+    assert secrets.inner.above[UPPER].keys(["MD5"])[0][1] not in repr(secrets)
 
 
 CASES = tomllib.loads((Path(__file__).parent / "vectors" / "config_problems.toml").read_text())["case"]
@@ -212,27 +218,31 @@ def test_everything_that_does_not_fit_is_said_at_once(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        (f'"{LOWER}" = "open sesame"', "", f"Peer {LOWER} has no password."),
-        (f'"{UPPER}" = "abracadabra"', f'"{UPPER}" = ""', "This does not fit."),
-        (f'"{UPPER}" = "abracadabra"', f'"{UPPER}" = 12345', "This does not fit."),
-        ("[inner.passwords]", "[inner.password]", "This key is not known."),
+        (f'id = "{LOWER}"', 'id = "44010000002000000002"', "Peer 44010000002000000002 has no secret."),
+        (
+            "[outer]",
+            '[outer]\ndomain = "4402000000"',
+            "is for the realm 4401000000, and 4402000000 is asked for.",
+        ),
+        (
+            f'id = "{UPPER}"',
+            f'id = "{UPPER}"\nrealm = "abc"',
+            "is for the realm 4400000000, and abc is asked for.",
+        ),
+        (f'id = "{UPPER}"', f'id = "{UPPER}"\nusername = "gate"', "44000000002000000999, not gate."),
+        ("[outer]", '[secrets]\nkey = "other.key"\n\n[outer]', "other.key is not there."),
+        ("[outer]", '[secrets]\nstore = "gateway.toml"\n\n[outer]', "it is another kind of file."),
     ],
 )
 def test_what_is_wrong_with_the_secrets_is_said_without_them(
     folder: Path, before: str, after: str, says: str
 ) -> None:
-    problems, _ = edited(folder, (before, after), file="secrets.toml")
-    assert any(says in problem and "secrets.toml" in problem for problem in problems), problems
-    assert not any(word in str(problems) for word in ("sesame", "abracadabra", "12345"))
+    problems, _ = edited(folder, (before, after))
+    assert any(says in problem for problem in problems), problems
+    assert not any(word in str(problems) for word in ("sesame", "abracadabra"))
 
 
 def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
-    (folder / "secrets.toml").unlink()
-    problems, _ = edited(folder)
-    assert problems == [
-        f"{folder}/secrets.toml: The file cannot be read: No such file or directory. "
-        'Write one with "lockgate init", or name another file.'
-    ]
     with pytest.raises(ConfigError, match="cannot be read"):
         load(folder / "nowhere.toml")
 
@@ -277,11 +287,12 @@ def test_a_rule_behind_a_narrower_one_is_no_warning(folder: Path) -> None:
     assert not warnings
 
 
-def test_secrets_that_others_can_read_are_a_warning(folder: Path) -> None:
-    (folder / "secrets.toml").chmod(0o644)
-    problems, warnings = edited(folder)
+def test_passwords_in_clear_and_secrets_of_nobody_are_warnings(folder: Path) -> None:
+    (folder / "secrets.toml").write_text("[outer.passwords]\n")
+    problems, warnings = edited(folder, (f'[[outer.lower]]\nid = "{LOWER}"\n', ""))
     assert not problems
-    assert "chmod 600" in warnings[0]
+    assert any(f"Run: lockgate secret import {folder}/secrets.toml" in warning for warning in warnings)
+    assert any(f"run: lockgate secret remove {LOWER}" in warning for warning in warnings)
 
 
 def test_a_document_without_rules_is_a_warning(folder: Path) -> None:
@@ -292,6 +303,7 @@ def test_a_document_without_rules_is_a_warning(folder: Path) -> None:
 
 def test_an_absolute_state_stays_as_it_is(folder: Path) -> None:
     edited(folder, ('state = "state"', f'state = "{folder}/elsewhere"'))
+    (folder / "state").rename(folder / "elsewhere")
     assert load(folder / "gateway.toml").gateway.state == f"{folder}/elsewhere"
 
 
@@ -316,5 +328,5 @@ def test_any_value_in_place_of_a_table_is_a_problem_or_fits(table: str, value: o
     from gateway.config_reading import _misfits
 
     document = {"gateway": {"state": "x"}, table: value}
-    for _, what in _misfits(document, Config, "", False):
+    for _, what in _misfits(document, Config, ""):
         assert all(Words(language).render(what) for language in LANGUAGES)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cascade.credential import Credential
 from certs import shelf
 from certs.identities import Identity, SideName
-from gateway.config import examine, load, load_secrets
+from gateway.config import examine, load
+from gateway.credentials.holders import SideSecrets, load_secrets
+from gateway.credentials.store import Holder, Place, changing
 from gateway.words import LANGUAGES, Language, Words
 from tests.gateway.cable import INNER, OUTER, Certificates
 from tests.gateway.hosts import write_hosts
@@ -22,9 +25,7 @@ SIDES: tuple[SideName, SideName] = ("outer", "inner")
 def folder(tmp_path: Path) -> Path:
     """Both hosts' files as an administrator writes them, with certificates for today's clock."""
     with settings_in() as source:
-        for name in ("gateway.toml", "secrets.toml"):
-            (tmp_path / name).write_bytes((source / name).read_bytes())
-            (tmp_path / name).chmod(0o600)
+        (tmp_path / "gateway.toml").write_bytes((source / "gateway.toml").read_bytes())
     write_hosts(tmp_path, "inner")
     Certificates(tmp_path / "certs", WALL, days=3650)
     (tmp_path / "certs" / shelf.AUTHORITY_KEY).rename(tmp_path / "ca.key")
@@ -58,8 +59,8 @@ def test_a_host_needs_no_more_of_the_other_side_than_ids(folder: Path, side: Sid
     other = config.inner if side == "outer" else config.outer
     assert (other.address, other.networks) == ("", ("",))
     assert all(getattr(peer, "host", "") == "" for _, peer in other.peers())
-    secrets = load_secrets(folder / f"{side}-secrets.toml")
-    assert not (secrets.inner if side == "outer" else secrets.outer)
+    assert load_secrets(config).of(OTHER[side]) == SideSecrets({}, {})
+    assert load_secrets(config).of(side) != SideSecrets({}, {})
 
 
 def test_in_one_process_both_sides_are_written_whole(folder: Path) -> None:
@@ -119,8 +120,8 @@ def test_what_does_not_belong_on_a_host_is_pointed_at(folder: Path) -> None:
     for name, source in (("ca.key", "ca.key"), ("inner.key", "certs/inner.key")):
         (host / name).write_bytes((folder / source).read_bytes())
     (host / "outer.key").chmod(0o644)
-    secrets = folder / "outer-secrets.toml"
-    secrets.write_text(secrets.read_text() + '\n[inner.passwords]\n"44000000002000000001" = "x"\n')
+    with changing(Place(folder / "outer.sealed", folder / "outer.key")) as kept:
+        kept[Holder("inner", True, UPPER_ID)] = Credential.of(UPPER_ID, "4400000000", "x", 0.0)
     wrong, odd = said(folder, "outer")
     assert wrong == []
     assert len(odd) == 4

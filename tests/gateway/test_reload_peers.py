@@ -15,6 +15,7 @@ from gateway.config import Config, load
 from gateway.config_changes import changes_of, in_force
 from gateway.outcome import lines
 from gateway.words import ENGLISH, LANGUAGES
+from interop.demo.sealing import seal
 from interop.sim.camera import FakeScreen
 from interop.sim.upper import UpperPlatform
 from sip.endpoint import Party
@@ -51,13 +52,9 @@ WITHOUT_LOWER = text().replace(
 
 
 def secrets(here: World, **changed: str) -> None:
-    """Passwords of everybody that any of these configurations has, some of them others."""
+    """Passwords of everybody that the file as it stands has, some of them others."""
     given = {LOWER_ID: PASSWORD, NVR_ID: PASSWORD} | changed
-    (here.folder / "secrets.toml").write_text(
-        "[outer.passwords]\n"
-        + "".join(f'"{user}" = "{password}"\n' for user, password in given.items())
-        + f'[inner.passwords]\n"{UPPER_ID}" = "{PASSWORD}"\n"{SECOND_ID}" = "{PASSWORD}"\n'
-    )
+    seal(here.folder / "gateway.toml", given | {UPPER_ID: PASSWORD, SECOND_ID: PASSWORD})
 
 
 async def second_upper(held: AsyncExitStack, here: World) -> UpperPlatform:
@@ -81,8 +78,8 @@ def test_an_upper_that_is_new_is_registered_at_and_one_that_goes_is_told_so(link
             keeper = keeper_of(here)
             other = await second_upper(held, here)
             async with here.upper.play(here.shared()[0]) as playing:
-                secrets(here)
                 write(here, WITH_SECOND)
+                secrets(here)
                 outcome = await keeper.reload()
                 assert any(SECOND_ID in line for line in lines(outcome, ENGLISH))
                 await other.wait_registered(INNER_ID)
@@ -151,7 +148,7 @@ def test_an_upper_that_is_described_otherwise_is_registered_at_anew_only_where_i
                 assert (await keeper.reload()).taken
                 await asyncio.sleep(70.0)
                 assert wire.between(INNER, UPPER, "REGISTER") == []
-                write(here, text().replace(upper, upper + 'domain = "4400000001"\n'))
+                write(here, text().replace(upper, upper + 'domain = "4400000001"\nrealm = "4400000000"\n'))
                 outcome = await keeper.reload()
                 await asyncio.sleep(5.0)
                 expires = ["Expires: 0" in each for each in wire.between(INNER, UPPER, "REGISTER")]
@@ -193,20 +190,20 @@ def test_a_password_counts_from_the_next_registration_on(link: Link) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda here: (here.folder / "secrets.toml").write_text("[outer.passwords\n"),
-        lambda here: (here.folder / "secrets.toml").unlink(),
-        lambda here: (here.folder / "secrets.toml").write_text("[outer.passwords]\n"),
+        lambda here: (here.folder / "state" / "secrets.sealed").write_bytes(b"LOCKGATE SECRETS 1"),
+        lambda here: (here.folder / "secrets.key").unlink(),
+        lambda here: seal(here.folder / "gateway.toml", {LOWER_ID: PASSWORD, UPPER_ID: PASSWORD}),
         lambda here: write(here, WITH_SECOND.replace(f'"{SECOND}"', '"nowhere"')),
     ],
-    ids=["secrets not TOML", "no secrets", "a password missing", "a peer without an address"],
+    ids=["secrets cut off", "no key", "a password missing", "a peer without an address"],
 )
 def test_all_or_nothing(spoil: Callable[[World], None]) -> None:
     async def scenario() -> None:
         async with world() as here:
             await here.shown()
             keeper = keeper_of(here)
-            secrets(here)
             write(here, WITH_SECOND.replace("linger_seconds = 1.0", "linger_seconds = 9.0"))
+            secrets(here)
             spoil(here)
             outcome = await keeper.reload()
             assert not outcome.taken
@@ -252,8 +249,8 @@ def test_a_hundred_reloads_drop_nothing(link: Link) -> None:
                 wire, kept = Wire(here.network), here.lower.membership.keepalives
                 decoded = playing.report().frames_decoded
                 for number, written in zip(range(100), variants(7), strict=False):
-                    secrets(here, **{NVR_ID: f"password-{number % 3}"})
                     write(here, written)
+                    secrets(here, **{NVR_ID: f"password-{number % 3}"})
                     outcome = await keeper.reload()
                     assert (outcome.taken, outcome.ended) == (True, 0), outcome
                     await asyncio.sleep(1.0)
@@ -277,11 +274,10 @@ def test_a_hundred_reloads_drop_nothing(link: Link) -> None:
 def test_what_was_taken_is_no_difference_any_more(one: int, other: int) -> None:
     """From whatever there was to this: it is this, and what is told as different is."""
     with settings_in(None, {LOWER_ID: PASSWORD, NVR_ID: PASSWORD}) as folder:
-        secrets_file = folder / "secrets.toml"
-        secrets_file.write_text(secrets_file.read_text() + f'"{SECOND_ID}" = "x"\n')
         found = []
         for seed in (one, other):
             (folder / "gateway.toml").write_text(next(variants(seed)))
+            seal(folder / "gateway.toml", dict.fromkeys((LOWER_ID, NVR_ID, UPPER_ID, SECOND_ID), PASSWORD))
             found.append(load(folder / "gateway.toml"))
     before, after = found
     assert not changes_of(before, after).later
@@ -300,10 +296,9 @@ def test_the_difference_says_what_becomes_of_each_peer_before_it_does(language: 
     with settings_in(None, {LOWER_ID: PASSWORD, NVR_ID: PASSWORD}) as folder:
         written = WITH_SECOND.replace("linger_seconds = 1.0", "linger_seconds = 2.0")
         written = written.replace("[outer]", '[outer]\nname = "Other"')
-        secrets_file = folder / "secrets.toml"
-        secrets_file.write_text(secrets_file.read_text() + f'"{SECOND_ID}" = "x"\n')
         file = Path(folder) / "new.toml"
         file.write_text(written)
+        seal(file, dict.fromkeys((LOWER_ID, UPPER_ID, SECOND_ID), PASSWORD))
         result = lockgate("diff", file, "--config", folder / "gateway.toml", language=language)
         assert result.exit_code == 1
         for part in (SECOND_ID, "media.linger_seconds", "outer.name"):
@@ -329,8 +324,8 @@ def test_a_rule_admits_and_lets_go_while_all_runs(link: Link) -> None:
                 return {view.peer: view.online for view in here.gateway.outer.side.as_upper.state()}
 
             async with here.upper.play(here.shared()[0]) as playing:
-                secrets(here, **{CAMERA_ID: PASSWORD})
                 write(here, text() + CAMERAS)
+                secrets(here, **{CAMERA_ID: PASSWORD})
                 outcome = await keeper.reload()
                 assert outcome.taken
                 assert any(CAMERA_ID in line for line in lines(outcome, ENGLISH))

@@ -18,16 +18,18 @@ from gateway.chamber.audit import Audit
 from gateway.chamber.policy import NOWHERE, Asked, CompiledRules, Place, judge
 from gateway.chamber.record import Post
 from gateway.chamber.under_way import Stream
-from gateway.config import Secrets, load, load_secrets
+from gateway.config import load
+from gateway.credentials.holders import Secrets, load_secrets
 from gateway.keeper import Keeper, Kept
 from gateway.local.place import NAME
 from gateway.local.server import serving
 from gateway.store.sqlite.store import SqliteStore
 from gateway.words import LANGUAGES, Language
 from interop.demo.cast import KEPT_BRANCH
+from interop.demo.sealing import seal
 from tests.gateway.test_cli import lockgate
 from tests.gateway.test_local import Echo
-from tests.gateway.world import INNER, LOWER_ID, OUTER, UPPER_ID, settings_in, text
+from tests.gateway.world import INNER, LOWER_ID, OUTER, PASSWORD, UPPER_ID, settings_in, text
 from tests.gateway.world import UPPER as UPPER_HOST
 
 LOWER = PlatformId(LOWER_ID)
@@ -274,13 +276,12 @@ async def test_streams_that_would_end_are_told_before(site: Path) -> None:
 async def test_diff_asks_the_gateway_that_runs_what_is_another_for_it(site: Path) -> None:
     """Its secrets may have been edited in their place since it read them: the files alone can't tell."""
     config, password = load(site / "gateway.toml"), "not-to-be-shown"
-    known = load_secrets(site / "secrets.toml")
+    known = load_secrets(config)
     kept = [Kept("outer", LOWER, Flows([]), lambda: None)]
     keeper = Keeper(site / "gateway.toml", config, known, kept, wall=time.time)
     file = site / "new.toml"
     file.write_text((site / "gateway.toml").read_text())
-    secrets = (site / "secrets.toml").read_text()
-    (site / "secrets.toml").write_text(secrets.replace(known.outer[LOWER].reveal(), password, 1))
+    seal(site / "gateway.toml", {LOWER_ID: password, UPPER_ID: PASSWORD})
     command = ("diff", file, "--config", site / "gateway.toml")
     assert lockgate(*command).exit_code == 0, "nobody runs, and both files name the same secrets"
     async with serving(Echo(), Path(config.gateway.state) / NAME, reload=keeper.answer):
@@ -296,13 +297,8 @@ async def test_diff_asks_the_gateway_that_runs_what_is_another_for_it(site: Path
 def test_diff_says_that_other_secrets_hold_another_password(site: Path) -> None:
     file, password = site / "new.toml", "not-to-be-shown"
     written = (site / "gateway.toml").read_text()
-    file.write_text(written.replace("[gateway]", '[gateway]\nsecrets = "others.toml"', 1))
-    others = site / "others.toml"
-    others.touch(mode=0o600)
-    known = load_secrets(site / "secrets.toml").outer[LOWER].reveal()
-    text = (site / "secrets.toml").read_text()
-    assert known in text
-    others.write_text(text.replace(known, password, 1))
+    file.write_text(written.replace("[gateway]", '[secrets]\nstore = "others.sealed"\n\n[gateway]', 1))
+    seal(file, {LOWER_ID: password, UPPER_ID: PASSWORD})
     result = lockgate("diff", file, "--config", site / "gateway.toml")
     assert result.exit_code == 1
     assert f"Other passwords on the outer side: {LOWER_ID}." in result.stdout

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load, load_secrets
+from gateway.config import load
+from gateway.credentials.holders import load_secrets
 from gateway.keeper import Keeper, Kept, keeping
 from gateway.local.messages import Reload, Standing
 from gateway.outcome import lines
@@ -55,7 +56,7 @@ def site() -> Iterator[Path]:
 
 
 def keeper_in(site: Path) -> Keeper:
-    secrets = load_secrets(site / "secrets.toml")
+    secrets = load_secrets(load(site / "gateway.toml"))
     door = Flows([])
     door.adopt = lambda rules: 0  # type: ignore[method-assign]
     door.ask_anew = lambda: None  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ import pytest
 
 from gateway import config
 from gateway.app import SideName
+from gateway.credentials.holders import load_secrets
 from gateway.keeper import Keeper
 from gateway.outcome import lines
 from gateway.words import ENGLISH, LANGUAGES, Words
@@ -31,11 +32,12 @@ def keeper_of(here: World, only: SideName | None = None) -> Keeper:
     """As the composition root makes it; `only` one host of two."""
     sides = [here.gateway.outer, here.gateway.inner] if only is None else [getattr(here.gateway, only)]
     file = here.folder / "gateway.toml"
+    loaded = config.load(file)
     wall: Callable[[], float] = lambda: WALL + here.network.loop.time()  # noqa: E731
     return Keeper(
         file,
-        config.load(file),
-        config.load_secrets(here.folder / "secrets.toml"),
+        loaded,
+        load_secrets(loaded),
         [side.kept() for side in sides],
         wall=wall,
     )
@@ -131,9 +133,9 @@ def test_rows_that_may_not_be_seen_any_more_go_and_new_ones_come(link: Link) -> 
         (lambda here: write(here, text().replace('"media.live"', '"media.life"')), "media.life"),
         (lambda here: write(here, text().replace('verdict = "allow"', 'verdict = "perhaps"')), "verdict"),
         (lambda here: (here.folder / "gateway.toml").unlink(), "gateway.toml"),
-        (lambda here: (here.folder / "secrets.toml").unlink(), "secrets.toml"),
+        (lambda here: (here.folder / "secrets.key").unlink(), "secrets.key is not there"),
     ],
-    ids=["not TOML", "no such action", "no such verdict", "removed", "without its secrets"],
+    ids=["not TOML", "no such action", "no such verdict", "removed", "without its key"],
 )
 def test_a_file_that_cannot_be_used_changes_nothing_and_says_why(
     spoil: Callable[[World], None], said: str

@@ -19,7 +19,17 @@ from certs.identities import SideName
 from certs.trust import read_trust
 from gateway.chamber import chain
 from gateway.config import load
-from interop.demo.cast import INNER_ID, KEPT_BRANCH, LOWER, OUTER_ID, free_port, quiet_cast, write_config
+from interop.demo.cast import (
+    INNER_ID,
+    KEPT_BRANCH,
+    LOWER,
+    LOWER_ID,
+    OUTER_ID,
+    UPPER_ID,
+    free_port,
+    quiet_cast,
+    write_config,
+)
 from interop.demo.halves import OTHER, SIDES, hand_out, write_halves
 from interop.demo.scene import Platforms, open_platforms
 from interop.sim.queries import QueryFailed
@@ -144,7 +154,7 @@ def set_up(folder: Path, dials: str = "inner", more: str = "") -> Path:
     whole = folder / "whole" / "gateway.toml"
     written = whole.read_text().replace("[media]", '[log]\nform = "json"\n\n[media]')
     whole.write_text(f"{written}{link}port = {port}\n")
-    write_halves(folder / "whole", folder)
+    write_halves(folder / "whole", folder, {LOWER_ID: PASSWORD, UPPER_ID: PASSWORD})
     ca = folder / "ca"
     assert lockgate("certs", "init", "--folder", ca).exit_code == 0
     for side in SIDES:

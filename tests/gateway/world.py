@@ -25,9 +25,11 @@ from gateway.chamber.link import LinkEnd
 from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import memory_link
 from gateway.config import SideConfig
+from gateway.credentials.holders import load_secrets
 from gateway.store.memory import MemoryStore
 from gateway.transports import Transports, connected
 from interop.demo.cast import CONFIG, KEPT, KEPT_BRANCH, SHARED
+from interop.demo.sealing import seal
 from interop.sim.camera import FakeFrames, FakeScreen
 from interop.sim.catalog import Tree, sample_tree
 from interop.sim.lower import LowerPlatform
@@ -113,7 +115,7 @@ class Life:
 
     async def _live(self) -> None:
         written = config.load(self._folder / "gateway.toml")
-        secrets = config.load_secrets(self._folder / "secrets.toml")
+        secrets = load_secrets(written)
         ends = self._link(self._network.loop)
         async with opened(self.plane, written, secrets, self._around, ends) as gateway:
             self._opened.set_result(gateway)
@@ -264,20 +266,14 @@ def text(**replaced: str) -> str:
 
 @contextmanager
 def settings_in(written: str | None = None, passwords: dict[str, str] | None = None) -> Iterator[Path]:
-    """A folder with gateway.toml and secrets.toml."""
+    """A folder with gateway.toml and its secrets."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "gateway.toml").write_text(text() if written is None else written)
-        secrets = folder / "secrets.toml"
-        secrets.touch(mode=0o600)
         known = {LOWER_ID: PASSWORD} if passwords is None else passwords
         uppers = re.findall(r'\[\[inner\.upper\]\]\nid = "(\d+)"', (folder / "gateway.toml").read_text())
-        secrets.write_text(
-            "[outer.passwords]\n"
-            + "".join(f'"{user}" = "{password}"\n' for user, password in known.items())
-            + "\n[inner.passwords]\n"
-            + "".join(f'"{user}" = "{PASSWORD}"\n' for user in uppers)
-        )
+        with suppress(config.ConfigError):  # what cannot be read has no peers
+            seal(folder / "gateway.toml", known | dict.fromkeys(uppers, PASSWORD))
         yield folder
 
 

@@ -28,7 +28,6 @@ NEEDED_AT_RUN_TIME: Final = {
     for name in (
         f"words/{language}",
         f"cli/templates/{language}/gateway",
-        f"cli/templates/{language}/secrets",
     )
 }
 

@@ -110,7 +110,7 @@ impl<'a> Challenge<'a> {
         match *secret {
             Secret::Password(password) => Ok(ha1(self.algorithm, username, asked, password)),
             Secret::Ha1 { realm, .. } if realm != asked => Err(format!(
-                "it asks for the realm {asked:?}, and our secret is for {realm:?}"
+                "it asks for the realm {asked:?}, our secret is for {realm:?}; write its realm into the configuration and set the secret again"
             )),
             Secret::Ha1 { keys, .. } => keys
                 .iter()

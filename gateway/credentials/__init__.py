@@ -1,0 +1,1 @@
+"""What proves our peers to us and us to them: sealed in one file, its key in another."""
