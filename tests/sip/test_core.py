@@ -390,3 +390,60 @@ def test_a_closed_engine_gives_its_port_back(wire: Wire) -> None:
     with pytest.raises(OSError, match="use"):
         Engine(local, REALM, NETWORKS, SEED)
     again.close()
+
+
+def proof(challenge: str, nc: int = 1, *, qop: bool = True) -> str:
+    asked = challenge if qop else challenge.replace(', qop="auth"', "")
+    return authorize([asked], DEVICE, "right", "REGISTER", SERVER, "abc", nc)
+
+
+def challenged(core: Core, number: int, now: float) -> str:
+    core.feed(request("REGISTER", number), PEER, now)
+    core.reply([(take(core).transaction, 401)], now)
+    [answer] = sent(core)
+    challenge = answer.header("WWW-Authenticate")
+    assert challenge is not None
+    return challenge
+
+
+def judged(core: Core, number: int, credentials: str, now: float, *lines: str) -> int:
+    core.feed(request("REGISTER", number, f"Authorization: {credentials}", *lines), PEER, now)
+    event = take(core)
+    core.reply([(event.transaction, 401)], now)
+    core.take_outputs()
+    return event.auth
+
+
+def test_a_refresh_and_a_removal_prove_themselves_like_the_first(core: Core) -> None:
+    """Without qop each needs a challenge of its own; with it the next count is enough while it lives."""
+    once = proof(challenged(core, 1, 0.0), qop=False)
+    assert judged(core, 2, once, 0.0) == Auth.VERIFIED
+    assert judged(core, 3, once, 1.0) == Auth.STALE
+    assert judged(core, 4, once, 2.0, "Expires: 0") == Auth.STALE
+    core.feed(request("REGISTER", 5, "Expires: 0"), PEER, 3.0)
+    assert take(core).auth == Auth.NONE
+    counted = challenged(core, 6, 10.0)
+    assert judged(core, 7, proof(counted, 1), 10.0) == Auth.VERIFIED
+    assert judged(core, 8, proof(counted, 2), 20.0) == Auth.VERIFIED
+    assert judged(core, 9, proof(counted, 2), 30.0) == Auth.STALE
+    assert judged(core, 10, proof(counted, 3), 40.0, "Expires: 0") == Auth.VERIFIED
+    assert judged(core, 11, proof(counted, 4), 70.1) == Auth.STALE
+
+
+def test_a_nonce_of_one_side_is_none_of_the_other(core: Core) -> None:
+    """With the same realm, device, address and password: each side signs with a key of its own."""
+    other = Core(US, REALM, NETWORKS, bytes(reversed(SEED)))
+    other.set_credentials(DEVICE, [("MD5", ha1(DEVICE, REALM, "right"))])
+    credentials = proof(challenged(core, 1, 0.0))
+    assert judged(other, 2, credentials, 0.1) == Auth.STALE
+    assert [attempt[0] for attempt in other.attempts(DEVICE)] == ["nonce-foreign"]
+    assert judged(core, 2, credentials, 0.2) == Auth.VERIFIED
+
+
+def test_what_spends_a_nonce_by_qop_and_then_without_is_a_replay(core: Core) -> None:
+    challenge = challenged(core, 1, 0.0)
+    assert judged(core, 2, proof(challenge, 1), 0.1) == Auth.VERIFIED
+    assert judged(core, 3, proof(challenge, qop=False), 0.2) == Auth.STALE
+    again = challenged(core, 4, 1.0)
+    assert judged(core, 5, proof(again, qop=False), 1.1) == Auth.VERIFIED
+    assert judged(core, 6, proof(again, 1), 1.2) == Auth.STALE
