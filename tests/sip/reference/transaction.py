@@ -65,7 +65,6 @@ INVITE: Final[Table] = {
     (State.PROCEEDING, Input.SUCCESS): ((Output.TELL,), State.ACCEPTED),
     (State.PROCEEDING, Input.REFUSAL): ((Output.ACKNOWLEDGE, Output.TELL), State.COMPLETED),
     (State.PROCEEDING, Input.END): ((Output.TIMEOUT,), State.TERMINATED),
-    (State.COMPLETED, Input.SUCCESS): ((Output.ACKNOWLEDGE,), State.COMPLETED),
     (State.COMPLETED, Input.REFUSAL): ((Output.ACKNOWLEDGE,), State.COMPLETED),
     (State.COMPLETED, Input.END): ((), State.TERMINATED),
     (State.ACCEPTED, Input.END): ((), State.TERMINATED),
