@@ -24,6 +24,8 @@ from benchmarks.bench_signalling import (
     OUTER,
     PASSWORD,
     WINDOW,
+    Ports,
+    Setup,
     Work,
     devices,
     failed,
@@ -83,13 +85,14 @@ def measure() -> list[Result]:
     load, measured = peers.apart()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours, stateless, tm = ((host, free_port(host)) for host in (OUTER, KAMAILIO, KAMAILIO_TM))
+        ports = Ports.free()
+        stateless, tm = ((host, free_port(host)) for host in (KAMAILIO, KAMAILIO_TM))
         with peers.on(measured):
-            gateway = stack.enter_context(running_gateway(ours[1])).pid
+            gateway = stack.enter_context(running_gateway(Setup(ports))).pid
             kamailio = stack.enter_context(registrar(stateless, DOMAIN, PASSWORD, folder / "stateless"))
             with_tm = stack.enter_context(registrar(tm, DOMAIN, PASSWORD, folder / "tm", "tm"))
         stack.enter_context(peers.on(load))
-        us = Server("gateway", devices(ours), gateway)
+        us = Server("gateway", devices((OUTER, ports.outer)), gateway)
         them = Server("kamailio", devices(stateless), kamailio)
         stateful = Server("kamailio_tm", devices(tm), with_tm)
         for server in (us, them, stateful):

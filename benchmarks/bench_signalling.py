@@ -10,11 +10,12 @@ import contextlib
 import multiprocessing
 import os
 import resource
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -36,6 +37,7 @@ OUTER: Final = "127.0.1.1"
 INNER: Final = "127.0.2.1"
 DEVICES_AT: Final = "127.0.1.2"
 GATEWAY_ID: Final = "44010000002000000001"
+UPPER_ID: Final = "34020000002000000001"
 DOMAIN: Final = GATEWAY_ID[:10]
 PASSWORD: Final = "benchmark"
 DEVICES: Final = 1000
@@ -53,7 +55,9 @@ id = "{gateway}"
 address = "{outer}"
 port = {outer_port}
 media_ports = [30000, 30398]
-networks = ["127.0.1.0/24"]
+networks = {networks}
+[[outer.listen]]
+transport = "tcp"
 {peers}
 [inner]
 id = "44010000002000000002"
@@ -90,24 +94,49 @@ class Used(Struct, frozen=True):
         return self.user + self.system
 
 
-def ids() -> list[str]:
-    return [f"44010700001180{number:06d}" for number in range(DEVICES)]
+def ids(count: int = DEVICES) -> list[str]:
+    return [f"44010700001180{number:06d}" for number in range(count)]
 
 
-def serve(folder: str, port: int, ask: "Connection[Any, Any]") -> None:
+class Ports(NamedTuple):
+    outer: int
+    inner: int
+
+    @classmethod
+    def free(cls) -> "Ports":
+        return cls(free_port(OUTER), free_port(INNER))
+
+
+class Setup(NamedTuple):
+    """What a gateway is to serve: `more` is an upper UPPER_ID in its configuration, or nothing."""
+
+    ports: Ports
+    devices: int = DEVICES
+    more: str = ""
+    networks: str = "127.0.1.0/24"
+
+
+def serve(folder: str, setup: Setup, ask: "Connection[Any, Any]") -> None:
     """The gateway's process: answers each word on `ask` with its CPU time, until the pipe closes."""
-    asyncio.run(_serve(Path(folder), port, ask))
+    asyncio.run(_serve(Path(folder), setup, ask))
 
 
-async def _serve(folder: Path, port: int, ask: "Connection[Any, Any]") -> None:
+async def _serve(folder: Path, setup: Setup, ask: "Connection[Any, Any]") -> None:
     os.chdir(folder)
-    peers = "".join(f'[[outer.lower]]\nid = "{device}"\n' for device in ids())
-    inner_port = free_port(INNER)
+    ports, count, more, networks = setup
+    peers = "".join(f'[[outer.lower]]\nid = "{device}"\n' for device in ids(count)) + more
     written = TOML.format(
-        gateway=GATEWAY_ID, outer=OUTER, outer_port=port, inner=INNER, inner_port=inner_port, peers=peers
+        gateway=GATEWAY_ID,
+        outer=OUTER,
+        outer_port=ports.outer,
+        inner=INNER,
+        inner_port=ports.inner,
+        networks=f'["{networks}"]',
+        peers=peers,
     )
     (folder / "gateway.toml").write_text(written)
-    seal(folder / "gateway.toml", dict.fromkeys(ids(), PASSWORD))
+    known_to_us = ids(count) + ([UPPER_ID] if more else [])
+    seal(folder / "gateway.toml", dict.fromkeys(known_to_us, PASSWORD))
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -203,31 +232,43 @@ class Gateway:
         self._ask.send("used")
         return Used(*self._ask.recv())
 
+    @property
+    def resident_megabytes(self) -> float:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise SystemExit("the gateway has died")
+
+    def kill(self) -> None:
+        """As the kernel kills it: nothing is written, nobody is told."""
+        os.kill(self.pid, signal.SIGKILL)
+
 
 @contextlib.contextmanager
-def running_gateway(port: int) -> Iterator[Gateway]:
-    """The gateway in a process of its own, listening on `port` of OUTER for all devices."""
+def running_gateway(setup: Setup, folder: Path | None = None) -> Iterator[Gateway]:
+    """The gateway in a process of its own; what it keeps is in `folder`, if given."""
     spawning = multiprocessing.get_context("spawn")
     ask, answers = spawning.Pipe()
-    with tempfile.TemporaryDirectory() as folder:
-        process = spawning.Process(target=serve, args=(folder, port, answers), daemon=True)
+    with tempfile.TemporaryDirectory() as passing:
+        arguments = (str(folder or passing), setup, answers)
+        process = spawning.Process(target=serve, args=arguments, daemon=True)
         process.start()
         answers.close()
         try:
             ask.send("ready")
-            if not ask.poll(20.0):
+            if not ask.poll(20.0 + setup.devices / 500):
                 raise SystemExit("the gateway did not start")
             ask.recv()
             yield Gateway(process, ask)
         finally:
             ask.close()
-            process.join(10.0)
+            process.join(20.0)
 
 
 def main() -> None:
-    port = free_port(OUTER)
-    with running_gateway(port) as gateway:
-        fleet = devices((OUTER, port))
+    ports = Ports.free()
+    with running_gateway(Setup(ports)) as gateway:
+        fleet = devices((OUTER, ports.outer))
         run(fleet, "register", count=DEVICES)  # everybody is known, catalogs are asked for
         results = measure(fleet, gateway, "REGISTER with digest (401, 200)", "register")
         results += measure(fleet, gateway, "keepalive", "keepalive")
