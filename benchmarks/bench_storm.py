@@ -104,9 +104,9 @@ class Probe:
         self.seconds, self.unanswered = [], 0
 
     def within(self, part: float) -> float:
-        """Milliseconds within which that part of them had an answer."""
-        taken = sorted(self.seconds)
-        return taken[min(len(taken) - 1, int(part * len(taken)))] * 1e3 if taken else 0.0
+        """Milliseconds within which that part of them had an answer; who had none waited to the end."""
+        taken = sorted([*self.seconds, *[PROBE_PATIENCE] * max(self.unanswered, not self.seconds)])
+        return taken[min(len(taken) - 1, int(part * len(taken)))] * 1e3
 
     def _run(self) -> None:
         number = 0
@@ -233,7 +233,7 @@ def storm(
     }
     waited = round(probe.within(0.99), 1)
     results = [
-        of("storm, lost or refused", raw["lost_or_refused"], "of 110,000", raw, bar=0),
+        of("storm, lost or refused", raw["lost_or_refused"], f"of {count:,}", raw, bar=0),
         of("storm, p99 of an INVITE on the other side meanwhile", waited, "ms", raw, bar=100.0),
     ]
     if peers.program("kamailio") is None:
@@ -288,7 +288,7 @@ def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -
     load = round(spent.seconds / taken * 100, 1)
     memory = round(gateway.resident_megabytes)
     return [
-        of("steady, 1,833 keepalives a second", load, "% of a core", raw, bar=12.0, aim=8.0),
+        of(f"steady, {rate:,.0f} keepalives a second", load, "% of a core", raw, bar=12.0, aim=8.0),
         of("steady, resident", memory, "MB", raw, bar=350.0, aim=250.0),
     ]
 
