@@ -80,8 +80,12 @@ async def ring(guest: Guest, here: People, folder: Path) -> None:
 
 
 def answers(capture: Path, host: str) -> dict[str, str]:
-    """By method: what the gateway said last to that host."""
+    """By method: the success that it ever came to, else the first refusal; guessers are put off by 403."""
     answered = fields(
         capture, f"sip.Status-Code >= 200 && ip.dst == {host}", "sip.CSeq.method", "sip.Status-Code"
     )
-    return dict(answered)
+    found: dict[str, str] = {}
+    for method, status in answered:
+        if status.startswith("2") or method not in found:
+            found[method] = status
+    return found
