@@ -231,7 +231,7 @@ def _inputs(side: OfSide, one: OfId, wanted: Wanted, tried: Tried, given: Given)
     yield _row("nonce", nonce, f"<= {NONCE_SECONDS} s", not stale)
     right = tried.attempt.outcome not in {"wrong", "put-off"}
     before = not right and wrong not in {"", "response"}  # what it was made of differs already
-    yield _row("response", f"{given.response}..", "***", None if before else right)
+    yield _row("response", f"*** ({given.response_length})", "***", None if before else right)
 
 
 def _row(name: str, received: str, expected: str, fits: bool | None) -> Compared:

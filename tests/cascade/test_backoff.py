@@ -265,8 +265,8 @@ def test_of_what_fails_the_digest_inputs_are_kept_and_no_whole_response() -> Non
     assert (found.username, found.realm, found.uri) == (NVR, REALM, URI)
     assert (found.algorithm, found.qop, found.nc, found.nonce_age) == ("MD5", "auth", "00000001", 0.5)
     response = proof.partition('response="')[2].partition('"')[0]
-    assert (found.response, found.response_length) == (response[:8], 32)
-    assert response not in repr(tried)
+    assert found.response_length == 32
+    assert response[:8] not in repr(tried)  # or passwords could be tried by it, elsewhere
     assert " 200 " in door.registers(AWAY)
     assert [one.outcome for one in door.attempts.of(NVR)] == ["wrong", "registered"]
 

@@ -422,9 +422,7 @@ def test_whom_a_rule_would_admit_is_told_that_a_password_is_missing(
 def test_what_is_shown_of_a_wrong_password_is_exactly_this() -> None:
     _, shown = outcome(lambda d: d.tries("wrong"))
     lines = [line.rstrip() for line in shown.splitlines()]
-    response = next(line for line in lines if line.strip().startswith("response")).split()[1]
-    assert len(response) == 10
-    assert lines == PAGE.format(response=response).splitlines()
+    assert lines == PAGE.splitlines()
 
 
 PAGE: Final = """\
@@ -440,7 +438,7 @@ Its last REGISTER came at 2026-03-01 08:00:02 from 203.0.113.30:5070 by UDP, fro
   algorithm   MD5                                  MD5
   qop         auth nc=00000001                     auth
   nonce       2.0 s                                <= 60 s
-  response    {response}                           ***                                  <-- differs
+  response    *** (32)                             ***                                  <-- differs
   expires     3600                                 >= 60
 
 All it hashed is as expected, but the hash is another: the password in the device is not that of \
