@@ -250,6 +250,7 @@ class Upper(Peer):
             gateway=(plot.addresses[plot.above], 5060),
             us=plot.ids[plot.above],
         )
+        self.realm = plot.upper_realm
         self.answers["REGISTER"] = self._registers
         self.registered = asyncio.Event()
         self.sn = 0
@@ -257,7 +258,7 @@ class Upper(Peer):
     def _registers(self, message: Message) -> None:
         if not message.get("Authorization"):
             challenge = (
-                f'WWW-Authenticate: Digest realm="{self.words("realm")}", nonce="{self.mark("nonce")}", '
+                f'WWW-Authenticate: Digest realm="{self.realm}", nonce="{self.mark("nonce")}", '
                 f'opaque="{self.mark("opaque")}", algorithm=MD5, qop="auth", '
                 f'domain="sip:{self.stray("domain of the challenge")}", {self.mark("parameter")}="1"'
             )

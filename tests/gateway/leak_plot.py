@@ -29,6 +29,7 @@ class Plot:
     ids: dict[SideName, str] = field(default_factory=dict)
     lower_id: str = ""
     upper_id: str = ""
+    upper_realm: str = ""
     lower_host: str = ""
     upper_host: str = ""
     group: str = ""
@@ -50,6 +51,7 @@ class Plot:
             above: self.id(two, "our id above", 200),
         }
         self.lower_id = self.id(one, "the lower's id", 200, crosses="CatalogBatch.rows.id")
+        self.upper_realm = two.text("upper: realm")
         self.upper_id = self.id(two, "the upper's id", 200, crosses="Envelope.origin")
         self.lower_host = one.address("the lower's address", PREFIX[below][:-1])
         self.upper_host = two.address("the upper's address", PREFIX[above][:-1])
@@ -79,7 +81,7 @@ class Plot:
             + (
                 f'\n[[{side}.lower]]\nid = "{self.lower_id}"\ncatalog_seconds = 300\npage_seconds = 5\n'
                 if side == below
-                else f'\n[[{side}.upper]]\nid = "{self.upper_id}"\nhost = "{self.upper_host}"\n'
+                else f'\n[[{side}.upper]]\nid = "{self.upper_id}"\nrealm = "{self.upper_realm}"\nhost = "{self.upper_host}"\n'
                 f'media_networks = ["{PREFIX[side]}0/24"]\n'
             )
             for side in SIDES
