@@ -81,7 +81,8 @@ class Plot:
             + (
                 f'\n[[{side}.lower]]\nid = "{self.lower_id}"\ncatalog_seconds = 300\npage_seconds = 5\n'
                 if side == below
-                else f'\n[[{side}.upper]]\nid = "{self.upper_id}"\nrealm = "{self.upper_realm}"\nhost = "{self.upper_host}"\n'
+                else f'\n[[{side}.upper]]\nid = "{self.upper_id}"\nhost = "{self.upper_host}"\n'
+                f'realm = "{self.upper_realm}"\n'
                 f'media_networks = ["{PREFIX[side]}0/24"]\n'
             )
             for side in SIDES
