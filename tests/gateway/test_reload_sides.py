@@ -145,12 +145,12 @@ def test_an_upper_that_is_new_must_show_its_own_certificate(tmp_path: Path) -> N
                     self.end.write(secured.output())
 
             ear = await here.network.wires.plug().listen((SECOND, 5061), Impostor)
-            secrets(here)
             write(
                 here,
                 f'{site.written}\n[[inner.upper]]\nid = "{SECOND_ID}"\nhost = "{SECOND}"\n'
                 'port = 5061\ntransport = "tls"\n',
             )
+            secrets(here)
             assert (await keeper.reload()).taken
             await asyncio.sleep(20.0)
             assert secured.established
