@@ -204,7 +204,7 @@ def measure(
         gateway = stack.enter_context(gateway_of(ports, probe.port, folder / "gateway", measured, count))
         stack.enter_context(peers.on(load))
         results = storm(devices, gateway, probe, folder, measured, count)
-        settle(devices)
+        settle(devices, count)
         results += steady_state(devices, gateway, steady, count)
         results += flooded(devices, (OUTER, ports.outer), gateway, flood, count)
     return results
@@ -257,13 +257,15 @@ def storm(
     ]
 
 
-def settle(devices: Fleet) -> None:
-    """Until everybody was asked for its catalog."""
+def settle(devices: Fleet, count: int) -> None:
+    """Until everybody was asked for its catalog. Keepalives go on: who is silent for so long is offline."""
+    devices.aim("keepalive", rate=count / KEEPALIVE_SECONDS)
     before, waited = -1, 0.0
     while (told := devices.counters()["catalogs"]) > before and waited < SETTLE_SECONDS:
         before = told
         devices.run(5.0)
         waited += 5.0
+    devices.rest("keepalive")
 
 
 def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -> list[Result]:

@@ -42,7 +42,7 @@ def capturing(file: Path, hosts: Sequence[str]) -> Iterator[None]:
 
 def _flush(file: Path, host: str) -> None:
     """Return once dumpcap has written all that was sent so far: a last datagram stands in the file."""
-    last = os.urandom(16)
+    last = b"the last one " + os.urandom(8).hex().encode()  # or tshark may take it for some protocol
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(last, (host, _DISCARD))
     deadline = time.monotonic() + _PATIENCE
