@@ -4,8 +4,9 @@ Pages are read and written natively; the general reader takes over where a page 
 the native scanner does not know.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping as Dictionary
-from typing import Final
+from typing import Final, TypeVar
 
 from lxml import etree
 
@@ -13,6 +14,8 @@ from cascade.errors import BadCommand
 from cascade.manscdp import _native, xml
 from cascade.manscdp._native import CatalogNotice, CatalogPage
 from cascade.model.index import Changes, Mapping, Rows, Snapshot
+
+T = TypeVar("T")
 
 MAX_ITEMS: Final = 10_000
 """Of one page (GB/T 28181-2022 A.2.6.1)."""
@@ -67,13 +70,7 @@ def read(body: bytes) -> CatalogPage:
         BadCommand: no such page, or beyond repair. No other exception leaves this function, whatever
             the bytes (tests/cascade/test_catalog_wire.py::test_any_bytes_are_a_page_or_blame_the_peer).
     """
-    try:
-        return _native.scan_catalog(body)
-    except ValueError as refusal:
-        try:
-            return read_generally(body)
-        except BadCommand as error:
-            raise BadCommand(f"{error}; {refusal}") from None
+    return _read(_native.scan_catalog, read_generally, body)
 
 
 def read_notice(body: bytes) -> CatalogNotice:
@@ -82,11 +79,16 @@ def read_notice(body: bytes) -> CatalogNotice:
     Raises:
         BadCommand: as `read`.
     """
+    return _read(_native.scan_notice, _notice_generally, body)
+
+
+def _read(scan: Callable[[bytes], T], generally: Callable[[bytes], T], body: bytes) -> T:
+    """By the scanner, or by the general reader where that refuses; both are told of what neither can read."""
     try:
-        return _native.scan_notice(body)
+        return scan(body)
     except ValueError as refusal:
         try:
-            return _notice_generally(body)
+            return generally(body)
         except BadCommand as error:
             raise BadCommand(f"{error}; {refusal}") from None
 
