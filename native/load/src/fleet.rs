@@ -1,16 +1,18 @@
 //! The devices and what they have under way.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sip_core::Time;
 use sip_core::codec::{self, Head, Start, values};
 
-use crate::latency::Latency;
+use crate::flight::{Doing, Flight, Slot};
 use crate::repeats::Repeats;
+use crate::report::Report;
 use crate::wire::{BadTerms, Branch, From, Terms, Writer, catalog_query};
+use crate::work::{Aim, Pace, WORKS, Work, next_start};
 
 /// After so long without an answer a request is lost (timer F of RFC 3261 section 17.1.2.2).
 const GIVE_UP: u64 = 32_000_000;
@@ -18,39 +20,6 @@ const GIVE_UP: u64 = 32_000_000;
 const LOOK: u32 = 64;
 /// What is started at once at most, so that answers get read between.
 const BURST: u32 = 512;
-
-/// What devices do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Work {
-    Register,
-    /// Of those that are registered.
-    Keepalive,
-    /// A stranger's REGISTER: sent once, nothing is done about the answer.
-    Forged,
-}
-
-const WORKS: usize = 3;
-
-/// How much of one kind of work there is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// So many under way at once.
-    Window(u32),
-    /// So many a second, whether answers come or not.
-    Rate(f64),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Aim {
-    pace: Pace,
-    since: Time,
-    /// `None`: without an end.
-    count: Option<u64>,
-    started: u64,
-    cursor: u32,
-    /// There was no device for the next one before this moment.
-    stuck_until: Time,
-}
 
 /// Something to send, from one of the fleet's sockets to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,60 +29,11 @@ pub struct Output {
     pub destination: SocketAddr,
 }
 
-/// What happened so far.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Devices that hold a registration as far as they know.
-    pub registered: u64,
-    pub under_way: u64,
-    pub started: [u64; WORKS],
-    /// Ended in 200.
-    pub finished: [u64; WORKS],
-    /// Ended in another status.
-    pub refused: BTreeMap<(Work, u16), u64>,
-    /// No answer within 32 s.
-    pub lost: [u64; WORKS],
-    pub retransmitted: u64,
-    pub challenged: u64,
-    /// Told to come back later (503 with Retry-After), and did.
-    pub put_off: u64,
-    /// Catalogs told to who asked.
-    pub catalogs: u64,
-    /// Requests of the server that were answered.
-    pub answered: u64,
-    /// Answers to what is no longer under way.
-    pub stray: u64,
-    pub unreadable: u64,
-    pub latency: [Latency; WORKS],
-}
-
 #[derive(Debug, Default, Clone, Copy)]
 struct Device {
     cseq: u32,
     busy: bool,
     registered: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    Work(Work),
-    Catalog,
-}
-
-#[derive(Debug)]
-struct Flight {
-    device: u32,
-    doing: Doing,
-    proven: bool,
-    begun: Time,
-    sent: Time,
-    bytes: Arc<[u8]>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    flight: Option<Flight>,
 }
 
 /// A fleet that shares some sockets. The caller gives what arrives and the time, and sends what comes out.
@@ -566,21 +486,6 @@ impl Fleet {
                 Ok(writer.catalog(from, sn))
             });
         }
-    }
-}
-
-/// When the next one of this is to be started, if that depends on time alone.
-#[allow(clippy::cast_precision_loss)] // a count that fits: 2^53 messages
-fn next_start(aim: &Aim) -> Option<Time> {
-    if aim.count.is_some_and(|count| aim.started >= count) {
-        return None;
-    }
-    match aim.pace {
-        Pace::Rate(rate) if rate > 0.0 => {
-            let due = aim.since.seconds() + (aim.started as f64 + 1.0) / rate;
-            Some(Time::from_seconds(due).max(aim.stuck_until))
-        }
-        Pace::Rate(_) | Pace::Window(_) => None,
     }
 }
 

@@ -5,10 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod fleet;
+mod flight;
 mod latency;
 mod repeats;
+mod report;
 mod wire;
+mod work;
 
-pub use fleet::{Fleet, Output, Pace, Report, Work};
+pub use fleet::{Fleet, Output};
 pub use latency::Latency;
+pub use report::Report;
 pub use wire::{BadTerms, Terms};
+pub use work::{Pace, Work};

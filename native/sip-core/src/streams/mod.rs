@@ -5,6 +5,7 @@
 //! in the length of a message, and in time; the newest of them displaces the oldest, a known one nobody.
 
 pub mod framing;
+mod stream;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -15,26 +16,9 @@ use crate::limits::Limits;
 use crate::slab::Slab;
 use crate::time::Time;
 use crate::timers::Timers;
-use framing::{Allowed, Framing};
+use framing::Framing;
+pub use stream::{Stream, Terms};
 
-/// Microseconds, as all of these: from the connection to its first byte.
-const FIRST_BYTE: u64 = 5_000_000;
-/// From the first byte of a message to its empty line.
-const HEAD: u64 = 10_000_000;
-/// From there to its end, and one second more for each so many bytes of it.
-const MESSAGE: u64 = 30_000_000;
-const BYTES_A_SECOND: u64 = 65_536;
-/// Silence of a stranger between messages.
-const IDLE: u64 = 64_000_000;
-/// Silence of a known one: three of the longest keepalives that are usual, and some.
-const IDLE_KNOWN: u64 = 960_000_000;
-/// How long answers may still leave by a connection that is not read any more.
-const ENDING: u64 = 500_000;
-/// How long the other end may take to accept a connection of ours.
-const DIAL: u64 = 8_000_000;
-/// Bytes in one message of a stranger, and of somebody known.
-const USUAL: usize = 64 * 1024;
-const USUAL_KNOWN: usize = 1024 * 1024;
 /// How long what is too long for a datagram goes as one all the same, after a connection was refused.
 const REFUSING: u64 = 300_000_000;
 /// Addresses remembered of connections that are gone: as many as a province has devices.
@@ -47,14 +31,6 @@ pub struct Route {
     /// By TCP what is too long for a datagram that nobody splits (RFC 3261 section 18.1.1).
     pub large_by_tcp: bool,
     /// Whether an empty line twice from there is answered (RFC 5626 section 3.5.1).
-    pub pong: bool,
-}
-
-/// What a user may do on the connection by which it is registered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// Bytes in one message of a kind that may be large; 0: no such.
-    pub large: usize,
     pub pong: bool,
 }
 
@@ -74,82 +50,6 @@ pub enum Order {
         peer: SocketAddr,
         transport: Transport,
     },
-}
-
-#[derive(Debug)]
-pub struct Stream {
-    pub peer: SocketAddr,
-    pub transport: Transport,
-    pub known: bool,
-    pub framing: Framing,
-    /// Names in the certificate that the other end showed, in one text; empty without one.
-    pub certificate: Arc<str>,
-    /// Requests of ours that went by it.
-    pub asked: bool,
-    terms: Terms,
-    /// What waits until it is made; None once it is.
-    dialling: Option<Vec<Arc<[u8]>>>,
-    opened: Time,
-    heard: Option<Time>,
-    /// It is not read any more, and closed then.
-    ends: Option<Time>,
-    queued: Time,
-}
-
-impl Stream {
-    fn due(&self) -> Time {
-        if let Some(ends) = self.ends {
-            return ends;
-        }
-        if self.dialling.is_some() {
-            return self.opened.after(DIAL);
-        }
-        match (self.framing.began, self.framing.need(), self.heard) {
-            (Some(began), None, _) => began.after(HEAD),
-            (Some(began), Some(need), _) => {
-                let longer = u64::try_from(need).unwrap_or(u64::MAX) / BYTES_A_SECOND;
-                began.after(MESSAGE + longer * 1_000_000)
-            }
-            (None, _, None) if !self.known => self.opened.after(FIRST_BYTE),
-            (None, _, heard) => {
-                let idle = if self.known { IDLE_KNOWN } else { IDLE };
-                heard.unwrap_or(self.opened).after(idle)
-            }
-        }
-    }
-
-    /// Something whole came, so it counts as alive: a message, or a ping of somebody known.
-    pub fn heard(&mut self, now: Time) {
-        self.heard = Some(now);
-    }
-
-    /// Read it no more: what it said before is answered, and then it is closed.
-    pub fn end(&mut self, now: Time) {
-        self.framing = Framing::default();
-        self.ends = Some(now.after(ENDING));
-    }
-
-    /// It is one of ours, and not made yet.
-    pub fn is_dialling(&self) -> bool {
-        self.dialling.is_some()
-    }
-
-    pub fn is_ending(&self) -> bool {
-        self.ends.is_some()
-    }
-
-    pub fn pong(&self) -> bool {
-        self.terms.pong
-    }
-
-    /// How long its messages may be; `kinds` are those that may be large.
-    pub fn allowed<'a>(&self, kinds: &'a [Box<[u8]>]) -> Allowed<'a> {
-        Allowed {
-            usual: if self.known { USUAL_KNOWN } else { USUAL },
-            large: if self.known { self.terms.large } else { 0 },
-            kinds,
-        }
-    }
 }
 
 /// Who has to go for a newer one: of too many from one address, or of too many.
