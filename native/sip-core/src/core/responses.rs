@@ -61,8 +61,10 @@ impl Core {
             }
             Taken::Repeat | Taken::Absorbed => {
                 self.counters.retransmissions_absorbed += 1;
-                if let Some((ack, destination)) = ack.filter(|_| taken == Taken::Repeat) {
-                    self.transmit(ack, destination, number);
+                if let Some((ack, way)) = ack.filter(|_| taken == Taken::Repeat) {
+                    // Of a connection that is gone: by that which the repeat came by.
+                    let there = !way.reliable() || self.streams.get(way.connection()).is_some();
+                    self.transmit(ack, if there { way } else { hop }, number);
                 }
                 return;
             }
