@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
-MAX_OPEN: Final = 4096
+from cascade.limits import Bounds
 
 K = TypeVar("K")
 Q = TypeVar("Q")
@@ -23,7 +23,8 @@ class _Open(Generic[Q]):
 class Questions(Generic[K, Q]):
     """Questions by what their answer is recognised by (`K`); `Q` is what the owner needs to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._open: dict[K, _Open[Q]] = {}
         self._due: list[tuple[float, int, K]] = []
         self._tickets = count(1)
@@ -34,7 +35,8 @@ class Questions(Generic[K, Q]):
 
     def ask(self, key: K, question: Q, *, due: float) -> bool:
         """Note a question; False when too many are open already."""
-        if len(self._open) >= MAX_OPEN:
+        if len(self._open) >= self._bounds.limits.questions:
+            self._bounds.meet("questions")
             self.counts["too_many"] += 1
             return False
         ticket = next(self._tickets)

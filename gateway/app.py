@@ -19,6 +19,7 @@ from typing import Final, Literal
 from cascade.as_lower.face import AsLower
 from cascade.as_upper.face import AsUpper
 from cascade.leg import LegMemo, end_remembered
+from cascade.limits import Bounds
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
 from cascade.ports import Store
@@ -177,6 +178,7 @@ async def open_side(
         trunk = around.trunk
         book = trunk.book if trunk is not None else _book(name, around)
         plane = TracedPlane(around.plane, book, around.loop.time)
+        bounds = Bounds(own.limits.above())
         gate = Gate(
             side=name,
             rules=config.rules(),
@@ -187,6 +189,7 @@ async def open_side(
             later=around.loop.call_later,
             wall=around.wall,
             rates=Meter(around.plane.counters, around.loop.time).rates,
+            bounds=bounds,
         )
         held.callback(gate.close)
         calls = Calls(endpoint, leaving_seconds=LEAVING_SECONDS)
@@ -212,6 +215,7 @@ async def open_side(
             guard=guard,
             ptz=config.ptz.terms(),
             quota=config.alarms.quota(),
+            bounds=bounds,
         )
         as_lower = AsLower(
             us=us,
@@ -231,6 +235,7 @@ async def open_side(
             guard=guard,
             ptz=config.ptz.terms(),
             quota=config.alarms.quota(),
+            bounds=bounds,
         )
         ports = Ports(
             media_address,
@@ -270,6 +275,7 @@ async def open_side(
             ports=ports,
             waiting=lambda peer: LegMemo(store, peer, 0),  # no port is taken for it yet
             leg=media.counters,
+            bounds=bounds,
         )
         gate.on_delivery = side.deliver
         gate.on_anew = side.tell_anew

@@ -14,6 +14,7 @@ from cascade.as_lower.answers import about_us, answer_body, is_device, no_answer
 from cascade.as_lower.uppers import Upper
 from cascade.as_lower.voices import Voice, Voices
 from cascade.crossing import Answer, Ask
+from cascade.limits import Bounds
 from cascade.manscdp import CONTENT_TYPE, Head
 from cascade.model.commands import Command, subjects
 from cascade.model.commands.broadcast import AskBroadcast
@@ -59,6 +60,7 @@ class Asking:
         correlation: Callable[[], int],
         counts: Counter[str],
         plan: Callable[[], None],
+        bounds: Bounds,
     ) -> None:
         self._us = us
         self._ourselves = ourselves
@@ -70,7 +72,7 @@ class Asking:
         self._correlation = correlation
         self._counts = counts
         self._plan = plan
-        self._open: Questions[int, Asked] = Questions()
+        self._open: Questions[int, Asked] = Questions(bounds)
 
     def ask(self, asked: Asked) -> int:
         """Send a question about one channel through the gate; its status tells what the near door says."""

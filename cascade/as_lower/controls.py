@@ -17,6 +17,7 @@ from cascade.as_lower.answers import AskedAs
 from cascade.as_lower.ptz_locks import Granted, Held, Hold, PtzLocks
 from cascade.crossing import Notice
 from cascade.errors import BadCommand
+from cascade.limits import Bounds
 from cascade.manscdp.device_control import read_priority
 from cascade.manscdp.wire import Wire
 from cascade.model.commands import Control
@@ -59,12 +60,13 @@ class Controls:
         loop: asyncio.AbstractEventLoop,
         correlation: Callable[[], int],
         counts: Counter[str],
+        bounds: Bounds,
     ) -> None:
         self._gate = gate
         self._loop = loop
         self._correlation = correlation
         self._counts = counts
-        self._locks = PtzLocks(terms)
+        self._locks = PtzLocks(terms, bounds)
 
     def take(self, wire: Wire[Any], body: bytes, upper: UpperPeer, names: AskedAs) -> int | Refusal:
         """The answer to a control whose head was read, and which then goes on if it may."""

@@ -45,6 +45,7 @@ from cascade.crossing import (
 )
 from cascade.deviations import Deviations
 from cascade.leg import Legs
+from cascade.limits import Bounds
 from cascade.manscdp import Head, alarm, broadcast, commands, keepalive
 from cascade.model.commands.alarm import Alarm
 from cascade.model.commands.presence import Presence
@@ -96,7 +97,9 @@ class AsLower:
         guard: LoopGuard | None = None,
         ptz: PtzTerms = USUAL_PTZ,
         quota: Quota = USUAL_QUOTA,
+        bounds: Bounds | None = None,
     ) -> None:
+        self._bounds = bounds = bounds or Bounds()
         self.us = us
         self.index = index
         self.counts: Counter[str] = Counter()
@@ -135,8 +138,10 @@ class AsLower:
             gate=gate, index=index, store=store, guard=guard, counts=self.counts, changed=self._rows_changed
         )
         placer = Placer(us, endpoint, calls, pool, media_address, self._legs, store, loop.time)
-        self.voices = Voices(placer, self._media_networks)
-        self.controls = Controls(gate, ptz, loop=loop, correlation=self._correlation, counts=self.counts)
+        self.voices = Voices(placer, self._media_networks, bounds)
+        self.controls = Controls(
+            gate, ptz, loop=loop, correlation=self._correlation, counts=self.counts, bounds=bounds
+        )
         self._asking = Asking(
             us=us,
             ourselves=self._ourselves,
@@ -148,6 +153,7 @@ class AsLower:
             correlation=self._correlation,
             counts=self.counts,
             plan=lambda: self._timer.plan(),
+            bounds=bounds,
         )
         self._adoption = Adoption(
             self._uppers,
@@ -163,7 +169,7 @@ class AsLower:
 
     def _upper(self, peer: UpperPeer, pairs: Pairs) -> Upper:
         share = Share(peer, self.us, self.index, self._store, pairs)
-        answers = CatalogAnswers(share, self.us, self._endpoint, self._store)
+        answers = CatalogAnswers(share, self.us, self._endpoint, self._store, self._bounds)
         registrant = self._registrant(peer)
         subscriptions = Subscriptions(
             share,

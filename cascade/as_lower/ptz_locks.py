@@ -7,13 +7,10 @@ it stopped it. Whoever has a higher level takes it at once; an equal or lower on
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Final
 
+from cascade.limits import Bounds
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.peers import PtzTerms
-
-MAX_HOLDS: Final = 20_000
-"""Cameras that are held at once; nobody turns so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +57,9 @@ class TooMany:
 class PtzLocks:
     """The holds of all cameras. Time is an argument; a hold that is over counts as none."""
 
-    def __init__(self, terms: PtzTerms) -> None:
+    def __init__(self, terms: PtzTerms, bounds: Bounds | None = None) -> None:
         self.terms = terms
+        self._bounds = bounds or Bounds()
         self._holds: dict[ChannelId, Hold] = {}
 
     def __len__(self) -> int:
@@ -127,6 +125,10 @@ class PtzLocks:
         self._holds.clear()
 
     def _room(self, now: float) -> bool:
-        if len(self._holds) >= MAX_HOLDS:
+        most = self._bounds.limits.cameras_held
+        if len(self._holds) >= most:
             self._holds = dict(self.holds(now))
-        return len(self._holds) < MAX_HOLDS
+        if len(self._holds) < most:
+            return True
+        self._bounds.meet("cameras_held")
+        return False

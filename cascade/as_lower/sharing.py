@@ -5,8 +5,8 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
+from cascade.limits import Bounds
 from cascade.manscdp import CONTENT_TYPE
 from cascade.manscdp.catalog import write_catalog, write_page
 from cascade.model.ids import ChannelId, PeerName, PlatformId
@@ -17,9 +17,6 @@ from sip.endpoint import Endpoint, Party
 from sip.events import Event, Kind
 
 log = logging.getLogger(__name__)
-
-MAX_WAITING: Final = 8
-"""Catalog queries of one upper that wait for the one being answered; more are dropped and counted."""
 
 
 class Share:
@@ -150,7 +147,10 @@ class CatalogAnswers:
     likely forgotten what it got. Pages are paced by the upper's 200s, `window` at a time (Q99).
     """
 
-    def __init__(self, share: Share, us: Us, endpoint: Endpoint, store: Store) -> None:
+    def __init__(
+        self, share: Share, us: Us, endpoint: Endpoint, store: Store, bounds: Bounds | None = None
+    ) -> None:
+        self._bounds = bounds or Bounds()
         self._share = share
         self._us = us
         self._endpoint = endpoint
@@ -168,7 +168,8 @@ class CatalogAnswers:
         if query in self._waiting:
             self.counts["repeated"] += 1
             return
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= self._bounds.limits.catalog_requests_of_upper:
+            self._bounds.meet("catalog_requests_of_upper")
             self.counts["dropped"] += 1
             return
         self._waiting.append(query)

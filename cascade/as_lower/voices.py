@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cascade.addresses import Networks
 from cascade.crossing import Encoding
 from cascade.errors import StreamFailed
+from cascade.limits import Bounds
 from cascade.model.ids import PlatformId
 from cascade.peers import UpperPeer
 from cascade.placing import Invitation, Placer
@@ -28,10 +29,12 @@ class Voice:
 class Voices:
     """The voices of one face, by their questions' numbers, until each is over or nobody may call for it."""
 
-    def __init__(self, placer: Placer, networks: Mapping[PlatformId, Networks]) -> None:
+    def __init__(
+        self, placer: Placer, networks: Mapping[PlatformId, Networks], bounds: Bounds | None = None
+    ) -> None:
         self._placer = placer
         self._networks = networks
-        self._open: Questions[int, Voice] = Questions()
+        self._open: Questions[int, Voice] = Questions(bounds)
 
     def __len__(self) -> int:
         return len(self._open)

@@ -18,6 +18,7 @@ from cascade.as_upper.floods import Floods
 from cascade.as_upper.leases import Lease
 from cascade.as_upper.questions import party_of
 from cascade.deviations import Deviations
+from cascade.limits import Bounds
 from cascade.manscdp import CONTENT_TYPE, Head, alarm, xml
 from cascade.manscdp.wire import NamesOf
 from cascade.model.commands.alarm import Alarm
@@ -33,13 +34,10 @@ from sip.events import Event
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING: Final = 1024
-"""Alarms that are not on the disk yet; what comes beyond is refused with 503."""
 BATCH: Final = 64
 """Those that share one write at most."""
-REMEMBERED: Final = 4096
-"""Alarms by which one that comes twice is known, the newest; and for so long:"""
 REMEMBERED_SECONDS: Final = 600.0
+"""For so long one that comes twice is known."""
 LINE_SECONDS: Final = 60.0
 
 LATER: Final = (("Retry-After", "5"),)
@@ -80,6 +78,7 @@ class Alarms:
         telling: Callable[[PlatformId], bool],
         deviations: Deviations,
         counts: Counter[str],
+        bounds: Bounds,
     ) -> None:
         self.outbox = Outbox(quota)
         self._despatch = Despatch(
@@ -101,6 +100,7 @@ class Alarms:
         self._letter = letter
         self._deviations = deviations
         self._counts = counts
+        self._bounds = bounds
         self._floods = Floods()
         self._come: deque[_Come] = deque()
         self._came = asyncio.Event()
@@ -132,7 +132,8 @@ class Alarms:
             if self._flooding.due(peer.id):
                 log.warning("alarms.flood", extra={"peer": peer.id, "most": peer.alarms_a_minute})
             return False
-        if len(self._come) >= MAX_WAITING:
+        if len(self._come) >= self._bounds.limits.alarms_waiting:
+            self._bounds.meet("alarms_waiting")
             self._counts["alarms_waiting_too_many"] += 1
             return False
         self._come.append(_Come(event, head, lease))
@@ -203,9 +204,11 @@ class Alarms:
 
     def _remember(self, same: Same) -> bool:
         """False where it is known."""
-        now = self._loop.time()
-        while self._known and (len(self._known) >= REMEMBERED or next(iter(self._known.values())) <= now):
-            self._known.popitem(last=False)
+        now, most = self._loop.time(), self._bounds.limits.alarms_known
+        while self._known and (len(self._known) >= most or next(iter(self._known.values())) <= now):
+            _, until = self._known.popitem(last=False)
+            if until > now:
+                self._bounds.meet("alarms_known")
         if same in self._known:
             return False
         self._known[same] = now + REMEMBERED_SECONDS

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cascade.limits import Bounds
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.questions import Questions
 
@@ -27,8 +28,8 @@ class Announcement:
 class Announcements:
     """The open announcements of one face, by correlation."""
 
-    def __init__(self) -> None:
-        self._open: Questions[int, Announcement] = Questions()
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._open: Questions[int, Announcement] = Questions(bounds)
         self._called: set[int] = set()
 
     def __len__(self) -> int:

@@ -16,25 +16,14 @@ from msgspec.structs import replace
 from cascade.as_upper.backoff import Backoff
 from cascade.as_upper.refusals import Refusals
 from cascade.as_upper.registering import Accepted, Decision, Redirected, Refused
+from cascade.limits import Bounds, LimitName
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.sparse import Sparse
 from sip.events import Auth, Event
 
-MAX_PEERS: Final = 2048
-"""Configured ids whose tries are remembered; who tried longest ago is forgotten first."""
-
-MAX_STRANGERS: Final = 512
-"""The same for ids that nobody has: whoever makes up ids pushes out nothing but those."""
-
-MAX_ASKED: Final = 256
-"""Ids that were given a challenge and did not come back yet; of these the whole request is kept."""
-
 LAST: Final = 8
 """Tries of one id."""
-
-READ_A_SECOND: Final = 250
-"""Tries that are read, of configured ids and of others each; a flood is counted and not read."""
 
 LONGEST: Final = 128
 """Characters of anything that somebody sent."""
@@ -109,8 +98,9 @@ class _Memory:
     when, from where, by what and how often.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, bounds: Bounds, most: Literal["tries_of_peers", "tries_of_strangers"]) -> None:
+        self._bounds = bounds
+        self._most: LimitName = most
         self.asked: dict[str, tuple[float, Event, int]] = {}
         self.tries: OrderedDict[str, deque[Attempt]] = OrderedDict()
         self._second = float("-inf")
@@ -119,7 +109,8 @@ class _Memory:
     def ask(self, user: str, event: Event, wall: float) -> None:
         before = self.asked.pop(user, None)
         self.asked[user] = (wall, event, 1 if before is None else before[2] + 1)
-        if len(self.asked) > MAX_ASKED:
+        if len(self.asked) > self._bounds.limits.tries_under_way:
+            self._bounds.meet("tries_under_way")
             del self.asked[next(iter(self.asked))]
 
     def keep(self, user: str, event: Event, outcome: Outcome, wall: float) -> None:
@@ -129,7 +120,8 @@ class _Memory:
         ring = self.tries.get(user)
         if ring is None:
             ring = self.tries[user] = deque(maxlen=LAST)
-            if len(self.tries) > self._most:
+            if len(self.tries) > getattr(self._bounds.limits, self._most):
+                self._bounds.meet(self._most)
                 self.tries.popitem(last=False)
         self.tries.move_to_end(user)
         ring.append(_attempt(event, outcome, wall))
@@ -158,7 +150,10 @@ class _Memory:
         if now - self._second >= 1.0:
             self._second, self._read = now, 0
         self._read += 1
-        return self._read <= READ_A_SECOND
+        if self._read <= self._bounds.limits.tries_a_second:
+            return True
+        self._bounds.meet("tries_a_second")
+        return False
 
 
 class Attempts:
@@ -169,15 +164,17 @@ class Attempts:
         peers: Mapping[PlatformId, LowerPeer],
         clock: Callable[[], float],
         gate: Auditor,
+        bounds: Bounds | None = None,
     ) -> None:
+        bounds = bounds or Bounds()
         self._peers = peers
         self._clock = clock
         self._gate = gate
         self._audited = Sparse(clock, AUDITED_SECONDS)
         self._refusals = Refusals(clock)
-        self._known = _Memory(MAX_PEERS)
-        self._strangers = _Memory(MAX_STRANGERS)
-        self.backoff = Backoff()
+        self._known = _Memory(bounds, "tries_of_peers")
+        self._strangers = _Memory(bounds, "tries_of_strangers")
+        self.backoff = Backoff(bounds)
 
     @property
     def counts(self) -> Counter[str]:

@@ -9,6 +9,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from cascade.limits import Bounds
+
 FREE: Final = 5
 """Failures in a row that cost nothing: a person at a keyboard."""
 
@@ -17,9 +19,6 @@ LONGEST: Final = 64.0
 
 WINDOW: Final = 600.0
 """Seconds after its last failure in which a pair is remembered."""
-
-MAX_PAIRS: Final = 16_384
-"""Pairs that are remembered; whose last failure is the oldest is forgotten first, and counted."""
 
 TOLD_AT: Final = frozenset({10, 100, 1000, 10_000, 100_000})
 """Wrong digests of one pair at which an auditor is told."""
@@ -36,7 +35,8 @@ class _Pair:
 class Backoff:
     """Pairs of one side. `now` is in seconds of any monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._pairs: OrderedDict[tuple[str, str], _Pair] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
@@ -71,8 +71,9 @@ class Backoff:
         pair = self._pairs.get(key)
         if pair is None or now - pair.last > WINDOW:
             pair = self._pairs[key] = _Pair(last=now)
-            if len(self._pairs) > MAX_PAIRS:
+            if len(self._pairs) > self._bounds.limits.guessers:
                 self._pairs.popitem(last=False)
+                self._bounds.meet("guessers")
                 self.counts["pairs_forgotten"] += 1
         self._pairs.move_to_end(key)
         return pair

@@ -6,13 +6,13 @@ each notice of changes, a difference in the index, which the store and the heral
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
 
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.questions import catalog_query
 from cascade.as_upper.sync import CatalogSync, Finished, Odd, Query
 from cascade.as_upper.synced import tell
 from cascade.deviations import Deviations
+from cascade.limits import Bounds
 from cascade.manscdp import CatalogNotice, Head, catalog
 from cascade.model.ids import PlatformId
 from cascade.model.index import Index, Rows
@@ -22,9 +22,6 @@ from cascade.ports import Store
 from cascade.provenance import LoopGuard
 from sip.endpoint import Endpoint, Outgoing, Then
 from sip.events import Address, Event, Kind
-
-MAX_WAITING: Final = 256
-"""Notices of one peer that wait for the end of a query; what is in more of them is asked for."""
 
 
 class Catalogs:
@@ -45,6 +42,7 @@ class Catalogs:
         time: Callable[[], float],
         plan: Callable[[], None],
         gap: Callable[[LowerPeer], None],
+        bounds: Bounds,
     ) -> None:
         self._endpoint = endpoint
         self._index = index
@@ -58,7 +56,8 @@ class Catalogs:
         self._gap = gap
         self._waiting: dict[PlatformId, list[tuple[LowerPeer, CatalogNotice]]] = {}
         self._again: dict[PlatformId, LowerPeer] = {}  # to be asked once more after the query under way
-        self._sync = CatalogSync(serials)
+        self._bounds = bounds
+        self._sync = CatalogSync(serials, bounds)
         self._outcomes: dict[PlatformId, str] = {}
 
     @property
@@ -116,11 +115,16 @@ class Catalogs:
             self._deviations.note(peer.id, kind, times)
         if self._sync.progress(peer.id) is None:
             self._follow(peer, notice)
-        elif len(waiting := self._waiting.setdefault(peer.id, [])) < MAX_WAITING:
+        elif len(waiting := self._waiting.setdefault(peer.id, [])) < self._most_waiting:
             waiting.append((peer, notice))
-        else:
+        else:  # what is in it is asked for
+            self._bounds.meet("catalog_notices_waiting")
             self.counts["notices_waiting_too_many"] += 1
             self._again[peer.id] = peer
+
+    @property
+    def _most_waiting(self) -> int:
+        return self._bounds.limits.catalog_notices_waiting
 
     def _follow(self, peer: LowerPeer, notice: CatalogNotice) -> None:
         gone = self._index.remove(peer.id, notice.gone)

@@ -14,6 +14,7 @@ from cascade.as_upper.movements import Movements
 from cascade.as_upper.moving import Moving
 from cascade.as_upper.questions import Asker
 from cascade.as_upper.standing import Standing
+from cascade.limits import Bounds
 from cascade.model.commands import Control
 from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.ids import ChannelId, PlatformId
@@ -38,13 +39,14 @@ class Controls:
         time: Callable[[], float],
         counts: Counter[str],
         plan: Callable[[], None],
+        bounds: Bounds,
     ) -> None:
         self._asker = asker
         self._standing = standing
         self._knows = knows
         self._counts = counts
         self._plan = plan
-        self._moving = Moving(store, self._tell, time)
+        self._moving = Moving(store, self._tell, time, bounds)
         self.movements = Movements(moving_seconds, time, self.take, counts)
 
     async def restore(self, peers: Iterable[PlatformId]) -> None:

@@ -34,6 +34,7 @@ from cascade.crossing import Answer, Ask, Crossing, NoAnswer, Notice
 from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
+from cascade.limits import Bounds
 from cascade.manscdp import Head, alarm
 from cascade.model.commands import Command, Control
 from cascade.model.ids import ChannelId, PlatformId
@@ -79,7 +80,9 @@ class AsUpper:
         guard: LoopGuard | None = None,
         ptz: PtzTerms = USUAL_PTZ,
         quota: Quota = USUAL_QUOTA,
+        bounds: Bounds | None = None,
     ) -> None:
+        bounds = bounds or Bounds()
         chance = random or SystemRandom()
         guard = guard or LoopGuard(us.id.digits)
         self.us = us
@@ -101,7 +104,7 @@ class AsUpper:
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(peers)
-        self._asker = Asker(endpoint, gate, self._serials, self._origin)
+        self._asker = Asker(endpoint, gate, self._serials, self._origin, bounds)
         self._legs = Legs()
         self._media_networks = {peer.id: media_networks(peer, listeners) for peer in peers.values()}
         pool = SsrcPool(us.id, random=chance)
@@ -118,7 +121,7 @@ class AsUpper:
             deviates=self._deviations.note,
         )
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
-        self.attempts = Attempts(self.peers, loop.time, gate)
+        self.attempts = Attempts(self.peers, loop.time, gate, bounds)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
         self._standing = Standing(
@@ -141,6 +144,7 @@ class AsUpper:
             time=loop.time,
             plan=lambda: self._timer.plan(),
             gap=lambda peer: self._subscriptions.gap(peer),
+            bounds=bounds,
         )
         self._notices = Notices(
             endpoint=endpoint,
@@ -154,6 +158,7 @@ class AsUpper:
             loop=loop,
             counts=self.counts,
             plan=lambda: self._timer.plan(),
+            bounds=bounds,
         )
         self._subscriptions = self._notices.subscriptions
         self.alarms = Alarms(
@@ -170,6 +175,7 @@ class AsUpper:
             telling=self._herald.telling,
             deviations=self._deviations,
             counts=self.counts,
+            bounds=bounds,
         )
         self._callers = Callers(self._registrar, self._asker, self._media_networks, us.id.digits)
         self.controls = Controls(
@@ -181,6 +187,7 @@ class AsUpper:
             time=loop.time,
             counts=self.counts,
             plan=lambda: self._timer.plan(),
+            bounds=bounds,
         )
         self._adoption = Adoption(
             peers=self.peers,

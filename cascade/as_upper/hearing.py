@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.questions import Asker
 from cascade.deviations import Deviations
+from cascade.limits import Bounds
 from cascade.manscdp import Head, xml
 from cascade.manscdp.pieces import pieces
 from cascade.peers import LowerPeer
@@ -31,9 +32,6 @@ TURN_BYTES: Final = 128 * 1024
 
 SHARE_BYTES: Final = 16 * 1024
 """Of these what one peer may have before it is another's turn."""
-
-MAX_UNREAD: Final = 64 * 1024 * 1024
-"""Bytes that may wait to be read, of all peers; what comes later is lost, and its question asked again."""
 
 
 @dataclass(slots=True)
@@ -57,6 +55,7 @@ class Hearing:
         loop: asyncio.AbstractEventLoop,
         counts: Counter[str],
         plan: Callable[[], None],
+        bounds: Bounds | None = None,
     ) -> None:
         self._catalogs = catalogs
         self._asker = asker
@@ -64,13 +63,16 @@ class Hearing:
         self._loop = loop
         self._counts = counts
         self._plan = plan
+        self._bounds = bounds or Bounds()
         self._unreadable = Sparse(loop.time)
         self._said: dict[PlatformId, deque[_Said]] = {}  # whose turn is next comes first
         self._unread = 0
 
     def take(self, peer: LowerPeer, head: Head, body: bytes, *, notice: bool = False) -> None:
-        """An answer, or a notice of catalog changes, to be read soon."""
-        if self._unread + len(body) > MAX_UNREAD:
+        """An answer, or a notice of catalog changes, to be read soon. What comes where too much waits is
+        lost, and its question asked again."""
+        if self._unread + len(body) > self._bounds.limits.unread_bytes:
+            self._bounds.meet("unread_bytes")
             self._counts["responses_too_many"] += 1
             return
         if not self._said:

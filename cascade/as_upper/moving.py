@@ -12,12 +12,10 @@ from contextlib import suppress
 from typing import Final
 
 from cascade.leg import KEPT_SECONDS
+from cascade.limits import Bounds
 from cascade.model.commands.device_control import ControlPtz
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Store
-
-MAX_KEPT: Final = 20_000
-"""Cameras of which is kept that they move; nobody turns so many, and one more is told all the same."""
 
 AGAIN_SECONDS: Final = 20.0
 """After a stop that nobody answered, and which was repeated for 32 s, the next one."""
@@ -26,10 +24,17 @@ AGAIN_SECONDS: Final = 20.0
 class Moving:
     """Of one face. `send` tells a camera now, or says that its peer is not there."""
 
-    def __init__(self, store: Store, send: Callable[[ControlPtz], bool], time: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        send: Callable[[ControlPtz], bool],
+        time: Callable[[], float],
+        bounds: Bounds | None = None,
+    ) -> None:
         self._store = store
         self._send = send
         self._time = time
+        self._bounds = bounds or Bounds()
         self.deadline: float | None = None
         """When `owed` is to be asked again: who is there did not answer."""
         self._kept: set[ChannelId] = set()
@@ -59,7 +64,10 @@ class Moving:
         camera = control.target
         if (line := self._lines.get(camera)) is not None:
             line.append(control)
-        elif control.movement.stop or camera in self._kept or len(self._kept) >= MAX_KEPT:
+        elif control.movement.stop or camera in self._kept:
+            self._tell(control)
+        elif len(self._kept) >= self._bounds.limits.cameras_moving:
+            self._bounds.meet("cameras_moving")  # it is told all the same
             self._tell(control)
         else:
             self._kept.add(camera)

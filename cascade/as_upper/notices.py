@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Final
 
 from cascade.as_upper.alarms import LATER, Alarms
 from cascade.as_upper.catalogs import Catalogs
@@ -14,14 +13,12 @@ from cascade.as_upper.questions import Asker
 from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.subscriptions import Subscriptions
 from cascade.deviations import Deviations
+from cascade.limits import Bounds
 from cascade.manscdp import Head, alarm
 from cascade.model.ids import PlatformId
 from cascade.model.serials import Serials
 from sip.endpoint import Endpoint, Reply
 from sip.events import Address, Event
-
-NOTICES_A_MINUTE: Final = 60_000
-"""Of one peer; one more gets 503."""
 
 
 class Notices:
@@ -41,13 +38,21 @@ class Notices:
         loop: asyncio.AbstractEventLoop,
         counts: Counter[str],
         plan: Callable[[], None],
+        bounds: Bounds,
     ) -> None:
         self._registrar = registrar
         self._loop = loop
         self._counts = counts
+        self._bounds = bounds
         self._floods = Floods()
         self.hearing = Hearing(
-            catalogs=catalogs, asker=asker, deviations=deviations, loop=loop, counts=counts, plan=plan
+            catalogs=catalogs,
+            asker=asker,
+            deviations=deviations,
+            loop=loop,
+            counts=counts,
+            plan=plan,
+            bounds=bounds,
         )
         self.subscriptions = Subscriptions(
             endpoint=endpoint,
@@ -66,7 +71,9 @@ class Notices:
         lease = self._registrar.lease_of(event.from_user, event.source)
         if lease is None or not lease.online:
             return (event.transaction, 403)
-        if not self._floods.admits(lease.peer.id, NOTICES_A_MINUTE, self._loop.time()):
+        most = self._bounds.limits.notices_a_minute
+        if not self._floods.admits(lease.peer.id, most, self._loop.time()):
+            self._bounds.meet("notices_a_minute")
             self._counts["notices_flood"] += 1
             return (event.transaction, 503, LATER)
         heard = self.subscriptions.notified(event, lease.peer)

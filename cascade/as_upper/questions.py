@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cascade.as_upper.announcements import Announcement, Announcements
 from cascade.crossing import Answer, Ask, Failure, NoAnswer
 from cascade.errors import BadCommand
+from cascade.limits import Bounds
 from cascade.manscdp import CONTENT_TYPE, Head, broadcast, catalog, commands, device_info, device_status
 from cascade.manscdp.wire import NamesOf, Wire
 from cascade.model.commands import Command, Control
@@ -81,13 +82,20 @@ def answer_of(question: Question, body: bytes) -> Command:
 class Asker:
     """Asks below what came through the gate: each `ask` is followed by one Answer or NoAnswer."""
 
-    def __init__(self, endpoint: Endpoint, gate: Gate, serials: Serials, origin: PlatformId) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        gate: Gate,
+        serials: Serials,
+        origin: PlatformId,
+        bounds: Bounds | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._gate = gate
         self._serials = serials
         self._origin = origin
-        self._announcements = Announcements()
-        self._open: Questions[Key, tuple[Ask[Command], Question]] = Questions()
+        self._announcements = Announcements(bounds)
+        self._open: Questions[Key, tuple[Ask[Command], Question]] = Questions(bounds)
 
     @property
     def counts(self) -> Counter[str]:

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from typing import Final, Literal, Protocol
 
 from cascade.deviations import Deviation
+from cascade.limits import Bounds
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows, RowSet
 from cascade.model.serials import Serials
@@ -21,10 +22,9 @@ from cascade.peers import LowerPeer
 MAX_STALE: Final = 3
 """So many pages in a row without anything new are waited out like others: some peers repeat themselves."""
 
-QUERIES_A_SECOND: Final = 500.0
 BURST: Final = 256
 """After a restart all register at once and are to be asked anew. Their registrations come first, and whoever
-plays a picture: catalogs follow at this pace, after so many at once."""
+plays a picture: catalogs follow at the pace of `catalog_queries_a_second`, after so many at once."""
 
 
 class Page(Protocol):
@@ -131,8 +131,9 @@ class _Plan:
 class CatalogSync:
     """The catalogs of all lowers that are online."""
 
-    def __init__(self, serials: Serials) -> None:
+    def __init__(self, serials: Serials, bounds: Bounds | None = None) -> None:
         self._serials = serials
+        self._bounds = bounds or Bounds()
         self._plans: dict[PlatformId, _Plan] = {}
         self._due: list[tuple[float, PlatformId]] = []
         self._next_turn = float("-inf")
@@ -229,11 +230,13 @@ class CatalogSync:
         if plan.promised:
             plan.promised = False
             return True
-        turn = max(self._next_turn, now - BURST / QUERIES_A_SECOND)
-        self._next_turn = turn + 1 / QUERIES_A_SECOND
+        pace = self._bounds.limits.catalog_queries_a_second
+        turn = max(self._next_turn, now - BURST / pace)
+        self._next_turn = turn + 1 / pace
         if turn <= now:
             return True
         plan.next_at, plan.promised = turn, True
+        self._bounds.meet("catalog_queries_a_second")
         self.counts["queries_put_off"] += 1
         return False
 

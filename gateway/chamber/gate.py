@@ -26,6 +26,7 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.limits import Bounds
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.ports import Verdict
 from gateway.chamber.audit import AuditUnavailable
@@ -42,8 +43,6 @@ from gateway.words.sentences import recognised
 
 log: Final = logging.getLogger("gateway.chamber.gate")
 
-MAX_HELD: Final = 20_000
-"""Crossings held back by a full disk; the oldest is lost first."""
 RETRY_SECONDS: Final = 1.0
 
 BEYOND: Final = "audit-beyond"
@@ -86,6 +85,7 @@ class Gate:
         later: Callable[[float, Callable[[], None]], object] | None = None,
         wall: Callable[[], float] = time.time,
         rates: Callable[[], Mapping[str, int]] = dict,
+        bounds: Bounds | None = None,
     ) -> None:
         self.on_delivery: Callable[[Crossing], None] = _undeliverable
         self.on_anew: Callable[[], None] = _nobody_tells
@@ -102,7 +102,8 @@ class Gate:
         self._places = places
         self._observers = list(observers)
         self._wall = wall
-        self._questions: Final = Questions(clock)
+        self._bounds = bounds or Bounds()
+        self._questions: Final = Questions(clock, self._bounds)
         self._under_way: Final = UnderWay(clock)
         self._later = later
         self._held: deque[tuple[Door, Crossing]] = deque()
@@ -212,8 +213,9 @@ class Gate:
 
     def _hold(self, door: Door, crossing: Crossing) -> None:
         self.counters.held += 1
-        if len(self._held) >= MAX_HELD:
+        if len(self._held) >= self._bounds.limits.crossings_held:
             self._held.popleft()
+            self._bounds.meet("crossings_held")
             self.counters.lost += 1
         self._held.append((door, crossing))
         self._wake()

@@ -25,14 +25,13 @@ from cascade.crossing import (
     StreamOffered,
     StreamOpen,
 )
+from cascade.limits import Bounds
 from cascade.model.commands import Control, Invitation
 from cascade.model.ids import ChannelId
 from gateway.chamber.policy import Asked
 from gateway.chamber.rates import said
 from gateway.chamber.rules import MAX_COMMANDS, MAX_STREAMS, Quota
 
-MAX_OPEN: Final = 20_000
-"""Questions remembered at once; the oldest is forgotten first, and its answer is then refused."""
 GRACE_SECONDS: Final = 5.0
 """An answer may still pass this long after its question's deadline, for the time on the link."""
 MINUTE: Final = 60.0
@@ -58,8 +57,9 @@ class Question(Struct, frozen=True):
 class Questions:
     """Those that await their answer. `clock` gives seconds of any monotonic clock."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], bounds: Bounds | None = None) -> None:
         self._clock = clock
+        self._bounds = bounds or Bounds()
         self._open: OrderedDict[Key, Question] = OrderedDict()
 
     def __iter__(self) -> Iterator[Key]:
@@ -131,7 +131,8 @@ class Questions:
         if key in self._open:
             self._open.move_to_end(key)
         self._open[key] = question
-        if len(self._open) > MAX_OPEN:
+        if len(self._open) > self._bounds.limits.crossings_open:  # its answer is refused then
+            self._bounds.meet("crossings_open")
             self._open.popitem(last=False)
 
 

@@ -82,6 +82,7 @@ class Adopting:
         self._credentials.take(own, secrets)
         self._agree(own)
         self._side.endpoint.stack.set_networks(own.networks)
+        self._side.bounds.limits = own.limits.above()
         self._side.as_upper.adopt(own.lowers(name), config.ptz.terms(), config.alarms.quota())
         self._side.as_lower.adopt(own.uppers(), config.ptz.terms(), config.alarms.quota())
         self._limits.linger_seconds = config.media.linger_seconds

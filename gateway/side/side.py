@@ -29,6 +29,7 @@ from cascade.crossing import (
     StreamOpen,
 )
 from cascade.errors import StreamFailed
+from cascade.limits import Bounds
 from cascade.model.commands import Control
 from cascade.model.commands.alarm import ALARM, Alarm, AlarmTaken
 from cascade.model.commands.broadcast import BROADCAST
@@ -90,6 +91,7 @@ class Side:
         ports: Ports,
         waiting: Callable[[PlatformId], Memo],
         leg: Callable[[], Mapping[str, int]] = dict,
+        bounds: Bounds | None = None,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -98,11 +100,12 @@ class Side:
         self.sessions = sessions
         self.below = below  # what our lowers have
         self.shared = shared  # what the other side lets us show
+        self.bounds = bounds or Bounds()
         self._calls = calls
         self.ports = ports
         self._waiting = waiting  # keeps an INVITE of that peer while it has no answer
         self.router = Router(name, as_upper, as_lower)
-        self._troubles = Troubles(name, self._counters, leg)
+        self._troubles = Troubles(name, self.counters, leg)
         self._faces: list[asyncio.Task[None]] = []
         self._telling: asyncio.TimerHandle | None = None
         self._running = AsyncExitStack()
@@ -183,11 +186,12 @@ class Side:
             rows=len(self.below) + len(self.shared),
         )
 
-    def _counters(self) -> dict[str, int]:
-        """The engine's, and what the router and the registrar turned away."""
+    def counters(self) -> dict[str, int]:
+        """The engine's, those of the limits above it, and what the router and the registrar turned away."""
         below = self.as_upper.counters()
         return {
             **self.endpoint.stack.counters(),
+            **self.bounds.counters(),
             **{name: below[name] for name in REGISTRAR_TROUBLES},
             "strangers": self.router.strangers,
         }

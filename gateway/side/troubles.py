@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from gateway.config_limits import met
+from gateway.config_limits import costly
 from gateway.words import saying
 from gateway.words.limits import LIMITS
 
@@ -97,7 +97,7 @@ class Troubles:
         for name, new, total in _risen(counters, self._seen):
             if name in TROUBLES:
                 log.warning("sip.trouble", extra={**self._fact(name, new, total), **TROUBLES[name]})
-        for name, new, total in _risen(met(counters), self._seen_of_limits):
+        for name, new, total in _risen(costly(counters), self._seen_of_limits):
             log.warning("limit.met", extra={**self._fact(name, new, total), **LIMITS[name]})
         for name, new, total in _risen(self._leg(), self._seen_of_leg):
             if name in LEG_TROUBLES:

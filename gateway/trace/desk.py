@@ -363,7 +363,7 @@ def _state(seat: Seat) -> SideState:
         rows_passed=counters.rows_passed,
         rows_refused=dict(counters.rows_refused),
         shut=seat.gate.shut,
-        sip=dict(seat.endpoint.stack.counters()),
+        sip=seat.side.counters(),
         link=seat.link(),
         leg=dict(seat.leg.counters()),
         quotas=tuple(_quotas(seat.gate)),

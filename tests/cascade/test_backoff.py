@@ -7,10 +7,11 @@ from typing import Final, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cascade.as_upper.attempts import MAX_ASKED, MAX_PEERS, MAX_STRANGERS, READ_A_SECOND, Attempts
-from cascade.as_upper.backoff import FREE, LONGEST, MAX_PAIRS, WINDOW, Backoff
+from cascade.as_upper.attempts import Attempts
+from cascade.as_upper.backoff import FREE, LONGEST, WINDOW, Backoff
 from cascade.as_upper.registering import answer
 from cascade.as_upper.registrar import Registrar
+from cascade.limits import USUAL
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from sip._native import Core, authorize, ha1
@@ -64,10 +65,10 @@ def test_a_pair_is_forgotten_once_it_rests_and_by_a_right_digest() -> None:
 
 def test_memory_is_bounded_and_the_oldest_failure_is_forgotten_first() -> None:
     one = Backoff()
-    for number in range(MAX_PAIRS + 10):
+    for number in range(USUAL.guessers + 10):
         one.wrong(f"source {number}", NVR, float(number) / 1e6)
         one.wrong("source 0", NVR, float(number) / 1e6)  # who goes on is remembered
-    assert len(one) == MAX_PAIRS
+    assert len(one) == USUAL.guessers
     assert one.counts["pairs_forgotten"] == 10
     assert one.pause("source 0", NVR, 0.1) > 0.0
 
@@ -282,19 +283,20 @@ def test_who_only_asks_for_challenges_is_counted() -> None:
 def test_made_up_ids_push_out_nothing_but_each_other() -> None:
     door = Door()
     door.send(AWAY, FORGED)
-    for number in range(MAX_STRANGERS + 50):
-        door.now += 1.0 / READ_A_SECOND
+    for number in range(USUAL.tries_of_strangers + 50):
+        door.now += 1.0 / USUAL.tries_a_second
         door.send(AWAY, FORGED.replace(NVR, f"made up {number}"), user=f"made-up-{number}")
         door.send(AWAY, user=f"asked-{number}")
     assert [one.outcome for one in door.attempts.of(NVR)] == ["wrong"]
-    assert len(door.attempts.strangers()) == MAX_STRANGERS + MAX_ASKED
-    assert door.attempts.strangers()[0] in {f"made-up-{MAX_STRANGERS + 49}", f"asked-{MAX_STRANGERS + 49}"}
+    assert len(door.attempts.strangers()) == USUAL.tries_of_strangers + USUAL.tries_under_way
+    newest = USUAL.tries_of_strangers + 49
+    assert door.attempts.strangers()[0] in {f"made-up-{newest}", f"asked-{newest}"}
     assert door.attempts.of("made-up-1") == []
-    assert MAX_STRANGERS < MAX_PEERS
+    assert USUAL.tries_of_strangers < USUAL.tries_of_peers
 
 
 def test_a_flood_is_not_read() -> None:
     door = Door()
-    for number in range(READ_A_SECOND + 50):
+    for number in range(USUAL.tries_a_second + 50):
         door.send(AWAY, FORGED, user=f"made-up-{number}")
-    assert len(door.attempts.strangers()) == READ_A_SECOND
+    assert len(door.attempts.strangers()) == USUAL.tries_a_second

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.as_upper.hearing import MAX_UNREAD, TURN_BYTES, Hearing
+from cascade.as_upper.hearing import TURN_BYTES, Hearing
 from cascade.deviations import Deviations
 from cascade.errors import BadCommand
+from cascade.limits import USUAL
 from cascade.manscdp import Head, catalog, heads
 from cascade.manscdp.pieces import HEAD_BYTES, PIECE_BYTES, pieces
 from cascade.model.ids import PlatformId
@@ -152,11 +153,11 @@ def test_what_waits_to_be_read_is_bounded_and_counted() -> None:
         large = body(10_000, 800)
         for _ in range(6):
             heard.take(peer(LOWER), head_of(large), large)
-        assert counts["responses_too_many"] == 6 - MAX_UNREAD // len(large)
+        assert counts["responses_too_many"] == 6 - USUAL.unread_bytes // len(large)
         while not written.read or written.turn - written.read[-1][0] < 3:
             written.turn += 1
             await asyncio.sleep(0)
         heard.take(peer(LOWER), head_of(large), large)  # there is room again
-        assert counts["responses_too_many"] == 6 - MAX_UNREAD // len(large)
+        assert counts["responses_too_many"] == 6 - USUAL.unread_bytes // len(large)
 
     run(scenario())

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.as_lower import ptz_locks
 from cascade.as_lower.ptz_locks import Granted, Held, PtzLocks, TooMany
+from cascade.limits import Bounds, Limits
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.peers import PtzTerms
 
@@ -92,14 +91,15 @@ def test_of_who_is_gone_only_what_moves_has_to_be_stopped() -> None:
     assert len(given) == 0
 
 
-def test_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ptz_locks, "MAX_HOLDS", 1)
-    given = locks()
+def test_so_many_and_no_more() -> None:
+    bounds = Bounds(Limits(cameras_held=1))
+    given = PtzLocks(TERMS, bounds)
     given.ask(CAMERA, LOW, 5, stop=False, now=0.0)
     assert isinstance(given.ask(OTHER, LOW, 5, stop=False, now=1.0), TooMany)
     assert isinstance(given.ask(CAMERA, LOW, 5, stop=False, now=1.0), Granted)
     assert isinstance(given.ask(OTHER, LOW, 5, stop=False, now=61.0), Granted), "what is over makes room"
     assert len(given) == 1
+    assert bounds.counters() == {"limit_cameras_held": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.questions import MAX_OPEN, Questions
+from cascade.limits import Bounds, Limits
+from cascade.questions import Questions
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["ask", "take", "wait"]), st.integers(0, 4), st.floats(0.1, 10.0)), max_size=60
@@ -34,7 +35,9 @@ def test_each_question_ends_once_by_its_answer_or_its_deadline(steps: list[tuple
 
 
 def test_there_is_a_limit() -> None:
-    questions: Questions[int, int] = Questions()
-    assert all(questions.ask(key, key, due=1.0) for key in range(MAX_OPEN))
-    assert not questions.ask(MAX_OPEN, 0, due=1.0)
+    bounds = Bounds(Limits(questions=100))
+    questions: Questions[int, int] = Questions(bounds)
+    assert all(questions.ask(key, key, due=1.0) for key in range(100))
+    assert not questions.ask(100, 0, due=1.0)
+    assert bounds.counters() == {"limit_questions": 1}
     assert questions.counts["too_many"] == 1

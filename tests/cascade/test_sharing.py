@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cascade.as_lower.sharing import MAX_WAITING, CatalogAnswers, CatalogQuery, Share, own_item
+from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share, own_item
+from cascade.limits import USUAL
 from cascade.manscdp import Head, catalog
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Rows
@@ -188,13 +189,13 @@ def test_ids_are_on_disk_before_they_are_shown() -> None:
 
 def test_queries_that_wait_are_bounded_and_not_doubled() -> None:
     async def scenario(on: Stage) -> None:
-        for number in range(MAX_WAITING + 5):
+        for number in range(USUAL.catalog_requests_of_upper + 5):
             for _ in range(2):
                 on.answers.ask(CatalogQuery(str(number), UPPER))
-        assert on.answers.counts["repeated"] == MAX_WAITING
+        assert on.answers.counts["repeated"] == USUAL.catalog_requests_of_upper
         assert on.answers.counts["dropped"] == 10
         await asyncio.sleep(20)
-        assert len({head.sn for head in on.pages()}) == MAX_WAITING
+        assert len({head.sn for head in on.pages()}) == USUAL.catalog_requests_of_upper
 
     play(scenario)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.as_upper.sync import BURST, QUERIES_A_SECOND, CatalogSync, Finished, Query
+from cascade.as_upper.sync import BURST, CatalogSync, Finished, Query
+from cascade.limits import USUAL
 from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.model.serials import Serials
@@ -212,6 +213,6 @@ def test_who_comes_with_everybody_else_is_asked_in_turn_and_once() -> None:
     assert [peer for _, peer in asked] == [peer.id for peer in peers]
     assert sum(at == 0.0 for at, _ in asked) in {BURST, BURST + 1}  # a moment is rounded
     for number, (at, _) in enumerate(asked):
-        assert number <= BURST + at * QUERIES_A_SECOND + 1
-    assert asked[-1][0] <= (len(peers) - BURST) / QUERIES_A_SECOND + 0.01
+        assert number <= BURST + at * USUAL.catalog_queries_a_second + 1
+    assert asked[-1][0] <= (len(peers) - BURST) / USUAL.catalog_queries_a_second + 0.01
     assert sync.counts["queries_put_off"] == sum(at > 0.0 for at, _ in asked)

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from cascade.crossing import CatalogBatch, Crossing, Direction, NoAnswer, StreamEnded
+from cascade.limits import USUAL
 from gateway.chamber.gate import Gate, Side
 from gateway.chamber.link import LinkUnavailable
 from gateway.chamber.link.encoded import encoded_link
 from gateway.chamber.link.memory import MemoryEnd, memory_link
 from gateway.chamber.policy import CompiledRules
 from gateway.chamber.rules import Rule
-from gateway.chamber.under_way import GRACE_SECONDS, MAX_OPEN
+from gateway.chamber.under_way import GRACE_SECONDS
 from tests.clock import run
 from tests.gateway.chamber_ground import (
     LOWER,
@@ -270,9 +271,9 @@ def test_the_same_number_of_both_sides_are_two_questions() -> None:
 def test_open_questions_are_bounded() -> None:
     async def scenario() -> None:
         lock = Lock([OUT])
-        for number in range(MAX_OPEN + 10):
+        for number in range(USUAL.crossings_open + 10):
             lock.inner._questions.remember(ask(correlation=number), "outward")
-        assert len(lock.inner._questions) == MAX_OPEN
+        assert len(lock.inner._questions) == USUAL.crossings_open
 
     run(scenario())
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cascade.crossing import Answer, Ask, NoAnswer, StreamEnded, StreamOffered, StreamOpen
+from cascade.limits import USUAL
 from cascade.model.commands.broadcast import BROADCAST, AskBroadcast, Broadcast
 from cascade.model.ids import ChannelId
 from gateway.chamber.codec import MAX_ENCODINGS, CodecError, encode
-from gateway.chamber.under_way import GRACE_SECONDS, MAX_OPEN
+from gateway.chamber.under_way import GRACE_SECONDS
 from tests.clock import run
 from tests.gateway.chamber_ground import LOWER, ROAD_CAMERA, SCHOOL_CAMERA, UPPER, rule
 from tests.gateway.test_gate import LINKS, Lock, settled
@@ -127,9 +128,9 @@ def test_an_invitation_ends_with_its_time_or_with_a_no() -> None:
         assert lock.outer.send(called()).rule == "speak"
         await asyncio.sleep(announced().seconds_left + GRACE_SECONDS + 0.1)
         assert lock.outer.send(called(correlation=104)).rule == "unasked"
-        for number in range(MAX_OPEN + 10):
+        for number in range(USUAL.crossings_open + 10):
             lock.inner.send(announced(correlation=number))
-        assert len(lock.inner._questions) == MAX_OPEN
+        assert len(lock.inner._questions) == USUAL.crossings_open
 
     run(scenario())
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import asdict, fields
 
+from cascade.limits import USUAL
 from gateway.config import examine, load
 from gateway.config_changes import changes_of, in_force
-from gateway.config_limits import COUNTERS, LimitsConfig, met
-from gateway.words import ENGLISH
+from gateway.config_limits import ABOVE, COUNTERS, FORGETFUL, OF_ENGINE, LimitsConfig, costly, met
+from gateway.words import ENGLISH, LANGUAGES
 from gateway.words.limits import LIMITS
 from sip._native import Core
 from tests.clock import run
@@ -33,9 +36,9 @@ from tests.gateway.world import (
 FORGER = ("203.0.113.99", 5060)
 
 
-def limited(**limits: int) -> str:
-    """The world's configuration with these limits on the outer side."""
-    table = "[outer.limits]\n" + "".join(f"{name} = {value}\n" for name, value in limits.items())
+def limited(side: str = "outer", /, **limits: int) -> str:
+    """The world's configuration with these limits on one side."""
+    table = f"[{side}.limits]\n" + "".join(f"{name} = {value}\n" for name, value in limits.items())
     return text() + table
 
 
@@ -45,12 +48,13 @@ def limited(**limits: int) -> str:
 def test_every_limit_is_the_engines_and_has_a_counter_and_words() -> None:
     names = {field.name for field in fields(LimitsConfig)}
     engine = Core(("192.0.2.1", 5060), "r", ["0.0.0.0/0"], bytes(32), limits=LimitsConfig().engine())
-    for name in names:
+    for name in names - {*ABOVE}:
         engine.set_limits({name: asdict(LimitsConfig())[name]})
     with pytest.raises(ValueError, match="no limit is called"):
         engine.set_limits({"nonsense": 1})
     assert names - {"retry_after", "retry_spread"} == COUNTERS.keys() == LIMITS.keys()
-    assert {counter for each in COUNTERS.values() for counter in each} <= engine.counters().keys()
+    assert {counter for each in OF_ENGINE.values() for counter in each} <= engine.counters().keys()
+    assert COUNTERS.keys() > FORGETFUL
 
 
 def test_the_engines_own_defaults_are_those_of_the_configuration() -> None:
@@ -58,7 +62,10 @@ def test_the_engines_own_defaults_are_those_of_the_configuration() -> None:
     usual = asdict(LimitsConfig())
     rust = (Path(__file__).parents[2] / "native/sip-core/src/limits.rs").read_text()
     body = rust.partition("fn default() -> Self")[2].partition("fn set")[0]
+    assert LimitsConfig().above() == USUAL
     for name, value in usual.items():
+        if name in ABOVE:
+            continue
         written = body.partition(f"{name}: ")[2].partition(",")[0].replace("_", "")
         assert eval(written, {"__builtins__": {}}) == value, name
 
@@ -178,3 +185,64 @@ def test_limits_are_taken_while_the_gateway_runs(link: Link) -> None:
 def test_what_a_displaced_connection_costs_is_counted_once() -> None:
     counters = {"streams_displaced": 5, "streams_of_source": 3, "streams_refused": 1, "overload": 0}
     assert met(counters) == {"connections": 3, "connections_of_source": 3}
+
+
+def test_a_limit_above_the_engine_is_shown_and_told_of_and_taken_by_a_reload(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upper that asks for its catalog five times at once, where one query may wait."""
+
+    async def scenario() -> None:
+        async with world(link, written=limited("inner", catalog_requests_of_upper=1)) as here:
+            await here.shown()
+            secrets(here)
+            keeper = keeper_of(here)
+
+            async def ask() -> bool:
+                return (await here.upper.catalog()).complete
+
+            answered = await asyncio.gather(*(ask() for _ in range(5)))
+            assert 1 <= sum(answered) < 5
+            lost = here.gateway.inner.side.counters()["limit_catalog_requests_of_upper"]
+            assert lost == 5 - sum(answered)
+            shown = [drawn(standing(here), None, language, columns=240) for language in LANGUAGES]
+            assert f"limit catalog_requests_of_upper met {lost} times" in shown[0]
+            assert f"达到限值 catalog_requests_of_upper {lost} 次" in shown[1]
+            write(here, limited("inner", catalog_requests_of_upper=8))
+            assert (await keeper.reload()).taken
+            assert sum(await asyncio.gather(*(ask() for _ in range(5)))) == 5
+
+    with caplog.at_level(logging.WARNING, logger="gateway.side.troubles"):
+        run(scenario())
+    told = [vars(line) for line in caplog.records if line.getMessage() == "limit.met"]
+    assert [line["counter"] for line in told] == ["catalog_requests_of_upper"]
+    assert "catalog queries" in ENGLISH.render(told[0]["what"])
+
+
+def test_what_only_forgets_is_counted_and_is_no_trouble() -> None:
+    counters = {"limit_tries_under_way": 70_000, "limit_questions": 2}
+    assert met(counters) == {"tries_under_way": 70_000, "questions": 2}
+    assert costly(counters) == {"questions": 2}
+
+
+# The page
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations" / "limits.md"
+
+
+def test_the_page_has_every_limit_with_its_default_its_bounds_and_its_counters() -> None:
+    rows = [
+        [cell.strip().replace(",", "") for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    found = {row[0].strip("`"): row for row in rows}
+    assert len(found) == len(rows)
+    schema = msgspec.json.schema(LimitsConfig)["$defs"]["LimitsConfig"]["properties"]
+    assert schema.keys() == found.keys()
+    for name, said in schema.items():
+        _, default, least, most, loses, counters = found[name]
+        assert (int(default), int(least), int(most)) == (said["default"], said["minimum"], said["maximum"])
+        assert loses
+        assert re.findall("`([a-z_]+)`", counters) == [*COUNTERS.get(name, ())]
