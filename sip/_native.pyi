@@ -313,6 +313,13 @@ class Engine:
     def fileno(self) -> int:
         """Readable while datagrams, due timers or events wait; -1 once closed."""
 
+    def gather(self, seconds: float) -> None:
+        """Be readable for datagrams only every so often, whether any came or not; 0: as soon as one is there.
+
+        Raises:
+            ValueError: a negative time, or one that nobody can wait for.
+        """
+
     def poll(self, limit: int) -> list[Event]: ...
     def reply(self, replies: Sequence[Reply]) -> None: ...
     def send(self, requests: Sequence[Request]) -> list[int]: ...

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
+from sip.aio.gathering import Gathering
 from sip.aio.streams import Streams
 from sip.endpoint import Endpoint
 from sip.events import Event
@@ -16,6 +17,7 @@ class Pollable(Protocol):
 
     def fileno(self) -> int: ...
     def poll(self, limit: int) -> list[Event]: ...
+    def gather(self, seconds: float) -> None: ...
 
 
 class Driver:
@@ -30,6 +32,7 @@ class Driver:
         self._endpoint = endpoint
         self._streams = streams
         self._loop = asyncio.get_running_loop()
+        self._gathering = Gathering(self._loop.time())
         self._open = False
 
     def __enter__(self) -> "Driver":
@@ -48,5 +51,7 @@ class Driver:
         self._endpoint.dispatch(events)
         if self._streams is not None:
             self._streams.carry_out()
+        if self._gathering.turned(len(events), self._loop.time()):
+            self._engine.gather(self._gathering.every)
         if len(events) == MAX_EVENTS:
             self._loop.call_soon(self._poll)

@@ -43,7 +43,7 @@ impl Signalling {
                 udp.push(socket);
             }
         }
-        let wake = Wake::new()?;
+        let mut wake = Wake::new()?;
         for socket in &udp {
             wake.watch(socket)?;
         }
@@ -68,6 +68,7 @@ impl Signalling {
     /// Take what the socket has, do what is due, and give up to `limit` events.
     pub fn poll(&mut self, limit: usize) -> Vec<Event> {
         let mut now = monotonic();
+        self.wake.woken();
         // Bounded by datagrams too, as a storm of repeats makes no events. More are taken than can be served:
         // what strangers say is sorted out here, and not by the kernel, which would drop known peers' as well.
         for _ in 0..=TURN / BATCH {
@@ -104,6 +105,14 @@ impl Signalling {
         }
         self.flush(*now);
         more
+    }
+
+    /// Look at the sockets only every so often, so that one poll takes several datagrams; zero: whenever one is
+    /// there. Timers and what waits in memory are not kept waiting.
+    pub fn gather(&mut self, every: Duration) {
+        if self.wake.gather(every).is_err() {
+            self.receive_errors += 1;
+        }
     }
 
     /// Let the core do something about its connections, at this moment.

@@ -4,13 +4,16 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// An epoll set over sockets, one timer and one flag.
+/// An epoll set over sockets, a timer, a flag, and a pulse that stands for the sockets while datagrams are gathered.
 pub struct Wake {
     epoll: OwnedFd,
     timer: OwnedFd,
     flag: OwnedFd,
+    pulse: OwnedFd,
     raised: bool,
     armed: Option<Duration>,
+    sockets: Vec<RawFd>,
+    gathering: bool,
 }
 
 #[allow(clippy::cast_sign_loss)] // a flag, declared as a signed number
@@ -27,45 +30,60 @@ fn own(fd: libc::c_int) -> io::Result<OwnedFd> {
 impl Wake {
     pub fn new() -> io::Result<Self> {
         // SAFETY: these three calls take no pointers.
-        let (epoll, timer, flag) = unsafe {
+        let (epoll, flag) = unsafe {
             (
                 own(libc::epoll_create1(libc::EPOLL_CLOEXEC))?,
-                own(libc::timerfd_create(
-                    libc::CLOCK_MONOTONIC,
-                    libc::TFD_NONBLOCK | libc::TFD_CLOEXEC,
-                ))?,
                 own(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?,
             )
         };
         let wake = Wake {
             epoll,
-            timer,
+            timer: timer()?,
             flag,
+            pulse: timer()?,
             raised: false,
             armed: None,
+            sockets: Vec::new(),
+            gathering: false,
         };
-        wake.watch(&wake.timer)?;
-        wake.watch(&wake.flag)?;
+        for own in [&wake.timer, &wake.flag, &wake.pulse] {
+            wake.control(libc::EPOLL_CTL_ADD, own.as_raw_fd(), READABLE)?;
+        }
         Ok(wake)
     }
 
-    /// Wake when this is readable too. It must be closed no later than the set.
-    pub fn watch(&self, fd: &impl AsRawFd) -> io::Result<()> {
-        let fd = fd.as_raw_fd();
+    /// Wake when this socket is readable too. It must be closed no later than the set.
+    pub fn watch(&mut self, socket: &impl AsRawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), READABLE)?;
+        self.sockets.push(socket.as_raw_fd());
+        Ok(())
+    }
+
+    /// Wake for sockets no more, but every so often whether anything came or not; zero: as soon as it comes.
+    pub fn gather(&mut self, every: Duration) -> io::Result<()> {
+        let gathering = !every.is_zero();
+        set_timer(&self.pulse, 0, every, every)?; // first: sockets that nobody looks at would be deaf
+        self.gathering = gathering;
+        for socket in &self.sockets {
+            let events = if gathering { 0 } else { READABLE };
+            self.control(libc::EPOLL_CTL_MOD, *socket, events)?;
+        }
+        Ok(())
+    }
+
+    /// To be called before sockets are read: the pulse that led there is over.
+    pub fn woken(&self) {
+        if self.gathering {
+            self.drain(self.pulse.as_raw_fd());
+        }
+    }
+
+    fn control(&self, operation: libc::c_int, fd: RawFd, events: u32) -> io::Result<()> {
         let token = u64::try_from(fd).unwrap_or(0);
-        let mut event = libc::epoll_event {
-            events: READABLE,
-            u64: token,
-        };
+        let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the kernel reads one live epoll_event.
-        let result = unsafe {
-            libc::epoll_ctl(
-                self.epoll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                fd,
-                &raw mut event,
-            )
-        };
+        let result =
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) };
         if result == 0 {
             Ok(())
         } else {
@@ -87,30 +105,7 @@ impl Wake {
             return Ok(());
         }
         let due = deadline.max(Duration::from_nanos(1)); // zero would disarm it
-        let value = libc::timespec {
-            tv_sec: libc::time_t::try_from(due.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: due.subsec_nanos().into(),
-        };
-        let never = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let timer = libc::itimerspec {
-            it_interval: never,
-            it_value: value,
-        };
-        // SAFETY: the kernel reads one live itimerspec; no old value is asked for.
-        let result = unsafe {
-            libc::timerfd_settime(
-                self.timer.as_raw_fd(),
-                libc::TFD_TIMER_ABSTIME,
-                &raw const timer,
-                std::ptr::null_mut(),
-            )
-        };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        set_timer(&self.timer, libc::TFD_TIMER_ABSTIME, due, Duration::ZERO)?;
         self.armed = Some(deadline);
         Ok(())
     }
@@ -135,6 +130,50 @@ impl Wake {
         let mut count = [0u8; 8];
         // SAFETY: the kernel writes at most eight bytes into eight live ones, and does not wait.
         unsafe { libc::read(fd, count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+fn timer() -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no pointer.
+    own(unsafe {
+        libc::timerfd_create(
+            libc::CLOCK_MONOTONIC,
+            libc::TFD_NONBLOCK | libc::TFD_CLOEXEC,
+        )
+    })
+}
+
+/// `first` is a moment or a time from now, as `flags` say; zero stops the timer.
+fn set_timer(
+    timer: &OwnedFd,
+    flags: libc::c_int,
+    first: Duration,
+    interval: Duration,
+) -> io::Result<()> {
+    let value = libc::itimerspec {
+        it_interval: timespec(interval),
+        it_value: timespec(first),
+    };
+    // SAFETY: the kernel reads one live itimerspec; no old value is asked for.
+    let result = unsafe {
+        libc::timerfd_settime(
+            timer.as_raw_fd(),
+            flags,
+            &raw const value,
+            std::ptr::null_mut(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
     }
 }
 
@@ -183,6 +222,27 @@ mod tests {
         wake.set_deadline(Some(now), now).unwrap();
         assert!(readable(&wake, 10_000));
         wake.set_deadline(None, monotonic()).unwrap();
+        assert!(!readable(&wake, 0));
+    }
+
+    #[test]
+    fn while_datagrams_are_gathered_the_pulse_wakes_and_not_they() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut wake = Wake::new().unwrap();
+        wake.watch(&socket).unwrap();
+        wake.gather(Duration::from_secs(3600)).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+        assert!(!readable(&wake, 0));
+        wake.gather(Duration::from_micros(1)).unwrap();
+        assert!(readable(&wake, 10_000));
+        wake.gather(Duration::from_secs(3600)).unwrap();
+        wake.woken();
+        assert!(!readable(&wake, 0));
+        wake.gather(Duration::ZERO).unwrap();
+        assert!(readable(&wake, 10_000));
+        socket.recv(&mut [0; 8]).unwrap();
+        wake.woken();
         assert!(!readable(&wake, 0));
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use net::signalling::Signalling;
 use pyo3::prelude::*;
@@ -309,6 +310,12 @@ impl Engine {
     fn poll(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<Event>> {
         let taken = py.detach(|| self.with(|engine| engine.poll(limit)))?;
         Ok(events(taken.into_iter()))
+    }
+
+    fn gather(&self, seconds: f64) -> PyResult<()> {
+        let every =
+            Duration::try_from_secs_f64(seconds).map_err(|error| fault(error.to_string()))?;
+        self.with(|engine| engine.gather(every))
     }
 
     fn reply(&self, py: Python<'_>, replies: &Bound<'_, PyAny>) -> PyResult<()> {
