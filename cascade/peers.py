@@ -62,6 +62,7 @@ class LowerPeer:
     certificate: bool = False  # its TLS connection shows one of ours, with its id among the names
     message_bytes: int = MEBIBYTE  # of one Catalog or RecordInfo that comes by a connection
     answer_pings: bool = False  # CR LF for its CR LF CR LF (RFC 5626 3.5.1)
+    dial: str = ""  # address:port; where we connect to while its own connection is away
     keepalive_seconds: float = 60.0
     keepalive_misses: int = 3  # this many without one, and it is offline
     grace_seconds: float = 10.0  # added to each deadline: late because of us, not of them (Q15)

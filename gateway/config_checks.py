@@ -22,7 +22,8 @@ from gateway.config_reading import Problem
 from gateway.credentials.holders import SIDES, Secrets, expected
 from gateway.credentials.store import Holder
 from gateway.words import Saying, saying
-from sip.uri import host_port
+from sip.errors import MalformedMessage
+from sip.uri import host_port, parse_uri
 
 if TYPE_CHECKING:
     from gateway.config import Config, SideConfig
@@ -205,6 +206,8 @@ def _check_peers(name: str, side: "SideConfig") -> Iterator[Finding]:
         yield from _check_digest(key, peer)
     for number, lower in enumerate(side.lower, start=1):
         yield from _check_lower(f"{name}.lower[#{number}]", lower)
+        if lower.dial:
+            yield from _check_dial(f"{name}.lower[#{number}].dial", lower, side)
     for number, rule in enumerate(side.admit, start=1):
         yield from _check_terms(name, f"{name}.admit[#{number}]", rule.peer(ANYBODY), side)
     yield from check_admits(name, side)
@@ -247,6 +250,19 @@ def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
     for text in lower.redirect:
         if not _is_server(text):
             yield f"{key}.redirect", saying("config.redirect", text=text)
+
+
+def _check_dial(key: str, lower: "LowerConfig", side: "SideConfig") -> Iterator[Finding]:
+    try:
+        there = parse_uri(f"sip:{lower.dial}")
+        ip_address(there.host)
+    except (MalformedMessage, ValueError):
+        yield key, saying("config.dial", text=lower.dial)
+        return
+    if there.port is None or there.user or there.parameters:
+        yield key, saying("config.dial", text=lower.dial)
+    elif not any(_holds(network, there.host) for network in lower.networks or side.networks):
+        yield key, saying("config.dial_outside", host=there.host)
 
 
 def _is_server(text: str) -> bool:

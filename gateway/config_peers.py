@@ -104,6 +104,9 @@ class LowerConfig(LowerTerms, frozen=True, kw_only=True):
     """Its id, as it registers; also its user name of the digest."""
     aliases: tuple[PeerName, ...] = ()
     """Other names it may use in From once it is registered. Default: none."""
+    dial: str = ""
+    """Where it takes connections, as address:port. While its own is away, who registered by TCP or TLS is
+    connected to there. Default: nowhere, and what we ask of it waits up to 8 s for it to connect."""
 
 
 class UpperConfig(Document, frozen=True, kw_only=True):

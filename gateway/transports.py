@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from certs.identities import SideName
 from gateway.config import SideConfig
+from gateway.config_peers import LowerConfig
 from gateway.side.firsts import Firsts
 from gateway.tls import TlsFiles, read_files
 from gateway.words import Told, saying
@@ -20,7 +21,7 @@ from sip.aio.streams import CannotBind, Plug, Streams, Tls
 from sip.aio.streams import Engine as Connected
 from sip.endpoint import Endpoint, Stack
 from sip.events import Address, Listener
-from sip.uri import host_port
+from sip.uri import host_port, parse_uri
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class Agreement:
         self._reached = set(reached)
         for lower in own.lower:
             large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
-            self._stack.set_terms(lower.id, large=large, pong=lower.answer_pings)
+            dial = _dialled(lower)
+            self._stack.set_terms(lower.id, large=large, pong=lower.answer_pings, dial=dial)
         self._stack.set_limits(limits_of(own))
 
 
@@ -175,11 +177,19 @@ class _TlsTold:
 
 
 def _tls(own: SideConfig, files: TlsFiles) -> Tls:
-    """An upper is whom its certificate names, where those of uppers are checked at all."""
+    """Whom we connect to is whom its certificate names, where those of others are checked at all."""
     ids: dict[Address, frozenset[str]] = {
         (upper.host, upper.port): frozenset({upper.id, upper.host}) for upper in own.upper
     }
+    for lower in own.lower:
+        if (there := _dialled(lower)) is not None:
+            ids[there] = frozenset({lower.id, there[0]})
     return Tls(files.server, files.client, ids.get if own.tls.authority else _anybody)
+
+
+def _dialled(lower: LowerConfig) -> Address | None:
+    """Where we connect to while its own connection is away."""
+    return parse_uri(f"sip:{lower.dial}").address if lower.dial else None
 
 
 def _anybody(_peer: Address) -> None:

@@ -10,6 +10,7 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 Reply: TypeAlias = tuple[int, int] | tuple[int, int, Headers] | tuple[int, int, Headers, bytes]
 Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 Listener: TypeAlias = tuple[str, str, int]
+Cut: TypeAlias = tuple[Address, str, str]
 Order: TypeAlias = tuple[int, int, bytes, Address, str]
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 Registration: TypeAlias = tuple[str, str, Address, float, str, str, int | None, str | None]
@@ -19,6 +20,7 @@ __all__ = [
     "Address",
     "Attempt",
     "Core",
+    "Cut",
     "Engine",
     "Event",
     "Headers",

@@ -13,6 +13,8 @@ Request: TypeAlias = tuple[str, str, Address, Headers, bytes, int]
 """(method, uri, destination, headers, body, ack_for); `ack_for` is 0 unless the method is ACK."""
 Listener: TypeAlias = tuple[str, str, int]
 """("udp", "tcp" or "tls", host, port): an address of ours."""
+Cut: TypeAlias = tuple[Address, str, str]
+"""(where, which user, by "tcp" or "tls") was reached by a connection that is gone."""
 Order: TypeAlias = tuple[int, int, bytes, Address, str]
 """(kind, connection, what to write, whom to dial, by "tcp" or "tls"); kinds are 1 write, 2 close, 3 dial."""
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
@@ -174,10 +176,11 @@ class Core:
     def serve_strangers(self, limit: int, now: float) -> None:
         """Serve of those that wait what fits into a turn of `limit` events."""
 
-    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Address] = ...) -> None:
+    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Cut] = ...) -> None:
         """Addresses of peers, who go before strangers, and of those that are peers no longer.
 
-        `cut`: no datagram goes there until one came from there; their connections were an earlier process's.
+        `cut`: no datagram goes there until one came from there; the connections there of these users were an
+        earlier process's.
         """
 
     def set_limits(self, limits: Mapping[str, int]) -> None:
@@ -243,8 +246,13 @@ class Core:
         `large_by_tcp`: over 1,300 bytes by TCP. `pong`: an empty line twice from there is answered.
         """
 
-    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None:
-        """What that user may do on a connection by which it registered: bytes of a large body, `pong`."""
+    def set_terms(
+        self, user: str, *, large: int = 0, pong: bool = False, dial: Address | None = None
+    ) -> None:
+        """What that user may do on a connection by which it registered: bytes of a large body, `pong`.
+
+        `dial`: where we connect to when its own connection is away; None: we wait a moment for it.
+        """
 
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None:
         """A body may be large in whose first KiB one of these stands."""
@@ -335,15 +343,15 @@ class Engine:
     def closed(self, connection: int, reason: str) -> None: ...
     def feed_stream(self, connection: int, data: bytes) -> None: ...
     def backlog(self, connection: int, waiting: int) -> None: ...
-    def know(
-        self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Address] = ...
-    ) -> None: ...
+    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Cut] = ...) -> None: ...
     def set_limits(self, limits: Mapping[str, int]) -> None: ...
     def take_orders(self) -> list[Order]: ...
     def set_route(
         self, peer: Address, transport: str | None, *, large_by_tcp: bool = False, pong: bool = False
     ) -> None: ...
-    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None: ...
+    def set_terms(
+        self, user: str, *, large: int = 0, pong: bool = False, dial: Address | None = None
+    ) -> None: ...
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
     def set_networks(self, networks: Sequence[str]) -> None: ...
     def seen_from(self, peer: Address) -> tuple[str, Address]: ...

@@ -6,7 +6,19 @@ message as it came, so a header nobody asks for is never made into text.
 
 from enum import IntEnum
 
-from sip._native import Address, Attempt, Event, Headers, Kept, Listener, Order, Registration, Reply, Request
+from sip._native import (
+    Address,
+    Attempt,
+    Cut,
+    Event,
+    Headers,
+    Kept,
+    Listener,
+    Order,
+    Registration,
+    Reply,
+    Request,
+)
 from sip.algorithms import Algorithm
 
 __all__ = [
@@ -14,6 +26,7 @@ __all__ = [
     "Algorithm",
     "Attempt",
     "Auth",
+    "Cut",
     "Event",
     "Headers",
     "Kept",

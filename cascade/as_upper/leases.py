@@ -14,7 +14,7 @@ from typing import Final, Literal
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
-from sip.events import Address
+from sip.events import Address, Cut
 from sip.uri import host_port
 
 MAX_HELD_UP: Final = 256
@@ -80,7 +80,7 @@ class Leases:
         self._changes: list[Change] = []
         self._unsaved: set[PlatformId] = set()
         self._other: dict[Address, bool] = {}  # somebody is there now, or is no longer
-        self._cut: list[Address] = []  # reached by connections that ended with an earlier process
+        self._cut: list[Cut] = []  # reached by connections that ended with an earlier process
         self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
 
     def __len__(self) -> int:
@@ -140,7 +140,7 @@ class Leases:
         lease.proven = binding.proven or binding.port
         lease.transport = binding.transport
         if lease.transport != "udp":
-            self._cut.append(lease.address)
+            self._cut.append((lease.address, peer.id, lease.transport))
         lease.online = ends > now
         if lease.online:
             self.changed(lease, "restored")
@@ -154,7 +154,7 @@ class Leases:
         changes, self._changes = self._changes, []
         return changes
 
-    def addresses(self) -> tuple[list[Address], list[Address], list[Address]]:
+    def addresses(self) -> tuple[list[Address], list[Address], list[Cut]]:
         """Drain where somebody is since the last call; where nobody is any more; and of the first those that
         are reached by a connection which ended with an earlier process."""
         if not self._other:

@@ -16,7 +16,7 @@ from cascade.as_upper.registering import Accepted, Challenged, Decision, Heard, 
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
-from sip.events import Address, Auth, Reply
+from sip.events import Address, Auth, Cut, Reply
 
 VERIFIED: Final = int(Auth.VERIFIED)
 
@@ -131,7 +131,7 @@ class Registrar:
         """Drain what changed since the last call, in order."""
         return self._leases.changes()
 
-    def addresses(self) -> tuple[list[Address], list[Address], list[Address]]:
+    def addresses(self) -> tuple[list[Address], list[Address], list[Cut]]:
         """Drain where somebody is registered since the last call, and where nobody is any more; `Leases`."""
         return self._leases.addresses()
 

@@ -132,7 +132,7 @@ def test_after_a_restart_who_came_by_tcp_gets_no_datagram_and_is_asked_once_it_c
             with pytest.raises(PlayRefused):
                 async with here.upper.play(here.shared()[0]):
                     pass
-            assert here.network.loop.time() - began < 1.0  # told at once, and nobody waits for a time-out
+            assert 8.0 <= here.network.loop.time() - began < 9.0  # it did not connect meanwhile
             counters = here.gateway.outer.side.endpoint.stack.counters
             assert counters()["undelivered"] > 0
             await asyncio.sleep(130.0)  # its keepalive finds the connection gone

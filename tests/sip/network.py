@@ -13,7 +13,7 @@ from typing import Final
 from sip._native import Core, Kept
 from sip.aio.streams import Streams, Tls
 from sip.endpoint import Endpoint
-from sip.events import Address, Algorithm, Attempt, Event, Listener, Order, Reply, Request
+from sip.events import Address, Algorithm, Attempt, Cut, Event, Listener, Order, Reply, Request
 from tests.sip.bytestreams import Wires
 
 OnDatagram = Callable[[bytes, Address], None]
@@ -251,8 +251,10 @@ class VirtualStack:
     ) -> None:
         self._core.set_route(peer, transport, large_by_tcp=large_by_tcp, pong=pong)
 
-    def set_terms(self, user: str, *, large: int = 0, pong: bool = False) -> None:
-        self._core.set_terms(user, large=large, pong=pong)
+    def set_terms(
+        self, user: str, *, large: int = 0, pong: bool = False, dial: Address | None = None
+    ) -> None:
+        self._core.set_terms(user, large=large, pong=pong, dial=dial)
 
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None:
         self._core.set_large_kinds(kinds)
@@ -264,7 +266,7 @@ class VirtualStack:
     def set_limits(self, limits: Mapping[str, int]) -> None:
         self._core.set_limits(limits)
 
-    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Address] = ()) -> None:
+    def know(self, came: Sequence[Address], gone: Sequence[Address], cut: Sequence[Cut] = ()) -> None:
         self._core.know(came, gone, cut)
 
     # Connections

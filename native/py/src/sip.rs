@@ -20,8 +20,9 @@ use sip_core::{Message, Terms, Time, codec};
 use digests::{Attempt, Given};
 use event::{Event, events};
 use given::{
-    Address, Listener, Ordered, fault, know, ordered, pair, prepare, read_limits, read_networks,
-    read_replies, read_requests, route, settings, socket_address, transport_of, with_answers,
+    Address, Cut, Listener, Ordered, fault, know, ordered, pair, prepare, read_limits,
+    read_networks, read_replies, read_requests, route, settings, socket_address, transport_of,
+    with_answers,
 };
 use recalled::{Recalled, recall};
 
@@ -101,7 +102,7 @@ impl Core {
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     #[pyo3(signature = (came, gone, cut=Vec::new()))]
-    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Address>) {
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Cut>) {
         know(&mut self.lock(), &came, &gone, &cut);
     }
 
@@ -199,9 +200,19 @@ impl Core {
         Ok(())
     }
 
-    #[pyo3(signature = (user, *, large=0, pong=false))]
-    fn set_terms(&self, user: &str, large: usize, pong: bool) {
-        self.lock().set_terms(user, Some(Terms { large, pong }));
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    #[pyo3(signature = (user, *, large=0, pong=false, dial=None))]
+    fn set_terms(
+        &self,
+        user: &str,
+        large: usize,
+        pong: bool,
+        dial: Option<Address>,
+    ) -> PyResult<()> {
+        let dial = dial.as_ref().map(socket_address).transpose()?;
+        self.lock()
+            .set_terms(user, Some(Terms { large, pong, dial }));
+        Ok(())
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
@@ -391,9 +402,17 @@ impl Engine {
         self.with(|engine| engine.core().set_route(peer, route))
     }
 
-    #[pyo3(signature = (user, *, large=0, pong=false))]
-    fn set_terms(&self, user: &str, large: usize, pong: bool) -> PyResult<()> {
-        let terms = Terms { large, pong };
+    #[allow(clippy::needless_pass_by_value)] // extracted from Python
+    #[pyo3(signature = (user, *, large=0, pong=false, dial=None))]
+    fn set_terms(
+        &self,
+        user: &str,
+        large: usize,
+        pong: bool,
+        dial: Option<Address>,
+    ) -> PyResult<()> {
+        let dial = dial.as_ref().map(socket_address).transpose()?;
+        let terms = Terms { large, pong, dial };
         self.with(|engine| engine.core().set_terms(user, Some(terms)))
     }
 
@@ -418,7 +437,7 @@ impl Engine {
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
     #[pyo3(signature = (came, gone, cut=Vec::new()))]
-    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Address>) -> PyResult<()> {
+    fn know(&self, came: Vec<Address>, gone: Vec<Address>, cut: Vec<Cut>) -> PyResult<()> {
         self.with(|engine| know(engine.core(), &came, &gone, &cut))
     }
 

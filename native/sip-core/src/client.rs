@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::Message;
 use crate::hop::Hop;
 use crate::server::Due;
-use crate::time::{GIVE_UP, T1, T2, T4, TIMER_C, TIMER_D, Time};
+use crate::time::{AWAY, GIVE_UP, T1, T2, T4, TIMER_C, TIMER_D, Time};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -40,6 +40,8 @@ pub struct Client {
     /// The request; given up when it can't be needed any more.
     pub message: Option<Message>,
     pub ack: Option<(Arc<[u8]>, Hop)>,
+    /// It has not left: it waits for that user's connection.
+    pub awaited: Option<Arc<[u8]>>,
     /// The To tag of the 2xx that counted.
     pub to_tag: Box<[u8]>,
     interval: u64,
@@ -74,6 +76,7 @@ impl Client {
             hop,
             message: Some(message),
             ack: None,
+            awaited: None,
             to_tag: Box::default(),
             interval: T1,
             resend_at: if hop.reliable() {
@@ -95,6 +98,19 @@ impl Client {
             queued: self.queued,
             ..begun
         };
+    }
+
+    /// It does not leave before that user has a connection, and waits for that a part of its time.
+    pub fn wait_for(&mut self, user: Arc<[u8]>, now: Time) {
+        self.awaited = Some(user);
+        self.ends_at = now.after(AWAY);
+    }
+
+    /// What is left of its whole time once it leaves after all.
+    pub fn leaves(&mut self, hop: Hop, message: Message, now: Time) {
+        let ends_at = self.ends_at.after(GIVE_UP - AWAY);
+        self.again(hop, message, now);
+        self.ends_at = ends_at;
     }
 
     pub fn is_over(&self) -> bool {

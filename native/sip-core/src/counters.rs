@@ -53,6 +53,7 @@ counters! {
     streams_slow,
     /// Requests of ours that went as a datagram after all, since their connection could not be made.
     fell_back,
+    awaited,
     /// Messages of ours for whose connection too many others waited.
     dialling_full,
     /// Messages of ours whose connection was gone, or for which too many others waited.

@@ -17,6 +17,9 @@ pub const TIMER_D: u64 = 32_000_000;
 /// How long an INVITE may wait for its final answer, at either end (timer C of RFC 3261 16.6).
 pub const TIMER_C: u64 = 180_000_000;
 
+/// How long a request waits for whoever made connections to us and has none: so long as we wait for one of ours.
+pub const AWAY: u64 = 8_000_000;
+
 impl Time {
     /// Later than every deadline.
     pub const NEVER: Time = Time(u64::MAX);

@@ -12,6 +12,8 @@ use sip_core::{
 };
 
 pub(super) type Address = (PyBackedStr, u16);
+/// Where somebody was reached, who, and by which transport.
+pub(super) type Cut = (Address, PyBackedStr, PyBackedStr);
 type Headers = Vec<(PyBackedStr, PyBackedStr)>;
 
 /// Transport, host, port.
@@ -134,9 +136,11 @@ pub(super) fn read_limits(named: &HashMap<String, usize>) -> PyResult<Limits> {
 }
 
 /// What is no address is nobody's.
-pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address], cut: &[Address]) {
-    for address in cut.iter().filter_map(try_socket_address) {
-        core.cut_off(address);
+pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address], cut: &[Cut]) {
+    for (address, user, transport) in cut {
+        if let (Some(address), Ok(transport)) = (try_socket_address(address), transport.parse()) {
+            core.cut_off(address, user, transport);
+        }
     }
     for (addresses, known) in [(gone, false), (came, true)] {
         for address in addresses.iter().filter_map(try_socket_address) {

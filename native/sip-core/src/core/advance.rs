@@ -172,6 +172,10 @@ impl Core {
     }
 
     fn end_client(&mut self, number: u64, now: Time) {
+        if (self.clients.get(number)).is_some_and(|client| client.awaited.is_some()) {
+            let reason = "its connection is closed, and it made no other in time";
+            return self.undelivered(number, reason, now);
+        }
         let Some(client) = self.remove_client(number) else {
             return;
         };
@@ -202,6 +206,9 @@ impl Core {
     pub(super) fn remove_client(&mut self, number: u64) -> Option<crate::client::Client> {
         let client = self.clients.remove(number)?;
         self.by_branch.remove(&(client.branch, client.silent));
+        if let Some(user) = &client.awaited {
+            self.streams.away.wait_no_more(user, number);
+        }
         if !client.is_over() {
             self.requests -= 1;
         }

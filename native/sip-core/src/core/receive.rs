@@ -45,7 +45,7 @@ impl Core {
         self.ring.set_clock(now);
         self.ring.note(datagram, source, false);
         self.forget_expired(now);
-        self.streams.is_back(source);
+        self.streams.away.is_back(source);
         let hop = Hop::datagram(source, listener);
         match codec::parse(datagram) {
             Ok(mut head) => {

@@ -61,8 +61,7 @@ impl Core {
             }
             plan = longer;
         }
-        let head = self
-            .parse_own(plan)
+        let head = parse_own(&self.scratch, self.place_of(plan).0)
             .map_err(|refused| format!("{method}: {}", refused.fault))?;
         let message = Message {
             bytes: Arc::from(self.scratch.as_slice()),
@@ -93,17 +92,6 @@ impl Core {
         self.scratch = out;
     }
 
-    /// Read what was written; a stream carries more than a datagram.
-    fn parse_own(&self, plan: Plan) -> Result<Head, Box<Refused>> {
-        if self.place_of(plan).0 == Transport::Udp {
-            return codec::parse(&self.scratch);
-        }
-        let end = memchr::memmem::find(&self.scratch, b"\r\n\r\n").map_or(0, |at| at + 4);
-        let mut head = codec::parse_head(&self.scratch[..end])?;
-        head.body = Span::new(end, self.scratch.len());
-        Ok(head)
-    }
-
     /// Send what was prepared; the number of its client transaction, 0 for an ACK.
     pub fn send(&mut self, prepared: Prepared, now: Time) -> u64 {
         self.ring.set_clock(now);
@@ -130,6 +118,7 @@ impl Core {
         let number = self.insert_client(Client::new(branch, invite, hop, message, now));
         match way {
             Ok(_) if full => self.undelivered(number, "too many requests are open", now),
+            Ok(_) if matches!(plan, Plan::Wait(..)) => self.wait_for(number, destination, now),
             Ok(hop) => self.transmit_request(bytes, hop, number, now),
             Err(reason) => self.undelivered(number, reason, now),
         }
@@ -145,13 +134,10 @@ impl Core {
         }
     }
 
-    /// Send what waited for a connection as a datagram after all, however long it is (RFC 3261 section 18.1.1);
-    /// false: it is too long even for that.
-    pub(super) fn send_by_datagram(&mut self, number: u64, peer: SocketAddr, now: Time) -> bool {
-        let plan = Plan::Go(self.by_datagram(peer));
-        let (Plan::Go(hop), (transport, place)) = (plan, self.place_of(plan)) else {
-            return false;
-        };
+    /// Send what waited for a connection by another way after all: by a datagram, however long it is
+    /// (RFC 3261 section 18.1.1), or by the connection that its destination has now. False: it is too long for that.
+    pub(super) fn send_by(&mut self, number: u64, hop: Hop, now: Time) -> bool {
+        let (transport, place) = self.place_of(Plan::Go(hop));
         let sender = format!("SIP/2.0/{} {}", transport.name(), place.text);
         let Some(message) = self
             .clients
@@ -167,7 +153,7 @@ impl Core {
             &message.bytes[end..],
         ]
         .concat();
-        let Ok(head) = codec::parse(&bytes) else {
+        let Ok(head) = parse_own(&bytes, transport) else {
             return false;
         };
         let bytes: Arc<[u8]> = Arc::from(bytes);
@@ -175,10 +161,11 @@ impl Core {
             bytes: Arc::clone(&bytes),
             head,
         };
-        if let Some(client) = self.clients.get_mut(number) {
-            client.again(hop, message, now);
+        match self.clients.get_mut(number) {
+            Some(client) if client.awaited.is_some() => client.leaves(hop, message, now),
+            Some(client) => client.again(hop, message, now),
+            None => return false,
         }
-        self.counters.fell_back += 1;
         self.schedule_client(number);
         self.transmit_request(bytes, hop, number, now);
         true
@@ -229,6 +216,9 @@ impl Core {
         };
         if !client.invite || client.is_over() || client.cancel == Cancel::Sent {
             return;
+        }
+        if client.awaited.is_some() {
+            return self.undelivered(number, "it was cancelled before it could leave", now);
         }
         client.cancel = Cancel::Wanted;
         if client.state == State::Proceeding {
@@ -305,7 +295,7 @@ impl Core {
         let headers: Headers<'_> = &headers;
         let plan = Plan::Go(hop);
         self.write_request(method, &uri, plan, &branch_text(branch), headers, b"");
-        let head = self.parse_own(plan).ok()?;
+        let head = parse_own(&self.scratch, hop.transport).ok()?;
         Some(Message {
             bytes: Arc::from(self.scratch.as_slice()),
             head,
@@ -315,4 +305,15 @@ impl Core {
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// Read what was written; a stream carries more than a datagram.
+fn parse_own(bytes: &[u8], transport: Transport) -> Result<Head, Box<Refused>> {
+    if transport == Transport::Udp {
+        return codec::parse(bytes);
+    }
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(0, |at| at + 4);
+    let mut head = codec::parse_head(&bytes[..end])?;
+    head.body = Span::new(end, bytes.len());
+    Ok(head)
 }

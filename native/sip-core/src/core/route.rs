@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::Core;
 use super::stream::stream_hop;
 use crate::hop::{Hop, Transport, Way};
+use crate::streams::away::Absent;
 use crate::time::Time;
 
 /// Longer ones may be split on the way (RFC 3261 section 18.1.1).
@@ -24,6 +25,8 @@ pub(super) struct Place {
 pub(super) enum Plan {
     Go(Hop),
     Dial(SocketAddr, Transport),
+    /// Once who is away from there has connected.
+    Wait(SocketAddr, Transport),
     Never(&'static str),
 }
 
@@ -41,18 +44,38 @@ impl Core {
             }
             Some(_) => return Plan::Go(self.by_datagram(destination)),
             None => {
-                return match self.streams.of(destination) {
-                    Some(connection) => self.by_stream(connection),
-                    None if self.streams.is_gone(destination) => {
-                        Plan::Never("its connection is closed")
-                    }
-                    None => Plan::Go(self.by_datagram(destination)),
+                return match (
+                    self.streams.of(destination),
+                    self.streams.away.at(destination),
+                ) {
+                    (Some(connection), _) => self.by_stream(connection),
+                    (None, Some(absent)) => self.plan_absent(destination, absent),
+                    (None, None) => Plan::Go(self.by_datagram(destination)),
                 };
             }
         };
+        self.by_connection(destination, transport)
+    }
+
+    fn by_connection(&self, destination: SocketAddr, transport: Transport) -> Plan {
         match self.streams.of(destination) {
             Some(connection) => self.by_stream(connection),
             None => Plan::Dial(destination, transport),
+        }
+    }
+
+    /// To who made a connection to us that is gone: by another of its own, by one that we make where its terms
+    /// say so, else once it makes one (RFC 3261 sections 18.1.1 and 18.4).
+    fn plan_absent(&self, destination: SocketAddr, absent: &Absent) -> Plan {
+        let Some(user) = &absent.user else {
+            return Plan::Never("its connection is closed");
+        };
+        if let Some(connection) = self.streams.away.connection(user) {
+            return self.by_stream(connection);
+        }
+        match self.terms.get(&**user).and_then(|terms| terms.dial) {
+            Some(there) => self.by_connection(there, absent.transport),
+            None => Plan::Wait(destination, absent.transport),
         }
     }
 
@@ -77,6 +100,7 @@ impl Core {
     pub(super) fn take_way(&mut self, plan: Plan, now: Time) -> Result<Hop, &'static str> {
         match plan {
             Plan::Go(hop) => Ok(hop),
+            Plan::Wait(peer, transport) => Ok(Hop::incoming(peer, transport)),
             Plan::Never(reason) => Err(reason),
             Plan::Dial(peer, transport) => {
                 let connection = self
@@ -111,7 +135,9 @@ impl Core {
                 hop.transport,
                 self.place(hop.transport, Some(hop.way), hop.address.is_ipv6()),
             ),
-            Plan::Dial(peer, transport) => (transport, self.place(transport, None, peer.is_ipv6())),
+            Plan::Dial(peer, transport) | Plan::Wait(peer, transport) => {
+                (transport, self.place(transport, None, peer.is_ipv6()))
+            }
             Plan::Never(_) => (Transport::Udp, &self.places[0]),
         }
     }

@@ -98,13 +98,6 @@ impl Core {
         }
     }
 
-    /// Whoever is there spoke by a connection which is no more: no datagram goes there until one comes.
-    pub fn cut_off(&mut self, address: SocketAddr) {
-        if self.streams.of(address).is_none() {
-            self.streams.remember_gone(address);
-        }
-    }
-
     /// Take these limits from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

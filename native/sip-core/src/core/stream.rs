@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Core;
 use crate::hop::{Hop, Transport, Way};
 use crate::network::Network;
+use crate::streams::away::Absent;
 use crate::streams::framing::Found;
 use crate::streams::{Displaced, Order, Route, Stream, Terms};
 use crate::time::Time;
@@ -17,6 +18,8 @@ impl Core {
             self.counters.foreign_source += 1;
             return None;
         }
+        let was = self.streams.away.at(peer);
+        let back = was.and_then(|absent| absent.user.clone());
         let Ok((connection, displaced)) = self.streams.accept(peer, transport, now) else {
             self.counters.streams_refused += 1;
             self.tell_limit("connections", Hop::incoming(peer, transport), now);
@@ -33,6 +36,14 @@ impl Core {
             let loser = self.streams.get(oldest).map_or(peer, |stream| stream.peer);
             self.tell_limit(limit, Hop::incoming(loser, transport), now);
             self.drop_stream(oldest, true, "a newer connection took its place", now);
+        }
+        if let (Some(user), Transport::Tcp) = (back, transport) {
+            // From the very same port: what waits for that address leaves.
+            let hop = Hop {
+                way: Way::Stream(connection),
+                ..Hop::incoming(peer, transport)
+            };
+            self.release(&user, hop, |destination| destination == peer, now);
         }
         Some(connection)
     }
@@ -99,6 +110,15 @@ impl Core {
                 "its network may not speak to us any more",
                 now,
             );
+        }
+    }
+
+    /// Whoever is there spoke by a connection which is no more: no datagram goes there until one comes, and
+    /// what we ask of it waits a moment for that user to connect.
+    pub fn cut_off(&mut self, address: SocketAddr, user: &str, transport: Transport) {
+        if self.streams.of(address).is_none() {
+            let user = Some(Arc::from(user.as_bytes()));
+            self.streams.away.left(address, Absent { transport, user });
         }
     }
 
@@ -228,19 +248,53 @@ impl Core {
             self.streams.note_refusing(stream.peer, now);
         }
         for number in waiting {
-            if !falls_back || !self.send_by_datagram(number, stream.peer, now) {
+            if falls_back && self.send_by(number, self.by_datagram(stream.peer), now) {
+                self.counters.fell_back += 1;
+            } else {
                 self.undelivered(number, reason, now);
             }
         }
     }
 
-    /// After our 2xx to a REGISTER that proved itself: whose connection it is, or no longer.
+    /// After our 2xx to a REGISTER that proved itself: whose connection it is, or no longer. What waited for
+    /// that user leaves, by whatever it is here.
     pub(super) fn know_stream(&mut self, hop: Hop, user: &[u8], registered: bool, now: Time) {
         if let Way::Stream(connection) = hop.way {
             let terms = self.terms.get(user).copied().unwrap_or_default();
-            self.streams
-                .know(connection, registered.then_some(terms), now);
+            let terms = registered.then_some(terms);
+            self.streams.know(connection, Arc::from(user), terms, now);
         }
+        if registered {
+            self.release(user, hop, |_| true, now);
+        }
+    }
+
+    /// Let requests leave that waited for that user, of those destinations.
+    fn release(&mut self, user: &[u8], hop: Hop, of: impl Fn(SocketAddr) -> bool, now: Time) {
+        for number in self.streams.away.take_waiting(user) {
+            let client = self.clients.get(number);
+            if client.is_some_and(|client| !of(client.hop.address)) {
+                self.streams.away.wait(&Arc::from(user), number);
+            } else if !self.send_by(number, hop, now) {
+                self.undelivered(number, "it is too long for the way that is left", now);
+            }
+        }
+    }
+
+    /// Let a request wait for whoever is away from its destination.
+    pub(super) fn wait_for(&mut self, number: u64, destination: SocketAddr, now: Time) {
+        let absent = self.streams.away.at(destination);
+        let Some(user) = absent.and_then(|absent| absent.user.clone()) else {
+            return self.undelivered(number, "its connection is closed", now);
+        };
+        if !self.streams.away.wait(&user, number) {
+            return self.undelivered(number, "too many requests wait for it to connect", now);
+        }
+        if let Some(client) = self.clients.get_mut(number) {
+            client.wait_for(user, now);
+        }
+        self.counters.awaited += 1;
+        self.schedule_client(number);
     }
 }
 

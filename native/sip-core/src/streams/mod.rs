@@ -4,6 +4,7 @@
 //! it comes from a host that we make connections to. Strangers are bounded in number by source and in all,
 //! in the length of a message, and in time; the newest of them displaces the oldest, a known one nobody.
 
+pub mod away;
 pub mod framing;
 mod stream;
 
@@ -16,13 +17,12 @@ use crate::limits::Limits;
 use crate::slab::Slab;
 use crate::time::Time;
 use crate::timers::Timers;
+use away::{Absent, Away};
 use framing::Framing;
 pub use stream::{Stream, Terms};
 
 /// How long what is too long for a datagram goes as one all the same, after a connection was refused.
 const REFUSING: u64 = 300_000_000;
-/// Addresses remembered of connections that are gone: as many as a province has devices.
-const GONE: usize = 131_072;
 
 /// How requests of ours go to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,9 @@ pub struct Streams {
     strangers: VecDeque<u64>,
     by_source: HashMap<IpAddr, VecDeque<u64>>,
     routes: HashMap<SocketAddr, Route>,
-    gone: HashSet<SocketAddr>,
+    pub away: Away,
     /// Where a connection could not be made that a datagram can do without, and until when none is tried.
     refusing: HashMap<SocketAddr, Time>,
-    gone_in_order: VecDeque<SocketAddr>,
     timers: Timers,
     orders: Vec<Order>,
 }
@@ -93,9 +92,8 @@ impl Streams {
             strangers: VecDeque::new(),
             by_source: HashMap::new(),
             routes: HashMap::new(),
-            gone: HashSet::new(),
+            away: Away::default(),
             refusing: HashMap::new(),
-            gone_in_order: VecDeque::new(),
             timers: Timers::default(),
             orders: Vec::new(),
         }
@@ -141,11 +139,6 @@ impl Streams {
         };
     }
 
-    /// Whether a connection of that address is gone, and nothing else was heard from there since.
-    pub fn is_gone(&self, peer: SocketAddr) -> bool {
-        !self.gone.is_empty() && self.gone.contains(&peer)
-    }
-
     /// Whether a connection there could not be made lately.
     pub fn is_refusing(&self, peer: SocketAddr) -> bool {
         !self.refusing.is_empty() && self.refusing.contains_key(&peer)
@@ -159,13 +152,6 @@ impl Streams {
     /// Let connections be tried again whose while is over.
     pub fn forget_refusing(&mut self, now: Time) {
         self.refusing.retain(|_, until| *until > now);
-    }
-
-    /// A datagram came from there, so datagrams go there.
-    pub fn is_back(&mut self, peer: SocketAddr) {
-        if !self.gone.is_empty() {
-            self.gone.remove(&peer);
-        }
     }
 
     pub fn take_orders(&mut self) -> Vec<Order> {
@@ -192,8 +178,8 @@ impl Streams {
         let source = peer.ip();
         let route = self.routes.iter().find(|(at, _)| at.ip() == source);
         let terms = route.map_or(Terms::default(), |(_, route)| Terms {
-            large: 0,
             pong: route.pong,
+            ..Terms::default()
         });
         let known = route.is_some();
         let mut displaced = None;
@@ -250,7 +236,10 @@ impl Streams {
     /// A connection of ours to `peer`, to be made. What is written meanwhile waits for it.
     pub fn dial(&mut self, peer: SocketAddr, transport: Transport, now: Time) -> u64 {
         let pong = self.routes.get(&peer).is_some_and(|route| route.pong);
-        let terms = Terms { large: 0, pong };
+        let terms = Terms {
+            pong,
+            ..Terms::default()
+        };
         let connection = self.insert(peer, transport, true, terms, Some(Vec::new()), now);
         self.orders.push(Order::Dial {
             connection,
@@ -269,13 +258,14 @@ impl Streams {
         dialling: Option<Vec<Arc<[u8]>>>,
         now: Time,
     ) -> u64 {
-        self.is_back(peer);
+        self.away.is_back(peer);
         let connection = self.table.insert(Stream {
             peer,
             transport,
             known,
             framing: Framing::default(),
             certificate: Arc::from(""),
+            user: None,
             asked: false,
             terms,
             dialling,
@@ -315,10 +305,16 @@ impl Streams {
     }
 
     /// It is known who this is, or not any more.
-    pub fn know(&mut self, connection: u64, terms: Option<Terms>, now: Time) {
+    pub fn know(&mut self, connection: u64, user: Arc<[u8]>, terms: Option<Terms>, now: Time) {
         let Some(stream) = self.table.get_mut(connection) else {
             return;
         };
+        if terms.is_some() {
+            self.away.is_here(&user, connection);
+        } else {
+            self.away.is_not_here(&user, connection);
+        }
+        stream.user = terms.map(|_| user);
         stream.known = terms.is_some();
         stream.terms = terms.unwrap_or_default();
         stream.heard = Some(now);
@@ -336,10 +332,14 @@ impl Streams {
     /// Forget a connection; `close`: it is still there, and is to be closed.
     pub fn remove(&mut self, connection: u64, close: bool) -> Option<Stream> {
         let stream = self.table.remove(connection)?;
+        if let Some(user) = &stream.user {
+            self.away.is_not_here(user, connection);
+        }
         if self.by_peer.get(&stream.peer) == Some(&connection) {
             self.by_peer.remove(&stream.peer);
             if stream.known || stream.asked {
-                self.remember_gone(stream.peer);
+                let (transport, user) = (stream.transport, stream.user.clone());
+                self.away.left(stream.peer, Absent { transport, user });
             }
         }
         if let Some(queue) = self.by_source.get_mut(&stream.peer.ip()) {
@@ -357,18 +357,6 @@ impl Streams {
             self.orders.push(Order::Close { connection });
         }
         Some(stream)
-    }
-
-    /// Where a connection was, no datagram goes.
-    pub fn remember_gone(&mut self, peer: SocketAddr) {
-        if self.gone.insert(peer) {
-            self.gone_in_order.push_back(peer);
-        }
-        while self.gone_in_order.len() > GONE {
-            if let Some(oldest) = self.gone_in_order.pop_front() {
-                self.gone.remove(&oldest);
-            }
-        }
     }
 
     pub fn schedule(&mut self, connection: u64) {

@@ -32,6 +32,8 @@ pub struct Terms {
     /// Bytes in one message of a kind that may be large; 0: no such.
     pub large: usize,
     pub pong: bool,
+    /// Where it takes connections, so that we may make one while its own is away.
+    pub dial: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Stream {
     pub framing: Framing,
     /// Names in the certificate that the other end showed, in one text; empty without one.
     pub certificate: Arc<str>,
+    /// Whose REGISTER came by it and was accepted.
+    pub user: Option<Arc<[u8]>>,
     /// Requests of ours that went by it.
     pub asked: bool,
     pub(super) terms: Terms,

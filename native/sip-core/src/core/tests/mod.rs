@@ -1,5 +1,6 @@
 //! The engine in virtual time: whole exchanges, each sentence of the transaction rules once.
 
+mod away;
 mod client;
 mod guard;
 mod server;
