@@ -65,7 +65,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     connections_of_source: Annotated[int, Meta(ge=1, le=65_536)] = 8
     """Strangers' connections from one address at once; the oldest goes. Default 8."""
     dialling: Annotated[int, Meta(ge=1, le=65_536)] = 256
-    """Messages that wait until a connection of ours is made; who comes later is undelivered. Default 256."""
+    """Messages that wait for one connection, ours or a lower's; later ones are undelivered. Default 256."""
     unsent_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4_194_304
     """Bytes that wait for one peer to read them; then it loses its connection. Default 4 MiB."""
     strangers_waiting: Annotated[int, Meta(ge=64, le=1_048_576)] = 4096

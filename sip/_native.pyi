@@ -33,6 +33,7 @@ __all__ = [
     "Address",
     "Attempt",
     "Core",
+    "Cut",
     "Engine",
     "Event",
     "Headers",

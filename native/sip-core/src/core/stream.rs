@@ -274,7 +274,7 @@ impl Core {
         for number in self.streams.away.take_waiting(user) {
             let client = self.clients.get(number);
             if client.is_some_and(|client| !of(client.hop.address)) {
-                self.streams.away.wait(&Arc::from(user), number);
+                self.streams.away.wait(&Arc::from(user), number, usize::MAX);
             } else if !self.send_by(number, hop, now) {
                 self.undelivered(number, "it is too long for the way that is left", now);
             }
@@ -287,7 +287,8 @@ impl Core {
         let Some(user) = absent.and_then(|absent| absent.user.clone()) else {
             return self.undelivered(number, "its connection is closed", now);
         };
-        if !self.streams.away.wait(&user, number) {
+        if !(self.streams.away).wait(&user, number, self.limits.dialling) {
+            self.counters.dialling_full += 1;
             return self.undelivered(number, "too many requests wait for it to connect", now);
         }
         if let Some(client) = self.clients.get_mut(number) {

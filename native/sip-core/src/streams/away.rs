@@ -8,8 +8,6 @@ use crate::hop::Transport;
 
 /// Addresses remembered of connections that are gone: as many as a province has devices.
 const GONE: usize = 131_072;
-/// Requests that wait for one that is away.
-const WAITING: usize = 64;
 
 /// Who had a connection with that address at its other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +67,10 @@ impl Away {
         }
     }
 
-    /// That request waits for that user; false: as many as may do already.
-    pub fn wait(&mut self, user: &Arc<[u8]>, request: u64) -> bool {
+    /// That request waits for that user; false: `most` do already.
+    pub fn wait(&mut self, user: &Arc<[u8]>, request: u64, most: usize) -> bool {
         let waiting = self.waiting.entry(Arc::clone(user)).or_default();
-        if waiting.len() >= WAITING {
+        if waiting.len() >= most {
             return false;
         }
         waiting.push(request);

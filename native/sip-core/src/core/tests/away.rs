@@ -139,9 +139,10 @@ fn what_is_cancelled_before_it_left_never_leaves() {
 }
 
 #[test]
-fn sixty_four_wait_for_one_user_and_no_more() {
+fn as_many_wait_for_one_user_as_for_a_connection_of_ours() {
     let mut core = left();
-    for _ in 0..64 {
+    let most = Limits::default().dialling;
+    for _ in 0..most {
         send(&mut core, "MESSAGE", 3.0);
     }
     assert!(undelivered(&mut core).is_empty());
@@ -149,7 +150,8 @@ fn sixty_four_wait_for_one_user_and_no_more() {
     let why = "too many requests wait for it to connect";
     assert_eq!(undelivered(&mut core), [(number, why.to_owned())]);
     core.advance(at(11.0));
-    assert_eq!(undelivered(&mut core).len(), 64);
+    assert_eq!(undelivered(&mut core).len(), most);
+    assert_eq!(count(&core, "dialling_full"), 1);
     send(&mut core, "MESSAGE", 12.0);
     assert!(undelivered(&mut core).is_empty(), "there is room again");
 }
