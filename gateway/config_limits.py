@@ -18,6 +18,7 @@ Held = Annotated[int, Meta(ge=64, le=4_194_304)]
 OF_ENGINE: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("overload",),
     "answers": ("cached_evicted", "answers_unkept"),
+    "answer_bytes": ("answers_too_long",),
     "events": ("events_full",),
     "nonces": ("nonces_full",),
     "connections": ("streams_displaced", "streams_refused"),
@@ -54,6 +55,9 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     answers: Held = 131_072
     """Answers kept for requests that are repeated. The oldest is forgotten; strangers' fill one half at
     most. Default 131,072."""
+    answer_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 33_554_432
+    """Bytes of memory that those take: some 80 for a plain one, and what it says of its own. The oldest is
+    forgotten; strangers' fill one half at most. Default 32 MiB."""
     events: Held = 65_536
     """What came and was not decided yet. Who comes later is refused with 503; the last eighth is for known
     peers. Default 65,536."""

@@ -93,4 +93,8 @@ LIMITS: Final = {
         "what": saying("limit.crossings_held.what"),
         "remedy": saying("limit.crossings_held.remedy"),
     },
+    "answer_bytes": {
+        "what": saying("limit.answer_bytes.what"),
+        "remedy": saying("limit.answer_bytes.remedy"),
+    },
 }

@@ -62,7 +62,6 @@ QUIET_RUST: Final = frozenset(
         *("py/src/sip/digests.rs", "sip-core/src/credentials.rs"),
         *(
             "sip-core/src/random.rs",
-            "sip-core/src/registrar.rs",
             "sip-core/src/ring.rs",
             "sip-core/src/slab.rs",
         ),

@@ -277,8 +277,8 @@ impl Play {
         if event.auth != Auth::Verified {
             return;
         }
-        let head = event.head.as_ref().expect("a REGISTER is a message");
-        let bytes = &event.bytes;
+        let head = event.head().expect("a REGISTER is a message");
+        let bytes = event.bytes();
         assert_eq!(event.username.of(bytes), USER.as_bytes());
         let (nonce, count) = proof(bytes, head);
         let (address, issued) = self.issued.get(&nonce).expect("a nonce of our making");

@@ -47,7 +47,7 @@ fn answer(core: &mut Core, now: Time) -> Vec<Kind> {
     let events: Vec<_> = core.take_events(usize::MAX).collect();
     assert!(events.len() <= 2 * LIMIT + 1, "more events than may wait");
     for event in &events {
-        assert_eq!(event.head.is_none(), event.kind == Kind::Malformed);
+        assert_eq!(event.head().is_none(), event.kind == Kind::Malformed);
         assert_eq!(event.fault.is_empty(), event.kind != Kind::Malformed);
         if event.awaits_answer {
             let status = if event.kind == Kind::Register {

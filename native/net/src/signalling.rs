@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use sip_core::{Answer, Core, Event, Order, Prepared, Settings, Time, Transport};
+use sip_core::{Answer, Core, Event, Order, Outbox, Prepared, Settings, Time, Transport};
 
 use crate::udp::{BATCH, Inbox, Sent, Udp};
 use crate::wake::{Wake, monotonic};
@@ -22,6 +22,7 @@ pub struct Signalling {
     udp: Vec<Udp>,
     wake: Wake,
     inbox: Inbox,
+    outbox: Outbox,
     dropped: u64,
     receive_errors: u64,
 }
@@ -52,6 +53,7 @@ impl Signalling {
             udp,
             wake,
             inbox: Inbox::new(),
+            outbox: Outbox::default(),
             dropped: 0,
             receive_errors: 0,
         })
@@ -179,29 +181,27 @@ impl Signalling {
     }
 
     fn flush(&mut self, now: Duration) {
-        let outputs = self.core.take_outputs();
-        if outputs.is_empty() {
+        self.core.swap_outbox(&mut self.outbox);
+        if self.outbox.is_empty() {
             return;
         }
-        let mut refused: Vec<(usize, String)> = Vec::new();
-        let dropped = &mut self.dropped;
+        let mut refused: Vec<(u64, String)> = Vec::new();
+        let (dropped, outbox) = (&mut self.dropped, &self.outbox);
         for (listener, socket) in (0u8..).zip(&self.udp) {
-            let own: Vec<usize> = (0..outputs.len())
-                .filter(|index| outputs[*index].listener == listener)
-                .collect();
-            let datagrams = own
-                .iter()
-                .map(|index| (&*outputs[*index].bytes, outputs[*index].destination));
+            let own = || outbox.iter().filter(|letter| letter.listener == listener);
+            let datagrams = own().map(|letter| (letter.bytes, letter.destination));
             socket.send(datagrams, |place, sent| match sent {
                 Sent::Yes => {}
                 Sent::Dropped => *dropped += 1,
-                Sent::Refused(error) => refused.push((own[place], error.to_string())),
+                Sent::Refused(error) => {
+                    let transaction = own().nth(place).map_or(0, |letter| letter.transaction);
+                    refused.push((transaction, error.to_string()));
+                }
             });
         }
-        for (index, reason) in refused {
+        for (transaction, reason) in refused {
             self.dropped += 1;
-            self.core
-                .undelivered(outputs[index].transaction, &reason, time(now));
+            self.core.undelivered(transaction, &reason, time(now));
         }
     }
 

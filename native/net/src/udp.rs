@@ -8,12 +8,16 @@ use std::os::fd::{AsRawFd, RawFd};
 /// Datagrams in one system call.
 pub const BATCH: usize = 64;
 const BATCH_COUNT: libc::c_uint = 64;
-/// The largest datagram; memory is touched only as far as datagrams reach.
-const SLOT: usize = 65_535;
+/// What most datagrams fit into. An odd number of cache lines, so that slots do not lie on the same ones.
+const SLOT: usize = 1600;
+/// The largest datagram.
+const LARGEST: usize = 65_535;
 
-/// Where received datagrams lie until the next call.
+/// Where received datagrams lie until the next call: in slots close together, which stay warm. What is longer goes
+/// on in a place of its own, and is put together there; that memory is touched only as far as datagrams reach.
 pub struct Inbox {
-    bytes: Box<[u8]>,
+    slots: Box<[u8]>,
+    large: Box<[u8]>,
     sources: Box<[libc::sockaddr_storage; BATCH]>,
     lengths: [usize; BATCH],
     count: usize,
@@ -22,7 +26,8 @@ pub struct Inbox {
 impl Inbox {
     pub fn new() -> Self {
         Inbox {
-            bytes: vec![0; BATCH * SLOT].into_boxed_slice(),
+            slots: vec![0; BATCH * SLOT].into_boxed_slice(),
+            large: vec![0; BATCH * LARGEST].into_boxed_slice(),
             // SAFETY: sockaddr_storage is plain old data, for which all zeros is AF_UNSPEC.
             sources: Box::new(unsafe { zeroed() }),
             lengths: [0; BATCH],
@@ -33,9 +38,12 @@ impl Inbox {
     /// What the last `receive` brought. What has no source that we understand is left out.
     pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
         (0..self.count).filter_map(|index| {
-            let start = index * SLOT;
+            let (memory, start) = match self.lengths[index] {
+                ..=SLOT => (&self.slots, index * SLOT),
+                _ => (&self.large, index * LARGEST),
+            };
             let source = from_raw(&self.sources[index])?;
-            Some((&self.bytes[start..start + self.lengths[index]], source))
+            Some((&memory[start..start + self.lengths[index]], source))
         })
     }
 }
@@ -121,21 +129,23 @@ impl Udp {
     pub fn receive(&self, inbox: &mut Inbox) -> io::Result<usize> {
         inbox.count = 0;
         // SAFETY: iovec and mmsghdr are plain old data, for which all zeros is valid.
-        let (mut pieces, mut messages): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+        let (mut pieces, mut messages): ([[libc::iovec; 2]; BATCH], [libc::mmsghdr; BATCH]) =
             unsafe { (zeroed(), zeroed()) };
-        for (index, slot) in inbox.bytes.chunks_exact_mut(SLOT).enumerate() {
-            pieces[index] = libc::iovec {
-                iov_base: slot.as_mut_ptr().cast(),
-                iov_len: SLOT,
-            };
+        let slots = inbox.slots.chunks_exact_mut(SLOT);
+        let larges = inbox.large.chunks_exact_mut(LARGEST);
+        for (index, (slot, large)) in slots.zip(larges).enumerate() {
+            pieces[index] = [slot, &mut large[SLOT..]].map(|piece| libc::iovec {
+                iov_base: piece.as_mut_ptr().cast(),
+                iov_len: piece.len(),
+            });
             let header = &mut messages[index].msg_hdr;
             header.msg_name = (&raw mut inbox.sources[index]).cast();
             header.msg_namelen = length_of::<libc::sockaddr_storage>();
-            header.msg_iov = &raw mut pieces[index];
-            header.msg_iovlen = 1;
+            header.msg_iov = pieces[index].as_mut_ptr();
+            header.msg_iovlen = 2;
         }
-        // SAFETY: each header points at its own piece and source, each piece at its own slot of SLOT
-        // bytes; all of them outlive the call, and BATCH is the length of `messages`.
+        // SAFETY: each header points at its own two pieces and its source, each piece at memory of its own and
+        // of its length; all of them outlive the call, and BATCH is the length of `messages`.
         let count = unsafe {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
@@ -153,8 +163,12 @@ impl Udp {
                 Err(error)
             };
         };
-        for (length, message) in inbox.lengths.iter_mut().zip(&messages[..count]) {
-            *length = (message.msg_len as usize).min(SLOT);
+        for (index, message) in messages[..count].iter().enumerate() {
+            inbox.lengths[index] = (message.msg_len as usize).min(LARGEST);
+            if inbox.lengths[index] > SLOT {
+                let begin = &inbox.slots[index * SLOT..][..SLOT];
+                inbox.large[index * LARGEST..][..SLOT].copy_from_slice(begin);
+            }
         }
         inbox.count = count;
         Ok(count)
@@ -325,7 +339,13 @@ mod tests {
     #[test]
     fn more_than_a_batch_arrives_in_order_and_whole() {
         let ((one, from), (two, to)) = (bound(), bound());
-        let sent: Vec<Vec<u8>> = (0..70u8).map(|n| vec![n; usize::from(n)]).collect();
+        let long = |n: u8| match n {
+            40 => 65_507,
+            41 => 9000,
+            _ => [0, SLOT - 1, SLOT, SLOT + 1, 1, 2, 3, 4, 5, 6][usize::from(n) % 10],
+        };
+        let fill = |n: u8| (0..long(n)).map(|at| n ^ at.to_le_bytes()[0]).collect();
+        let sent: Vec<Vec<u8>> = (0..70u8).map(fill).collect();
         let mut outcomes = 0;
         one.send(
             sent.iter().map(|bytes| (bytes.as_slice(), to)),

@@ -8,7 +8,7 @@ mod recalled;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use net::signalling::Signalling;
@@ -490,9 +490,9 @@ impl Engine {
 fn parse(datagram: &[u8]) -> PyResult<Event> {
     let head = codec::parse(datagram).map_err(|refused| fault(refused.fault.to_string()))?;
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-    let message = Message {
+    let message = Arc::new(Message {
         bytes: datagram.into(),
         head,
-    };
+    });
     Ok(sip_core::Event::bare(&message, nowhere).into())
 }

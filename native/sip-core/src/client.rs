@@ -38,7 +38,7 @@ pub struct Client {
     pub cancel: Cancel,
     pub hop: Hop,
     /// The request; given up when it can't be needed any more.
-    pub message: Option<Message>,
+    pub message: Option<Arc<Message>>,
     pub ack: Option<(Arc<[u8]>, Hop)>,
     /// It has not left: it waits for that user's connection.
     pub awaited: Option<Arc<[u8]>>,
@@ -66,7 +66,7 @@ pub enum Taken {
 }
 
 impl Client {
-    pub fn new(branch: u64, invite: bool, hop: Hop, message: Message, now: Time) -> Self {
+    pub fn new(branch: u64, invite: bool, hop: Hop, message: Arc<Message>, now: Time) -> Self {
         Client {
             state: State::Trying,
             branch,
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Begin anew by another way.
-    pub fn again(&mut self, hop: Hop, message: Message, now: Time) {
+    pub fn again(&mut self, hop: Hop, message: Arc<Message>, now: Time) {
         let begun = Client::new(self.branch, self.invite, hop, message, now);
         *self = Client {
             silent: self.silent,
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// What is left of its whole time once it leaves after all.
-    pub fn leaves(&mut self, hop: Hop, message: Message, now: Time) {
+    pub fn leaves(&mut self, hop: Hop, message: Arc<Message>, now: Time) {
         let ends_at = self.ends_at.after(GIVE_UP - AWAY);
         self.again(hop, message, now);
         self.ends_at = ends_at;

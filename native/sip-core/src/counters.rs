@@ -88,8 +88,10 @@ counters! {
     late_replies,
     /// Requests that nobody answered in time.
     unanswered,
-    /// Final answers forgotten before their time because the cache is bounded.
+    /// Final answers forgotten before their time because so many may be kept.
     cached_evicted,
+    /// The same because they took too many bytes.
+    answers_too_long,
     /// Our requests that got no final answer.
     timeouts,
     /// Our 2xx to INVITE that got no ACK.

@@ -49,10 +49,10 @@ impl Kind {
     }
 }
 
-/// A datagram and where things are in it. Cloning shares the bytes.
-#[derive(Debug, Clone)]
+/// A message and where things are in it. Shared, and its memory is used again once nobody holds it.
+#[derive(Debug)]
 pub struct Message {
-    pub bytes: Arc<[u8]>,
+    pub bytes: Vec<u8>,
     pub head: Head,
 }
 
@@ -78,13 +78,19 @@ pub struct Event {
     pub tag: u64,
     /// What is wrong, for `Malformed` and `Undelivered`; which limit, for `Limited`.
     pub fault: Cow<'static, str>,
-    pub bytes: Arc<[u8]>,
-    /// None when the bytes are no message.
-    pub head: Option<Head>,
+    pub(crate) message: Arc<Message>,
+    /// False when the bytes are no message.
+    pub(crate) readable: bool,
 }
 
 impl Event {
-    pub fn new(kind: Kind, transaction: u64, hop: Hop, arrived: Time, message: &Message) -> Self {
+    pub fn new(
+        kind: Kind,
+        transaction: u64,
+        hop: Hop,
+        arrived: Time,
+        message: &Arc<Message>,
+    ) -> Self {
         Event {
             kind,
             transaction,
@@ -98,17 +104,26 @@ impl Event {
             username: Span::default(),
             tag: 0,
             fault: Cow::Borrowed(""),
-            bytes: Arc::clone(&message.bytes),
-            head: Some(message.head),
+            message: Arc::clone(message),
+            readable: true,
         }
     }
 
     /// A message by itself, as `parse` gives it.
-    pub fn bare(message: &Message, source: SocketAddr) -> Self {
+    pub fn bare(message: &Arc<Message>, source: SocketAddr) -> Self {
         let kind = match message.head.start {
             Start::Request { .. } => Kind::Request,
             Start::Response { .. } => Kind::Response,
         };
         Event::new(kind, 0, Hop::datagram(source, 0), Time::default(), message)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.message.bytes
+    }
+
+    /// None when the bytes are no message.
+    pub fn head(&self) -> Option<&Head> {
+        self.readable.then_some(&self.message.head)
     }
 }

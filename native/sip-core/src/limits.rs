@@ -11,6 +11,8 @@ pub struct Limits {
     pub requests: usize,
     /// Final answers kept for repeated requests; the oldest is forgotten. Strangers' may fill one half.
     pub answers: usize,
+    /// Bytes of them; the oldest is forgotten. Strangers' may fill one half.
+    pub answer_bytes: usize,
     /// Events that nobody has taken yet. The last eighth is for known peers; who comes later gets 503.
     pub events: usize,
     /// Nonces that were used and have not expired; who comes later is challenged anew.
@@ -40,6 +42,7 @@ impl Default for Limits {
         Limits {
             requests: 65_536,
             answers: 131_072,
+            answer_bytes: 32 * 1024 * 1024,
             events: 65_536,
             nonces: 262_144,
             connections: 16_384,
@@ -64,6 +67,7 @@ impl Limits {
         let place = match name {
             "requests" => &mut self.requests,
             "answers" => &mut self.answers,
+            "answer_bytes" => &mut self.answer_bytes,
             "events" => &mut self.events,
             "nonces" => &mut self.nonces,
             "connections" => &mut self.connections,

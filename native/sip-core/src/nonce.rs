@@ -24,7 +24,13 @@ pub const LIFETIME: u64 = 60_000_000;
 pub const SHARE: u32 = 4096;
 const RAW: usize = 8 + 16 + 16;
 
+/// What `RAW` bytes are in base64.
+const TEXT: usize = RAW.div_ceil(3) * 4;
+
 type Signature = [u8; 16];
+
+/// As it stands in a challenge.
+pub type Nonce = [u8; TEXT];
 
 /// What is remembered of a nonce from its first right use until it has expired.
 #[derive(Debug)]
@@ -83,13 +89,17 @@ impl Nonces {
         }
     }
 
-    pub fn issue(&mut self, address: IpAddr, now: Time) -> String {
+    pub fn issue(&mut self, address: IpAddr, now: Time) -> Nonce {
         let mut raw = [0; RAW];
         raw[..8].copy_from_slice(&now.micros().to_be_bytes());
         raw[8..24].copy_from_slice(&self.random.bytes::<16>());
         let signature = self.sign(&raw[..24], address);
         raw[24..].copy_from_slice(&signature);
-        STANDARD.encode(raw)
+        let mut nonce = [0; TEXT];
+        STANDARD
+            .encode_slice(raw, &mut nonce)
+            .expect("room for as many bytes in base64");
+        nonce
     }
 
     fn sign(&self, head: &[u8], address: IpAddr) -> Signature {
@@ -237,27 +247,27 @@ mod tests {
         let mut nonces = nonces(9);
         let nonce = nonces.issue(HERE, at(100));
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), None, THERE, at(101)),
+            nonces.spend(USER, &nonce, None, THERE, at(101)),
             Verdict::Foreign
         );
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(99)),
+            nonces.spend(USER, &nonce, None, HERE, at(99)),
             Verdict::Expired
         );
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(161)),
+            nonces.spend(USER, &nonce, None, HERE, at(161)),
             Verdict::Expired
         );
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
+            nonces.spend(USER, &nonce, None, HERE, at(160)),
             Verdict::Fresh
         );
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), None, HERE, at(160)),
+            nonces.spend(USER, &nonce, None, HERE, at(160)),
             Verdict::Used
         );
         assert_eq!(
-            nonces.spend(USER, nonce.as_bytes(), Some(1), HERE, at(160)),
+            nonces.spend(USER, &nonce, Some(1), HERE, at(160)),
             Verdict::Used
         );
     }
@@ -266,9 +276,8 @@ mod tests {
     fn with_counts_each_is_good_once_within_64() {
         let mut nonces = nonces(9);
         let nonce = nonces.issue(HERE, at(0));
-        let mut spend = |count| {
-            nonces.spend(USER, nonce.as_bytes(), Some(count), HERE, at(1)) == Verdict::Fresh
-        };
+        let mut spend =
+            |count| nonces.spend(USER, &nonce, Some(count), HERE, at(1)) == Verdict::Fresh;
         let outcomes: Vec<bool> = [1, 1, 3, 2, 2, 0, 66, 2, 4, 67, u32::MAX]
             .into_iter()
             .map(&mut spend)
@@ -287,13 +296,13 @@ mod tests {
         let mut other = Nonces::new(&[8; 32], "4401000000", 9);
         let mut realm = Nonces::new(&[7; 32], "4402000000", 9);
         for nonce in [
-            other.issue(HERE, at(1)),
-            realm.issue(HERE, at(1)),
-            String::new(),
-            "x".repeat(9_000),
+            &other.issue(HERE, at(1))[..],
+            &realm.issue(HERE, at(1)),
+            b"",
+            &[b'x'; 9_000],
         ] {
             assert_eq!(
-                nonces.spend(USER, nonce.as_bytes(), None, HERE, at(2)),
+                nonces.spend(USER, nonce, None, HERE, at(2)),
                 Verdict::Foreign
             );
         }
@@ -305,19 +314,19 @@ mod tests {
         let mut nonces = nonces(1);
         let (first, second) = (nonces.issue(HERE, at(0)), nonces.issue(HERE, at(30)));
         assert_eq!(
-            nonces.spend(USER, first.as_bytes(), None, HERE, at(20)),
+            nonces.spend(USER, &first, None, HERE, at(20)),
             Verdict::Fresh
         );
         assert_eq!(
-            nonces.spend(USER, second.as_bytes(), None, HERE, at(31)),
+            nonces.spend(USER, &second, None, HERE, at(31)),
             Verdict::Full
         );
         assert_eq!(
-            nonces.spend(USER, first.as_bytes(), None, HERE, at(40)),
+            nonces.spend(USER, &first, None, HERE, at(40)),
             Verdict::Used
         );
         assert_eq!(
-            nonces.spend(USER, second.as_bytes(), None, HERE, at(81)),
+            nonces.spend(USER, &second, None, HERE, at(81)),
             Verdict::Fresh
         );
     }
@@ -329,7 +338,7 @@ mod tests {
         let other: &[u8] = b"44010600002000000002";
         let mut spend = |user: &[u8], seconds| {
             let nonce = nonces.issue(HERE, at(seconds));
-            nonces.spend(user, nonce.as_bytes(), None, HERE, at(seconds))
+            nonces.spend(user, &nonce, None, HERE, at(seconds))
         };
         for _ in 0..3 {
             assert_eq!(spend(USER, 1), Verdict::Fresh);

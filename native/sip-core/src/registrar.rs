@@ -1,6 +1,5 @@
 //! Whether a REGISTER proves who sent it (RFC 3261 section 22, RFC 7616, RFC 8760).
 
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use crate::attempts::{Attempt, Attempts, Why};
@@ -43,9 +42,6 @@ pub struct Proof {
     pub full: bool,
 }
 
-/// One challenge of each algorithm; those behind the last are empty.
-pub type Challenges = [String; 3];
-
 impl Registrar {
     pub fn new(seed: &Seed, realm: &str, max_nonces: usize, qop: bool) -> Self {
         Registrar {
@@ -57,27 +53,32 @@ impl Registrar {
         }
     }
 
-    /// The values of WWW-Authenticate for whoever says to be this user, the preferred one first (RFC 8760
-    /// section 2.3): one nonce, which is good for one of them. Q01: the algorithm is always named.
+    /// Write the WWW-Authenticate for whoever says to be this user, the preferred one first (RFC 8760 section
+    /// 2.3): one nonce, which is good for one of them. Q01: the algorithm is always named.
     pub fn challenge(
         &mut self,
+        out: &mut Vec<u8>,
         user: &[u8],
         address: IpAddr,
         stale: bool,
         now: Time,
-    ) -> Challenges {
+    ) {
         let nonce = self.nonces.issue(address, now);
-        let mut challenges = Challenges::default();
-        for (text, algorithm) in challenges.iter_mut().zip(self.credentials.offered(user)) {
-            let (realm, name) = (&self.realm, algorithm.name());
-            let _ = write!(
-                text,
-                "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={name}"
-            );
-            text.push_str(if self.qop { ", qop=\"auth\"" } else { "" });
-            text.push_str(if stale { ", stale=true" } else { "" });
+        for algorithm in self.credentials.offered(user) {
+            let parts: [&[u8]; 8] = [
+                b"WWW-Authenticate: Digest realm=\"",
+                self.realm.as_bytes(),
+                b"\", nonce=\"",
+                &nonce,
+                b"\", algorithm=",
+                algorithm.name().as_bytes(),
+                if self.qop { b", qop=\"auth\"" } else { b"" },
+                if stale { b", stale=true\r\n" } else { b"\r\n" },
+            ];
+            for part in parts {
+                out.extend_from_slice(part);
+            }
         }
-        challenges
     }
 
     /// Check a REGISTER that is not a retransmission; a right digest uses up its nonce or count.

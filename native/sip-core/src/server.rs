@@ -12,7 +12,7 @@ use crate::time::{GIVE_UP, T1, T2, T4, TIMER_C, Time};
 pub enum State {
     /// Waits for our answer.
     Open,
-    /// Answered; the answer is kept for repeats (timer J). An INVITE that was refused at once ends here
+    /// Answered; the transaction is over, and the answer is kept for repeats (timer J). An INVITE that was refused at once ends here
     /// too: its sender, who heard nothing before, repeats it until it hears this. Were we to repeat our
     /// refusal as after a 100, one forged datagram would be worth eleven of ours to its victim.
     Answered,
@@ -45,7 +45,8 @@ pub struct Server {
     /// Of a REGISTER whose digest was right: its user, within the message.
     pub username: Span,
     /// The request; given up when no answer needs it any more.
-    pub message: Option<Message>,
+    pub message: Option<Arc<Message>>,
+    /// Of an INVITE: what was said last.
     pub response: Option<Arc<[u8]>>,
     pub tag: u64,
     /// The REGISTER's digest was right, so a 401 says `stale=true`.
@@ -71,7 +72,14 @@ pub enum Due {
 }
 
 impl Server {
-    pub fn new(key: u128, tag: u64, hop: Hop, message: Message, invite: bool, now: Time) -> Self {
+    pub fn new(
+        key: u128,
+        tag: u64,
+        hop: Hop,
+        message: Arc<Message>,
+        invite: bool,
+        now: Time,
+    ) -> Self {
         let (state, wait) = if invite {
             (State::Proceeding, TIMER_C)
         } else {
@@ -112,18 +120,14 @@ impl Server {
         self.resend_at.min(self.ends_at)
     }
 
-    pub fn answer(&mut self, status: u16, response: Arc<[u8]>, now: Time) {
-        self.response = Some(response);
+    /// We said that.
+    pub fn answer(&mut self, status: u16, now: Time) {
         match (self.state, status) {
             (State::Proceeding, ..=199) => {
                 self.announced = true;
                 self.ends_at = now.after(TIMER_C);
             }
-            (State::Proceeding, 300..) if !self.announced => {
-                self.state = State::Answered;
-                self.message = None;
-                self.ends_at = now.after(GIVE_UP);
-            }
+            (State::Proceeding, 300..) if !self.announced => self.state = State::Answered,
             (State::Proceeding, _) => {
                 self.state = if status < 300 {
                     State::Accepted
@@ -137,11 +141,7 @@ impl Server {
                 }
                 self.ends_at = now.after(GIVE_UP);
             }
-            (State::Open, 200..) => {
-                self.state = State::Answered;
-                self.message = None;
-                self.ends_at = now.after(GIVE_UP);
-            }
+            (State::Open, 200..) => self.state = State::Answered,
             _ => {}
         }
     }

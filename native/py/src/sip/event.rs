@@ -43,8 +43,8 @@ impl From<sip_core::Event> for Event {
 
 impl Event {
     fn text(&self, find: impl FnOnce(&codec::Head, &[u8]) -> Span) -> Cow<'_, str> {
-        let bytes = &self.0.bytes;
-        match &self.0.head {
+        let bytes = self.0.bytes();
+        match self.0.head() {
             Some(head) => readable(find(head, bytes).of(bytes)),
             None => Cow::Borrowed(""),
         }
@@ -114,9 +114,8 @@ impl Event {
     fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         let method = self
             .0
-            .head
-            .as_ref()
-            .map_or(&b""[..], |head| head.method(&self.0.bytes));
+            .head()
+            .map_or(&b""[..], |head| head.method(self.0.bytes()));
         match method {
             b"REGISTER" => pyo3::intern!(py, "REGISTER").clone(),
             b"MESSAGE" => pyo3::intern!(py, "MESSAGE").clone(),
@@ -176,7 +175,7 @@ impl Event {
 
     #[getter]
     fn cseq(&self) -> u32 {
-        self.0.head.as_ref().map_or(0, |head| head.cseq)
+        self.0.head().map_or(0, |head| head.cseq)
     }
 
     #[getter]
@@ -196,13 +195,13 @@ impl Event {
 
     #[getter]
     fn expires(&self) -> Option<u32> {
-        self.0.head.as_ref()?.expires(&self.0.bytes)
+        self.0.head()?.expires(self.0.bytes())
     }
 
     #[getter]
     fn contact(&self) -> Option<Cow<'_, str>> {
-        let uri = self.0.head.as_ref()?.contact(&self.0.bytes)?;
-        Some(readable(uri.of(&self.0.bytes)))
+        let uri = self.0.head()?.contact(self.0.bytes())?;
+        Some(readable(uri.of(self.0.bytes())))
     }
 
     #[getter]
@@ -233,7 +232,7 @@ impl Event {
 
     #[getter]
     fn status(&self) -> u16 {
-        self.0.head.as_ref().map_or(0, codec::Head::status)
+        self.0.head().map_or(0, codec::Head::status)
     }
 
     #[getter]
@@ -251,40 +250,34 @@ impl Event {
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let body = self
             .0
-            .head
-            .as_ref()
-            .map_or(&b""[..], |head| head.body.of(&self.0.bytes));
+            .head()
+            .map_or(&b""[..], |head| head.body.of(self.0.bytes()));
         PyBytes::new(py, body)
     }
 
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.bytes)
+        PyBytes::new(py, self.0.bytes())
     }
 
     #[getter]
     fn outline<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let mut outline = Vec::with_capacity(512);
-        if let Some(head) = &self.0.head {
-            codec::outline(&mut outline, &self.0.bytes, head);
+        if let Some(head) = self.0.head() {
+            codec::outline(&mut outline, self.0.bytes(), head);
         }
         PyBytes::new(py, &outline)
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        let bytes = &self.0.bytes;
-        let value = self
-            .0
-            .head
-            .as_ref()?
-            .headers(bytes, name.as_bytes())
-            .next()?;
+        let bytes = self.0.bytes();
+        let value = self.0.head()?.headers(bytes, name.as_bytes()).next()?;
         Some(readable(value.of(bytes)))
     }
 
     fn headers(&self, name: &str) -> Vec<Cow<'_, str>> {
-        let bytes = &self.0.bytes;
-        let Some(head) = &self.0.head else {
+        let bytes = self.0.bytes();
+        let Some(head) = self.0.head() else {
             return Vec::new();
         };
         let values: Vec<Span> = head.headers(bytes, name.as_bytes()).collect();

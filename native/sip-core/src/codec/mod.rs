@@ -12,6 +12,7 @@ mod write;
 pub use message::{Head, Refused, Start, unfold};
 pub use parse::{MAX_DATAGRAM, MAX_HEAD, parse, parse_head};
 pub use write::{Headers, check_header, check_method, check_uri, outline, request, response};
+pub(crate) use write::{begin_response, put_end, put_headers};
 
 /// A piece of a message. Offsets fit: whoever reads messages bounds them far below 4 GiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -64,17 +64,29 @@ fn trimmed(text: &[u8]) -> &[u8] {
 /// Position of the first `wanted` outside quoted strings, or the end of the span.
 pub fn find_unquoted(bytes: &[u8], span: Span, wanted: u8) -> usize {
     let (mut at, end) = span.bounds();
-    let mut quoted = false;
-    while at < end {
-        match bytes[at] {
-            b'"' => quoted = !quoted,
-            b'\\' if quoted => at += 1,
-            byte if byte == wanted && !quoted => return at,
-            _ => {}
+    loop {
+        let Some(found) = memchr::memchr2(wanted, b'"', &bytes[at..end]) else {
+            return end;
+        };
+        at += found;
+        if bytes[at] == wanted {
+            return at;
         }
         at += 1;
+        loop {
+            let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..end]) else {
+                return end;
+            };
+            at += found + 1;
+            if bytes[at - 1] == b'"' {
+                break;
+            }
+            at += 1; // whatever is escaped
+            if at > end {
+                return end;
+            }
+        }
     }
-    end
 }
 
 /// Value of a `;name=value` parameter without its quotes, an empty span for `;name`; None when absent.

@@ -1,7 +1,7 @@
 //! The writers: answers out of the request they answer, and requests.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::message::unfold;
 use super::names::{self, Name};
@@ -13,10 +13,7 @@ use super::{Head, Span};
 /// Headers as name and value, already checked by [`check_header`].
 pub type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// Write the answer to a request (RFC 3261 section 8.2.6).
-///
-/// `tag` is appended to To where the request had none. The topmost Via tells the asker where its packet
-/// came from, asked or not (RFC 3581; devices behind address translation forget to ask).
+/// Write the whole answer to a request, instead of what is in `out`.
 #[allow(clippy::too_many_arguments)] // the fields of one answer, each from another owner
 pub fn response(
     out: &mut Vec<u8>,
@@ -29,19 +26,34 @@ pub fn response(
     body: &[u8],
 ) {
     out.clear();
-    put(
-        out,
-        format_args!("SIP/2.0 {status} {}\r\nVia: ", phrase(status)),
-    );
+    begin_response(out, bytes, head, source, status, tag);
+    put_headers(out, headers);
+    put_end(out, body);
+}
+
+/// Write of the answer to a request (RFC 3261 section 8.2.6) all but its own headers and its end: behind what
+/// is in `out` already, up to and with `CSeq`.
+///
+/// `tag` is appended to To where the request had none. The topmost Via tells the asker where its packet
+/// came from, asked or not (RFC 3581; devices behind address translation forget to ask).
+pub fn begin_response(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    head: &Head,
+    source: SocketAddr,
+    status: u16,
+    tag: Option<&[u8]>,
+) {
+    out.extend_from_slice(b"SIP/2.0 ");
+    put_number(out, usize::from(status));
+    out.push(b' ');
+    out.extend_from_slice(phrase(status).as_bytes());
+    out.extend_from_slice(b"\r\nVia: ");
     out.extend_from_slice(&unfold(head.via.protocol_and_sender.of(bytes)));
-    put(
-        out,
-        format_args!(
-            ";rport={};received={}",
-            source.port(),
-            source.ip().to_canonical()
-        ),
-    );
+    out.extend_from_slice(b";rport=");
+    put_number(out, usize::from(source.port()));
+    out.extend_from_slice(b";received=");
+    put_address(out, source.ip().to_canonical());
     put_other_parameters(out, bytes, head.via.parameters);
     out.extend_from_slice(b"\r\n");
     if !head.via.rest.is_empty() {
@@ -62,7 +74,6 @@ pub fn response(
     }
     put_line(out, "Call-ID", head.call_id.of(bytes));
     put_line(out, "CSeq", head.cseq_value.of(bytes));
-    put_end(out, headers, body);
 }
 
 /// Write of a request what an answer to it is made of, and nothing else: its line, its Vias, From, To,
@@ -80,7 +91,7 @@ pub fn outline(out: &mut Vec<u8>, bytes: &[u8], head: &Head) {
     put_line(out, "To", head.to.of(bytes));
     put_line(out, "Call-ID", head.call_id.of(bytes));
     put_line(out, "CSeq", head.cseq_value.of(bytes));
-    put_end(out, &[], b"");
+    put_end(out, b"");
 }
 
 /// Write a request, with Via and Content-Length, and Max-Forwards where the headers bring none.
@@ -106,25 +117,61 @@ pub fn request(
     if !hops {
         out.extend_from_slice(b"Max-Forwards: 70\r\n");
     }
-    put_end(out, headers, body);
+    put_headers(out, headers);
+    put_end(out, body);
 }
 
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text); // a Vec takes everything
 }
 
-fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+/// Decimal digits.
+fn put_number(out: &mut Vec<u8>, number: usize) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut left = number;
+    loop {
+        first -= 1;
+        digits[first] = b"0123456789"[left % 10];
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+fn put_address(out: &mut Vec<u8>, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        return put(out, format_args!("{address}"));
+    };
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'.');
+        }
+        put_number(out, usize::from(octet));
+    }
+}
+
+pub fn put_headers(out: &mut Vec<u8>, headers: Headers<'_>) {
+    for (name, value) in headers {
+        put_line(out, name, value.as_bytes());
+    }
+}
+
+/// One header, and what stands on its line.
+pub fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(unfold(value).trim_ascii());
     out.extend_from_slice(b"\r\n");
 }
 
-fn put_end(out: &mut Vec<u8>, headers: Headers<'_>, body: &[u8]) {
-    for (name, value) in headers {
-        put_line(out, name, value.as_bytes());
-    }
-    put(out, format_args!("Content-Length: {}\r\n\r\n", body.len()));
+/// Content-Length, the empty line and the body.
+pub fn put_end(out: &mut Vec<u8>, body: &[u8]) {
+    out.extend_from_slice(b"Content-Length: ");
+    put_number(out, body.len());
+    out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
 }
 

@@ -1,12 +1,13 @@
 //! Time: repeats, ends, and what is forgotten.
 
-use std::sync::Arc;
-
 use super::Core;
 use crate::event::Kind;
 use crate::hop::Hop;
 use crate::server::{Due, State};
 use crate::time::Time;
+
+/// Entries of a queue that may be of nobody, beside as many as are of somebody.
+const SPARE: usize = 1024;
 
 impl Core {
     /// Do what is due at `now`.
@@ -59,11 +60,11 @@ impl Core {
         }
     }
 
-    /// Keep the queue as small as what is held: who is gone early, such as a stranger that was refused at
-    /// once, leaves its entry behind. A pass comes only after as many new entries as may be held.
+    /// Keep the queue as small as what is held: who is gone early leaves its entry behind. A pass comes only
+    /// after as many new entries as may be held.
     pub(super) fn sweep_timers(&mut self) {
-        let held = 2 * self.limits.requests + self.limits.answers;
-        if self.timers.len() <= 2 * held {
+        let held = self.servers.len() + self.clients.len();
+        if self.timers.len() <= 2 * held + SPARE.min(self.limits.requests) {
             return;
         }
         let (servers, clients) = (&self.servers, &self.clients);
@@ -73,10 +74,9 @@ impl Core {
         });
     }
 
-    /// The same for the ends of what is not an INVITE: what came by a stream is gone once it is answered.
+    /// The same for the ends of what is not an INVITE: most of it is answered long before.
     pub(super) fn sweep_expiry(&mut self) {
-        let held = self.limits.requests + self.limits.answers;
-        if self.expiry.len() > 2 * held {
+        if self.expiry.len() > 2 * self.servers.len() + SPARE.min(self.limits.requests) {
             let servers = &self.servers;
             self.expiry
                 .retain(|(_, number)| servers.get(*number).is_some());
@@ -125,7 +125,9 @@ impl Core {
                 Due::End => return self.end_server(number, now),
                 Due::Resend => {
                     let (response, source) = (server.response.clone(), server.hop);
-                    self.resend(response, source, 0);
+                    if let Some(response) = response {
+                        self.resend(&response, source, 0);
+                    }
                 }
             }
         } else if let Some(client) = self.clients.get_mut(number) {
@@ -133,23 +135,19 @@ impl Core {
                 Due::Nothing => {}
                 Due::End => return self.end_client(number, now),
                 Due::Resend => {
-                    let request = client
-                        .message
-                        .as_ref()
-                        .map(|message| Arc::clone(&message.bytes));
-                    let destination = client.hop;
-                    self.resend(request, destination, number);
+                    let (request, destination) = (client.message.clone(), client.hop);
+                    if let Some(request) = request {
+                        self.resend(&request.bytes, destination, number);
+                    }
                 }
             }
         }
         self.schedule(number);
     }
 
-    fn resend(&mut self, bytes: Option<Arc<[u8]>>, hop: Hop, transaction: u64) {
-        if let Some(bytes) = bytes {
-            self.counters.retransmissions_sent += 1;
-            self.transmit(bytes, hop, transaction);
-        }
+    fn resend(&mut self, bytes: &[u8], hop: Hop, transaction: u64) {
+        self.counters.retransmissions_sent += 1;
+        self.transmit(bytes, hop, transaction);
     }
 
     fn end_server(&mut self, number: u64, now: Time) {
@@ -195,11 +193,6 @@ impl Core {
         if server.dialog != 0 {
             self.by_dialog.remove(&server.dialog);
         }
-        if server.state == State::Answered {
-            self.cached -= 1;
-        } else {
-            self.open -= 1;
-        }
         Some(server)
     }
 
@@ -215,36 +208,30 @@ impl Core {
         Some(client)
     }
 
-    /// End what is not an INVITE and has come to its time.
+    /// End what is not an INVITE and has come to its time, and forget answers whose time is over.
     pub(super) fn forget_expired(&mut self, now: Time) {
+        self.answers.forget(now);
         while let Some(&(due, number)) = self.expiry.front() {
-            if due > now {
+            let gone = self.servers.get(number).is_none();
+            if due > now && !gone {
                 break;
             }
             self.expiry.pop_front();
-            match self.servers.get(number).map(|server| server.ends_at) {
-                // It was answered late, and its answer is kept from then on.
-                Some(ends_at) if ends_at > now => self.expiry.push_back((ends_at, number)),
-                Some(_) => self.end_server(number, now),
-                None => {}
+            if !gone {
+                self.end_server(number, now);
             }
         }
     }
 
-    /// Forget the oldest kept answers beyond the limit.
-    pub(super) fn evict_cached(&mut self) {
-        while self.cached > self.limits.answers {
-            let Some((due, number)) = self.expiry.pop_front() else {
-                return;
-            };
-            match self.servers.get(number).map(|server| server.state) {
-                Some(State::Answered) => {
-                    self.remove_server(number);
-                    self.counters.cached_evicted += 1;
-                }
-                Some(_) => self.expiry.push_back((due, number)),
-                None => {}
-            }
+    /// Forget the oldest kept answers beyond the limits.
+    pub(super) fn evict_answers(&mut self) {
+        while self.answers.len() > self.limits.answers {
+            self.answers.forget_oldest();
+            self.counters.cached_evicted += 1;
+        }
+        while self.answers.bytes() > self.limits.answer_bytes {
+            self.answers.forget_oldest();
+            self.counters.answers_too_long += 1;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Answers out, with memory of them and without.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Answer, Core, hex};
@@ -7,6 +8,8 @@ use crate::codec::values::uri_user;
 use crate::codec::{self, Head, Headers};
 use crate::event::Kind;
 use crate::hop::Hop;
+use crate::kept::Kept;
+use crate::limits::Limits;
 use crate::server::State;
 use crate::time::{GIVE_UP, Time};
 
@@ -33,90 +36,118 @@ impl Core {
     ) {
         let waiting = self
             .servers
-            .get_mut(number)
+            .get(number)
             .filter(|server| server.state.awaits_answer());
         let Some((server, message)) =
-            waiting.and_then(|server| server.message.clone().map(|m| (server, m)))
+            waiting.and_then(|server| Some((server, Arc::clone(server.message.as_ref()?))))
         else {
             self.counters.late_replies += 1;
             return;
         };
-        let (bytes, head) = (&message.bytes, &message.head);
-        let (hop, tag) = (server.hop, hex(server.tag));
+        let (bytes, head) = (&message.bytes[..], &message.head);
+        let (hop, key, tag, stale) = (server.hop, server.key, server.tag, server.stale);
         let username = server.username;
         // What a stranger is refused it is refused again if it asks again.
         let kept = server.known || status < 300;
         let kind = Kind::of_method(head.method(bytes));
 
-        let asks = kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate");
-        let challenges;
-        let mut all;
-        let mut given = headers;
-        if asks {
+        let digits = hex(tag);
+        let shown = (status > 100).then_some(&digits[..]);
+        let out = &mut self.outbox.bytes;
+        let start = out.len();
+        codec::begin_response(out, bytes, head, hop.address, status, shown);
+        let own = out.len();
+        codec::put_headers(out, headers);
+        if kind == Kind::Register && status == 401 && !names(headers, "WWW-Authenticate") {
             let user = uri_user(bytes, head.from_uri).of(bytes);
-            challenges = self
-                .registrar
-                .challenge(user, hop.address.ip(), server.stale, now);
-            all = headers.to_vec();
-            let asked = challenges.iter().filter(|text| !text.is_empty());
-            all.extend(asked.map(|text| ("WWW-Authenticate", text.as_str())));
-            given = &all;
+            let address = hop.address.ip();
+            self.registrar.challenge(out, user, address, stale, now);
         }
-        let shown = (status > 100).then_some(&tag[..]);
-        codec::response(
-            &mut self.scratch,
-            bytes,
-            head,
-            hop.address,
-            status,
-            shown,
-            given,
-            body,
-        );
-        let response: Arc<[u8]> = Arc::from(self.scratch.as_slice());
+        codec::put_end(out, body);
 
-        server.answer(status, Arc::clone(&response), now);
-        let state = server.state;
-        if state == State::Accepted {
-            let local = if head.to_tag.is_empty() {
-                &tag[..]
-            } else {
-                head.to_tag.of(bytes)
-            };
-            let dialog = self.dialog_key(bytes, head, local);
-            self.by_dialog.insert(dialog, number);
-            if let Some(server) = self.servers.get_mut(number) {
-                server.dialog = dialog;
-            }
-        }
-        match state {
-            State::Answered if hop.reliable() => {
-                self.open -= 1; // nothing is repeated by a stream: timer J is 0
-                self.cached += 1;
-                self.remove_server(number);
-            }
-            State::Answered if !kept && self.cached >= self.limits.answers / 2 => {
-                self.counters.answers_unkept += 1;
-                self.open -= 1;
-                self.cached += 1;
-                self.remove_server(number);
-            }
+        let Some(server) = self.servers.get_mut(number) else {
+            return;
+        };
+        server.answer(status, now);
+        match server.state {
             State::Answered => {
-                self.open -= 1;
-                self.cached += 1;
-                if kind == Kind::Invite {
-                    self.expiry.push_back((now.after(GIVE_UP), number));
+                self.remove_server(number);
+                if !hop.reliable() {
+                    // By a stream nothing is repeated: timer J is 0.
+                    self.keep(key, tag, status, hop, own, kept, now);
                 }
-                self.evict_cached();
             }
             State::Open => {}
-            _ => self.schedule_server(number),
+            reached => {
+                server.response = Some(Arc::from(&self.outbox.bytes[start..]));
+                if reached == State::Accepted {
+                    let local = if head.to_tag.is_empty() {
+                        &digits[..]
+                    } else {
+                        head.to_tag.of(bytes)
+                    };
+                    let dialog = self.dialog_key(bytes, head, local);
+                    self.by_dialog.insert(dialog, number);
+                    if let Some(server) = self.servers.get_mut(number) {
+                        server.dialog = dialog;
+                    }
+                }
+                self.schedule_server(number);
+            }
         }
-        self.transmit(response, hop, 0);
+        self.post(start, hop, 0);
         if kind == Kind::Register && (200..300).contains(&status) && !username.is_empty() {
             let registered = head.expires(bytes) != Some(0);
             self.know_stream(hop, username.of(bytes), registered, now);
         }
+    }
+
+    /// Keep the answer that stands in the outbox, its own headers from `own` on, for repeats of its request.
+    #[allow(clippy::too_many_arguments)] // what is kept of an answer
+    fn keep(
+        &mut self,
+        key: u128,
+        tag: u64,
+        status: u16,
+        hop: Hop,
+        own: usize,
+        deserved: bool,
+        now: Time,
+    ) {
+        let Limits {
+            answers,
+            answer_bytes,
+            ..
+        } = self.limits;
+        let half_full =
+            self.answers.len() >= answers / 2 || self.answers.bytes() >= answer_bytes / 2;
+        if !deserved && half_full {
+            self.counters.answers_unkept += 1;
+            return;
+        }
+        let kept = Kept {
+            status,
+            tag,
+            port: hop.address.port(),
+            tail: &self.outbox.bytes[own..],
+        };
+        self.answers.keep(key, now.after(GIVE_UP), kept);
+        self.evict_answers();
+    }
+
+    /// A request that was answered: the same answer again, to where this copy came from.
+    pub(super) fn repeat_kept(&mut self, bytes: &[u8], head: &Head, hop: Hop, key: u128) {
+        self.counters.retransmissions_absorbed += 1;
+        let Some(kept) = self.answers.find(key) else {
+            return;
+        };
+        let asked = SocketAddr::new(hop.address.ip(), kept.port);
+        let tag = hex(kept.tag);
+        let out = &mut self.outbox.bytes;
+        let start = out.len();
+        codec::begin_response(out, bytes, head, asked, kept.status, Some(&tag));
+        out.extend_from_slice(kept.tail);
+        self.post(start, hop, 0);
     }
 
     /// Answer without a transaction; false when the answer would be longer than `longest`.
@@ -131,22 +162,35 @@ impl Core {
         headers: Headers<'_>,
         longest: usize,
     ) -> bool {
+        let start = self.begin_stateless(bytes, head, hop, key, status);
+        codec::put_headers(&mut self.outbox.bytes, headers);
+        self.end_stateless(start, hop, longest)
+    }
+
+    /// Where it begins; its own headers are the caller's to write, and its end is owed.
+    pub(super) fn begin_stateless(
+        &mut self,
+        bytes: &[u8],
+        head: &Head,
+        hop: Hop,
+        key: u128,
+        status: u16,
+    ) -> usize {
         let tag = hex(self.keys.tag(key));
-        codec::response(
-            &mut self.scratch,
-            bytes,
-            head,
-            hop.address,
-            status,
-            Some(&tag),
-            headers,
-            b"",
-        );
-        if self.scratch.len() > longest {
+        let out = &mut self.outbox.bytes;
+        let start = out.len();
+        codec::begin_response(out, bytes, head, hop.address, status, Some(&tag));
+        start
+    }
+
+    pub(super) fn end_stateless(&mut self, start: usize, hop: Hop, longest: usize) -> bool {
+        let out = &mut self.outbox.bytes;
+        codec::put_end(out, b"");
+        if out.len() - start > longest {
+            out.truncate(start);
             return false;
         }
-        let response: Arc<[u8]> = Arc::from(self.scratch.as_slice());
-        self.transmit(response, hop, 0);
+        self.post(start, hop, 0);
         true
     }
 }

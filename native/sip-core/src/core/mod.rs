@@ -16,7 +16,6 @@ use strangers::Strangers;
 pub use request::Prepared;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -27,9 +26,12 @@ use crate::counters::Counters;
 use crate::digest::{Algorithm, HEX};
 use crate::event::{Event, Kind, Message};
 use crate::hop::{Hop, Transport, Way};
+use crate::kept::Answers;
 use crate::limits::Limits;
 use crate::network::Network;
-use crate::random::{Keys, Random, Seed};
+use crate::outbox::{Letter, Outbox};
+use crate::pool::Pool;
+use crate::random::{ByHash, Keys, Random, Seed};
 use crate::registrar::Registrar;
 use crate::ring::Ring;
 use crate::server::Server;
@@ -75,38 +77,17 @@ pub struct Outgoing<'a> {
     pub ack_for: u64,
 }
 
-/// A datagram to send; `transaction` is that of a request of ours, else 0.
+/// A datagram to send, with memory of its own; see [`Letter`](crate::outbox::Letter).
 #[derive(Debug, Clone)]
 pub struct Output {
-    pub bytes: Arc<[u8]>,
+    pub bytes: Box<[u8]>,
     pub destination: SocketAddr,
     /// By which of our datagram sockets.
     pub listener: u8,
     pub transaction: u64,
 }
 
-/// Keys are keyed hashes already, or numbers of ours: no need to hash them again.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation)] // half of a hash is a hash
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
-
-type ByHash = HashMap<u128, u64, BuildHasherDefault<AsItIs>>;
+type ByKey = HashMap<u128, u64, ByHash>;
 
 #[derive(Debug)]
 pub struct Core {
@@ -118,10 +99,10 @@ pub struct Core {
     random: Random,
     registrar: Registrar,
     servers: Slab<Server>,
-    /// Server transactions by the hash of what identifies their request.
-    by_key: ByHash,
+    /// Server transactions that are not over, by the hash of what identifies their request.
+    by_key: ByKey,
     /// Accepted INVITEs by the hash of what identifies their ACK.
-    by_dialog: ByHash,
+    by_dialog: ByKey,
     clients: Slab<Client>,
     /// Client transactions without a final answer.
     requests: usize,
@@ -130,12 +111,11 @@ pub struct Core {
     timers: Timers,
     /// Ends of transactions that are not INVITEs, oldest first.
     expiry: VecDeque<(Time, u64)>,
-    /// Server transactions that wait for an answer, or are INVITEs.
-    open: usize,
-    /// Server transactions with a kept answer.
-    cached: usize,
+    /// Those that are over, for what is repeated.
+    answers: Answers,
     events: VecDeque<Event>,
-    outputs: Vec<Output>,
+    pool: Pool,
+    outbox: Outbox,
     streams: Streams,
     strangers: Strangers,
     terms: HashMap<Box<[u8]>, Terms>,
@@ -174,17 +154,17 @@ impl Core {
             random: Random::new(&seed, "tokens and branches"),
             registrar: Registrar::new(&seed, &realm, limits.nonces, qop),
             servers: Slab::new(0),
-            by_key: ByHash::default(),
-            by_dialog: ByHash::default(),
+            by_key: ByKey::default(),
+            by_dialog: ByKey::default(),
             clients: Slab::new(1),
             requests: 0,
             by_branch: HashMap::new(),
             timers: Timers::default(),
             expiry: VecDeque::new(),
-            open: 0,
-            cached: 0,
+            answers: Answers::default(),
             events: VecDeque::new(),
-            outputs: Vec::new(),
+            pool: Pool::default(),
+            outbox: Outbox::default(),
             streams: Streams::new(&limits),
             strangers: Strangers::new(),
             terms: HashMap::new(),
@@ -242,7 +222,20 @@ impl Core {
 
     /// Datagrams to send, in order. The caller says [`Core::undelivered`] of those that can't leave.
     pub fn take_outputs(&mut self) -> Vec<Output> {
-        std::mem::take(&mut self.outputs)
+        let taken = std::mem::take(&mut self.outbox);
+        let owned = |letter: Letter<'_>| Output {
+            bytes: letter.bytes.into(),
+            destination: letter.destination,
+            listener: letter.listener,
+            transaction: letter.transaction,
+        };
+        taken.iter().map(owned).collect()
+    }
+
+    /// The same without a copy: what is to leave against an outbox that is empty.
+    pub fn swap_outbox(&mut self, other: &mut Outbox) {
+        other.clear();
+        std::mem::swap(&mut self.outbox, other);
     }
 
     /// The last messages, both ways.
@@ -255,8 +248,9 @@ impl Core {
         let held = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let mut all: Vec<_> = self.counters.each().collect();
         all.extend([
-            ("now_open", held(self.open)),
-            ("now_cached", held(self.cached)),
+            ("now_open", held(self.servers.len())),
+            ("now_cached", held(self.answers.len())),
+            ("now_cached_bytes", held(self.answers.bytes())),
             ("now_requests", held(self.requests)),
             ("now_events", held(self.events.len())),
             ("now_streams", held(self.streams.len())),
@@ -267,7 +261,7 @@ impl Core {
         all
     }
 
-    fn event(&self, kind: Kind, number: u64, hop: Hop, now: Time, message: &Message) -> Event {
+    fn event(&self, kind: Kind, number: u64, hop: Hop, now: Time, message: &Arc<Message>) -> Event {
         let mut event = Event::new(kind, number, hop, now, message);
         if let Way::Stream(connection) = hop.way {
             event.certificate = self
@@ -285,23 +279,32 @@ impl Core {
     }
 
     /// False: its connection is gone, or too much waits for it to be made.
-    fn transmit(&mut self, bytes: Arc<[u8]>, hop: Hop, transaction: u64) -> bool {
+    fn transmit(&mut self, bytes: &[u8], hop: Hop, transaction: u64) -> bool {
+        let start = self.outbox.bytes.len();
+        self.outbox.bytes.extend_from_slice(bytes);
+        self.post(start, hop, transaction)
+    }
+
+    /// The same of what was written into the outbox from there on.
+    fn post(&mut self, start: usize, hop: Hop, transaction: u64) -> bool {
         self.counters.sent += 1;
-        self.ring.note(&bytes, hop.address, true);
+        let bytes = &self.outbox.bytes[start..];
+        self.ring.note(bytes, hop.address, true);
         match hop.way {
-            Way::Datagram(listener) => self.outputs.push(Output {
-                bytes,
-                destination: hop.address,
-                listener,
-                transaction,
-            }),
-            Way::Stream(connection) if !self.streams.write(connection, bytes) => {
-                self.counters.dialling_full += u64::from(self.streams.get(connection).is_some());
-                self.counters.sent -= 1;
-                self.counters.streams_unsent += 1;
-                return false;
+            Way::Datagram(listener) => {
+                self.outbox.post(start, hop.address, listener, transaction);
             }
-            Way::Stream(_) => {}
+            Way::Stream(connection) => {
+                let bytes: Arc<[u8]> = Arc::from(bytes);
+                self.outbox.bytes.truncate(start);
+                if !self.streams.write(connection, bytes) {
+                    let here = self.streams.get(connection).is_some();
+                    self.counters.dialling_full += u64::from(here);
+                    self.counters.sent -= 1;
+                    self.counters.streams_unsent += 1;
+                    return false;
+                }
+            }
         }
         true
     }

@@ -9,7 +9,7 @@ use super::route::Plan;
 use super::{Core, hex};
 use crate::codec::values::MAGIC_COOKIE;
 use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Span, Start};
-use crate::event::{Kind, Message};
+use crate::event::Kind;
 use crate::hop::Hop;
 use crate::limits::{Limits, without_reserve};
 use crate::network::octets;
@@ -29,11 +29,25 @@ impl Core {
 
     /// Take one datagram that came to that one of our sockets.
     pub fn feed_at(&mut self, listener: u8, datagram: &[u8], source: SocketAddr, now: Time) {
-        self.counters.received += 1;
         if !self.admits(source) {
+            self.counters.received += 1;
             self.counters.foreign_source += 1;
             return;
         }
+        let known = self.strangers.knows(source);
+        self.feed_admitted(listener, datagram, source, known, now);
+    }
+
+    /// Take one datagram of an address that may speak to us.
+    pub(super) fn feed_admitted(
+        &mut self,
+        listener: u8,
+        datagram: &[u8],
+        source: SocketAddr,
+        known: bool,
+        now: Time,
+    ) {
+        self.counters.received += 1;
         if datagram.len() <= 64
             && datagram
                 .iter()
@@ -51,12 +65,12 @@ impl Core {
             Ok(mut head) => {
                 if head.beyond > 0 {
                     self.counters.body_beyond_length += 1;
-                    if head.length == Some(0) && self.is_known(hop) && is_ours(datagram, &head) {
+                    if head.length == Some(0) && known && is_ours(datagram, &head) {
                         let end = head.body.bounds().1 + head.beyond;
                         head.body = Span::new(end - head.beyond, end); // Q105
                     }
                 }
-                self.receive(datagram, head, hop, now);
+                self.receive(Cow::Borrowed(datagram), &head, hop, known, now);
             }
             Err(refused) => {
                 self.counters.malformed += 1;
@@ -69,15 +83,16 @@ impl Core {
     /// Take one message, by whatever way it came.
     pub(super) fn receive(
         &mut self,
-        bytes: impl Into<Arc<[u8]>> + AsRef<[u8]>,
-        head: Head,
+        bytes: Cow<'_, [u8]>,
+        head: &Head,
         hop: Hop,
+        known: bool,
         now: Time,
     ) {
         match head.start {
-            Start::Request { .. } => self.receive_request(bytes, head, hop, now),
+            Start::Request { .. } => self.receive_request(bytes, head, hop, known, now),
             Start::Response { status, .. } => {
-                self.receive_response(bytes.as_ref(), &head, status, hop, now);
+                self.receive_response(bytes, head, status, hop, now);
             }
         }
     }
@@ -129,12 +144,9 @@ impl Core {
         }
         self.malformed_events += 1;
         let kept = &datagram[..datagram.len().min(MAX_DATAGRAM)];
-        let message = Message {
-            bytes: Arc::from(kept),
-            head: Head::default(),
-        };
+        let message = self.pool.message(Cow::Borrowed(kept), &Head::default());
         let mut event = self.event(Kind::Malformed, 0, hop, now, &message);
-        event.head = None;
+        event.readable = false;
         event.fault = Cow::Owned(fault.to_string());
         self.tell(event);
     }
@@ -188,43 +200,44 @@ impl Core {
 
     fn receive_request(
         &mut self,
-        given: impl Into<Arc<[u8]>> + AsRef<[u8]>,
-        head: Head,
+        given: Cow<'_, [u8]>,
+        head: &Head,
         hop: Hop,
+        known: bool,
         now: Time,
     ) {
-        let bytes = given.as_ref();
+        let bytes = &*given;
         let method = head.method(bytes);
         if method == b"ACK" {
-            return self.receive_ack(bytes, &head, hop, now);
+            return self.receive_ack(given, head, hop, now);
         }
-        let key = self.transaction_key(bytes, &head, hop, method);
+        let key = self.transaction_key(bytes, head, hop, method);
         if let Some(&number) = self.by_key.get(&key) {
             return self.repeat(number, hop);
         }
+        if self.answers.find(key).is_some() {
+            return self.repeat_kept(bytes, head, hop, key);
+        }
         if method == b"CANCEL" {
-            return self.receive_cancel(bytes, head, hop, key, now);
+            return self.receive_cancel(given, head, hop, key, known, now);
         }
-        if !self.has_room(hop, now) {
-            return self.refuse_for_now(bytes, &head, hop, key);
+        if !self.has_room(hop, known, now) {
+            return self.refuse_for_now(bytes, head, hop, key);
         }
-        if let Some(Objection { fault, header }) = self.object(bytes, &head, method) {
+        if let Some(Objection { fault, header }) = self.object(bytes, head, method) {
             self.counters.unsupported += 1;
             let header = header.as_ref().map(|(name, value)| (*name, value.as_str()));
-            return self.refuse(bytes, &head, &fault, header.as_slice(), hop, now);
+            return self.refuse(bytes, head, &fault, header.as_slice(), hop, now);
         }
         let kind = Kind::of_method(method);
-        let message = Message {
-            bytes: given.into(),
-            head,
-        };
+        let message = self.pool.message(given, head);
         let bytes = &message.bytes;
         let tag = self.keys.tag(key);
         let mut event = self.event(kind, 0, hop, now, &message);
         event.tag = tag;
         event.awaits_answer = true;
         if kind == Kind::Register {
-            let proof = self.registrar.check(bytes, &head, hop.address.ip(), now);
+            let proof = self.registrar.check(bytes, head, hop.address.ip(), now);
             event.auth = proof.auth;
             event.username = proof.username;
             if proof.full {
@@ -239,7 +252,7 @@ impl Core {
             }
         }
         let mut server = Server::new(key, tag, hop, message, kind == Kind::Invite, now);
-        server.known = self.is_known(hop);
+        server.known = known;
         server.stale = event.auth == Auth::Stale;
         if event.auth == Auth::Verified {
             server.username = event.username;
@@ -255,20 +268,17 @@ impl Core {
         let head = codec::parse(outline).ok()?;
         let invite =
             matches!(head.start, Start::Request { .. }) && head.method(outline) == b"INVITE";
-        if !invite || !self.admits(source) || self.open >= self.limits.requests {
+        if !invite || !self.admits(source) || self.servers.len() >= self.limits.requests {
             return None;
         }
         let Plan::Go(hop) = self.plan(source, 0) else {
             return None;
         };
         let key = self.transaction_key(outline, &head, hop, b"INVITE");
-        if self.by_key.contains_key(&key) {
+        if self.by_key.contains_key(&key) || self.answers.find(key).is_some() {
             return None;
         }
-        let message = Message {
-            bytes: Arc::from(outline),
-            head,
-        };
+        let message = self.pool.message(Cow::Borrowed(outline), &head);
         let server = Server::new(key, self.keys.tag(key), hop, message, true, now).announced();
         Some(self.insert_server(server))
     }
@@ -280,15 +290,14 @@ impl Core {
     }
 
     /// Whether one more request may wait here; who is known may have the last places. Counted if not.
-    fn has_room(&mut self, hop: Hop, now: Time) -> bool {
+    fn has_room(&mut self, hop: Hop, known: bool, now: Time) -> bool {
         let Limits {
             requests, events, ..
         } = self.limits;
-        let known = self.is_known(hop);
         let may = |limit| {
             if known { limit } else { without_reserve(limit) }
         };
-        let name = if self.open >= may(requests) {
+        let name = if self.servers.len() >= may(requests) {
             self.counters.overload += 1;
             "requests"
         } else if self.events.len() >= may(events) {
@@ -311,7 +320,6 @@ impl Core {
         let (key, ends_at, invite) = (server.key, server.ends_at, server.is_invite());
         let number = self.servers.insert(server);
         self.by_key.insert(key, number);
-        self.open += 1;
         if invite {
             self.sweep_timers();
             self.schedule_server(number);
@@ -333,11 +341,12 @@ impl Core {
             return;
         }
         if let Some(response) = server.response.clone() {
-            self.transmit(response, hop, 0);
+            self.transmit(&response, hop, 0);
         }
     }
 
-    fn receive_ack(&mut self, bytes: &[u8], head: &Head, hop: Hop, now: Time) {
+    fn receive_ack(&mut self, given: Cow<'_, [u8]>, head: &Head, hop: Hop, now: Time) {
+        let bytes = &*given;
         let key = self.transaction_key(bytes, head, hop, b"INVITE");
         let dialog = self.dialog_key(bytes, head, head.to_tag.of(bytes));
         let number = self
@@ -360,8 +369,10 @@ impl Core {
             }
             transaction = number;
             tag = self.servers.get(number).map_or(0, |server| server.tag);
-        } else if head.to_tag.of(bytes) == hex(self.keys.tag(key)) {
-            // Of an answer that we gave without memory of it.
+        } else if self.answers.find(key).is_some()
+            || head.to_tag.of(bytes) == hex(self.keys.tag(key))
+        {
+            // Of a refusal at once, or of an answer that we gave without memory of it.
             self.counters.retransmissions_absorbed += 1;
             return;
         } else {
@@ -371,32 +382,36 @@ impl Core {
                 return;
             }
         }
-        let message = Message {
-            bytes: Arc::from(bytes),
-            head: *head,
-        };
+        let message = self.pool.message(given, head);
         let mut event = self.event(Kind::Ack, transaction, hop, now, &message);
         event.tag = tag;
         self.tell(event);
     }
 
     /// The CANCEL is answered here; the INVITE is left to the layer above (RFC 3261 section 9.2).
-    fn receive_cancel(&mut self, bytes: &[u8], head: Head, hop: Hop, key: u128, now: Time) {
-        let invite_key = self.transaction_key(bytes, &head, hop, b"INVITE");
+    fn receive_cancel(
+        &mut self,
+        given: Cow<'_, [u8]>,
+        head: &Head,
+        hop: Hop,
+        key: u128,
+        known: bool,
+        now: Time,
+    ) {
+        let bytes = &*given;
+        let invite_key = self.transaction_key(bytes, head, hop, b"INVITE");
         let invite = self.by_key.get(&invite_key).copied();
-        let found = invite
-            .and_then(|number| self.servers.get(number))
-            .map(|server| (server.state, server.tag));
-        let status = if found.is_some() { 200 } else { 481 };
-        if !self.has_room(hop, now) {
-            return self.refuse_for_now(bytes, &head, hop, key);
-        }
-        let message = Message {
-            bytes: Arc::from(bytes),
-            head,
+        let found = match invite.and_then(|number| self.servers.get(number)) {
+            Some(server) => Some((server.state, server.tag)),
+            None => (self.answers.find(invite_key)).map(|kept| (State::Answered, kept.tag)),
         };
+        let status = if found.is_some() { 200 } else { 481 };
+        if !self.has_room(hop, known, now) {
+            return self.refuse_for_now(bytes, head, hop, key);
+        }
+        let message = self.pool.message(given, head);
         let tag = found.map_or_else(|| self.keys.tag(key), |(_, tag)| tag);
-        let server = Server::new(key, tag, hop, message.clone(), false, now);
+        let server = Server::new(key, tag, hop, Arc::clone(&message), false, now);
         let cancel = self.insert_server(server);
         self.answer(cancel, status, &[], &[], now);
         if let (Some(number), Some((State::Proceeding, tag))) = (invite, found) {

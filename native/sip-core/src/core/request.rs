@@ -18,7 +18,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0
 /// A request that is written and checked, and has not left.
 #[derive(Debug)]
 pub struct Prepared {
-    message: Message,
+    message: Arc<Message>,
     branch: u64,
     destination: SocketAddr,
     pub(super) plan: Plan,
@@ -63,10 +63,7 @@ impl Core {
         }
         let head = parse_own(&self.scratch, self.place_of(plan).0)
             .map_err(|refused| format!("{method}: {}", refused.fault))?;
-        let message = Message {
-            bytes: Arc::from(self.scratch.as_slice()),
-            head,
-        };
+        let message = self.pool.message(Cow::Borrowed(&self.scratch), &head);
         Ok(Prepared {
             message,
             branch,
@@ -106,26 +103,26 @@ impl Core {
         let method = message.head.method(&message.bytes);
         if method == b"ACK" {
             match way {
-                Ok(hop) => self.send_ack(message.bytes, hop, ack_for),
+                Ok(hop) => self.send_ack(&message.bytes, hop, ack_for),
                 Err(_) => self.counters.undelivered += 1,
             }
             return 0;
         }
         let invite = method == b"INVITE";
-        let bytes = Arc::clone(&message.bytes);
+        let request = Arc::clone(&message);
         let hop = way.unwrap_or(Hop::datagram(destination, 0));
         let full = self.requests >= self.limits.requests;
         let number = self.insert_client(Client::new(branch, invite, hop, message, now));
         match way {
             Ok(_) if full => self.undelivered(number, "too many requests are open", now),
             Ok(_) if matches!(plan, Plan::Wait(..)) => self.wait_for(number, destination, now),
-            Ok(hop) => self.transmit_request(bytes, hop, number, now),
+            Ok(hop) => self.transmit_request(&request.bytes, hop, number, now),
             Err(reason) => self.undelivered(number, reason, now),
         }
         number
     }
 
-    fn transmit_request(&mut self, bytes: Arc<[u8]>, hop: Hop, number: u64, now: Time) {
+    fn transmit_request(&mut self, bytes: &[u8], hop: Hop, number: u64, now: Time) {
         if let Some(stream) = self.streams.get_mut(hop.connection()) {
             stream.asked = true;
         }
@@ -156,18 +153,15 @@ impl Core {
         let Ok(head) = parse_own(&bytes, transport) else {
             return false;
         };
-        let bytes: Arc<[u8]> = Arc::from(bytes);
-        let message = Message {
-            bytes: Arc::clone(&bytes),
-            head,
-        };
+        let message = self.pool.message(Cow::Owned(bytes), &head);
+        let request = Arc::clone(&message);
         match self.clients.get_mut(number) {
-            Some(client) if client.awaited.is_some() => client.leaves(hop, message, now),
-            Some(client) => client.again(hop, message, now),
+            Some(client) if client.awaited.is_some() => client.leaves(hop, request, now),
+            Some(client) => client.again(hop, request, now),
             None => return false,
         }
         self.schedule_client(number);
-        self.transmit_request(bytes, hop, number, now);
+        self.transmit_request(&message.bytes, hop, number, now);
         true
     }
 
@@ -196,13 +190,13 @@ impl Core {
         }
     }
 
-    fn send_ack(&mut self, bytes: Arc<[u8]>, hop: Hop, ack_for: u64) {
+    fn send_ack(&mut self, bytes: &[u8], hop: Hop, ack_for: u64) {
         let invite = self
             .clients
             .get_mut(ack_for)
             .filter(|client| client.state == State::Accepted);
         if let Some(invite) = invite {
-            invite.ack = Some((Arc::clone(&bytes), hop));
+            invite.ack = Some((Arc::from(bytes), hop));
         }
         self.transmit(bytes, hop, 0);
     }
@@ -240,11 +234,10 @@ impl Core {
         let Some(cancel) = self.along_invite(&message, hop, branch, "CANCEL", &to) else {
             return;
         };
-        let bytes = Arc::clone(&cancel.bytes);
-        let mut client = Client::new(branch, false, hop, cancel, now);
+        let mut client = Client::new(branch, false, hop, Arc::clone(&cancel), now);
         client.silent = true;
-        let cancel = self.insert_client(client);
-        self.transmit_request(bytes, hop, cancel, now);
+        let number = self.insert_client(client);
+        self.transmit_request(&cancel.bytes, hop, number, now);
     }
 
     /// Acknowledge a refusal (RFC 3261 section 17.1.1.3).
@@ -261,10 +254,10 @@ impl Core {
             return;
         };
         if let Some(invite) = self.clients.get_mut(number) {
-            invite.ack = Some((Arc::clone(&ack.bytes), hop));
+            invite.ack = Some((Arc::from(&ack.bytes[..]), hop));
             invite.message = None;
         }
-        self.transmit(ack.bytes, hop, number);
+        self.transmit(&ack.bytes, hop, number);
     }
 
     /// A request with the branch, the URI, From, Call-ID, number and Route of an INVITE of ours.
@@ -275,7 +268,7 @@ impl Core {
         branch: u64,
         method: &str,
         to: &str,
-    ) -> Option<Message> {
+    ) -> Option<Arc<Message>> {
         let (bytes, head) = (&invite.bytes, &invite.head);
         let uri = text(head.uri().of(bytes));
         let from = text(head.from.of(bytes));
@@ -296,10 +289,7 @@ impl Core {
         let plan = Plan::Go(hop);
         self.write_request(method, &uri, plan, &branch_text(branch), headers, b"");
         let head = parse_own(&self.scratch, hop.transport).ok()?;
-        Some(Message {
-            bytes: Arc::from(self.scratch.as_slice()),
-            head,
-        })
+        Some(self.pool.message(Cow::Borrowed(&self.scratch), &head))
     }
 }
 

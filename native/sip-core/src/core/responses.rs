@@ -1,11 +1,11 @@
 //! Answers to requests of ours, to their client transactions.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use super::Core;
 use crate::client::{Cancel, Taken};
 use crate::codec::{Head, values::MAGIC_COOKIE};
-use crate::event::{Kind, Message};
+use crate::event::Kind;
 use crate::hop::Hop;
 use crate::time::Time;
 
@@ -23,12 +23,13 @@ fn our_branch(branch: &[u8]) -> Option<u64> {
 impl Core {
     pub(super) fn receive_response(
         &mut self,
-        bytes: &[u8],
+        given: Cow<'_, [u8]>,
         head: &Head,
         status: u16,
         hop: Hop,
         now: Time,
     ) {
+        let bytes = &*given;
         let method = head.method(bytes);
         let number = our_branch(head.via.branch.of(bytes))
             .and_then(|branch| self.by_branch.get(&(branch, method == b"CANCEL")))
@@ -39,7 +40,7 @@ impl Core {
         else {
             self.counters.stray_responses += 1;
             if number.is_none() && method == b"INVITE" && (200..300).contains(&status) {
-                self.tell_stray(bytes, head, hop, now);
+                self.tell_stray(given, head, hop, now);
             }
             return;
         };
@@ -57,14 +58,14 @@ impl Core {
         match taken {
             Taken::Forked => {
                 self.counters.forked_answers += 1;
-                return self.tell_stray(bytes, head, hop, now);
+                return self.tell_stray(given, head, hop, now);
             }
             Taken::Repeat | Taken::Absorbed => {
                 self.counters.retransmissions_absorbed += 1;
                 if let Some((ack, way)) = ack.filter(|_| taken == Taken::Repeat) {
                     // Of a connection that is gone: by that which the repeat came by.
                     let there = !way.reliable() || self.streams.get(way.connection()).is_some();
-                    self.transmit(ack, if there { way } else { hop }, number);
+                    self.transmit(&ack, if there { way } else { hop }, number);
                 }
                 return;
             }
@@ -81,10 +82,7 @@ impl Core {
         }
         // Final answers are few, one for each request of ours; provisional ones a peer can make at will.
         if !silent && (status >= 200 || self.events.len() < self.limits.events) {
-            let message = Message {
-                bytes: Arc::from(bytes),
-                head: *head,
-            };
+            let message = self.pool.message(given, head);
             let event = self.event(Kind::Response, number, hop, now, &message);
             self.tell(event);
         }
@@ -92,12 +90,9 @@ impl Core {
 
     /// A 2xx to an INVITE that this process did not send, since an earlier one did, or of another branch of
     /// a forked one: its owner has to end what came of it (RFC 3261 section 13.2.2.4).
-    fn tell_stray(&mut self, bytes: &[u8], head: &Head, hop: Hop, now: Time) {
+    fn tell_stray(&mut self, given: Cow<'_, [u8]>, head: &Head, hop: Hop, now: Time) {
         if self.events.len() < self.limits.events {
-            let message = Message {
-                bytes: Arc::from(bytes),
-                head: *head,
-            };
+            let message = self.pool.message(given, head);
             let event = self.event(Kind::Response, 0, hop, now, &message);
             self.tell(event);
         }

@@ -6,6 +6,7 @@
 //! challenge here and anything else its 503, both without memory of it; who comes back with our nonce is at
 //! its address, and is served.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,8 +14,8 @@ use super::Core;
 use crate::budget::{Budgets, Over};
 use crate::codec::values::uri_user;
 use crate::codec::{self, Head, Start};
-use crate::event::{Kind, Message};
-use crate::hop::{Hop, Way};
+use crate::event::Kind;
+use crate::hop::Hop;
 use crate::limits::Limits;
 use crate::time::Time;
 
@@ -74,7 +75,7 @@ impl Strangers {
         self.hosts = hosts;
     }
 
-    fn knows(&self, source: SocketAddr) -> bool {
+    pub(super) fn knows(&self, source: SocketAddr) -> bool {
         let ip = source.ip().to_canonical();
         self.known.contains(&SocketAddr::new(ip, source.port()))
             || (!self.hosts.is_empty() && self.hosts.contains(&ip))
@@ -103,13 +104,18 @@ impl Core {
         self.limits = limits;
         self.registrar.nonces.set_limit(limits.nonces);
         self.streams.set_limits(&limits);
-        self.evict_cached();
+        self.evict_answers();
     }
 
     /// Take one datagram that came to that one of our sockets, in the order that its sender's standing gives it.
     pub fn offer(&mut self, listener: u8, datagram: &[u8], source: SocketAddr, now: Time) {
-        if self.strangers.knows(source) || !self.admits(source) {
-            return self.feed_at(listener, datagram, source, now);
+        if !self.admits(source) {
+            self.counters.received += 1;
+            self.counters.foreign_source += 1;
+            return;
+        }
+        if self.strangers.knows(source) {
+            return self.feed_admitted(listener, datagram, source, true, now);
         }
         if !self.within_budget(source, now) {
             self.counters.received += 1;
@@ -183,16 +189,6 @@ impl Core {
         false
     }
 
-    pub(super) fn is_known(&self, hop: Hop) -> bool {
-        match hop.way {
-            Way::Datagram(_) => self.strangers.knows(hop.address),
-            Way::Stream(connection) => self
-                .streams
-                .get(connection)
-                .is_some_and(|stream| stream.known),
-        }
-    }
-
     /// Seconds after which somebody whom we refuse may come back: by chance, since many are refused at once.
     pub(super) fn retry_after(&mut self) -> String {
         let spread = u64::try_from(self.limits.retry_spread).unwrap_or(0) + 1;
@@ -211,12 +207,9 @@ impl Core {
             return;
         }
         strangers.told += 1;
-        let nothing = Message {
-            bytes: std::sync::Arc::from(&b""[..]),
-            head: Head::default(),
-        };
+        let nothing = self.pool.message(Cow::Borrowed(b""), &Head::default());
         let mut event = self.event(Kind::Limited, 0, hop, now, &nothing);
-        event.head = None;
+        event.readable = false;
         event.fault = name.into();
         self.tell(event);
     }
@@ -250,12 +243,10 @@ impl Core {
         let key = self.transaction_key(bytes, &head, hop, method);
         if register {
             let user = uri_user(bytes, head.from_uri).of(bytes);
-            let challenges = self.registrar.challenge(user, hop.address.ip(), false, now);
-            let asked = challenges.iter().filter(|text| !text.is_empty());
-            let headers: Vec<_> = asked
-                .map(|text| ("WWW-Authenticate", text.as_str()))
-                .collect();
-            self.answer_stateless(bytes, &head, hop, key, 401, &headers, usize::MAX);
+            let begun = self.begin_stateless(bytes, &head, hop, key, 401);
+            let (address, out) = (hop.address.ip(), &mut self.outbox.bytes);
+            self.registrar.challenge(out, user, address, false, now);
+            self.end_stateless(begun, hop, usize::MAX);
         } else {
             let later = self.retry_after();
             let headers = [("Retry-After", later.as_str())];

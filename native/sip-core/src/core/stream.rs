@@ -1,5 +1,6 @@
 //! Connections in and out: bytes become messages here, and take the path that datagrams take.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -186,7 +187,7 @@ impl Core {
             return false;
         };
         let hop = stream_hop(stream, connection);
-        let bytes: Arc<[u8]> = Arc::from(stream.framing.front(length));
+        let bytes = stream.framing.front(length).to_vec();
         stream.framing.take(length);
         stream.heard(now);
         let known = stream.known;
@@ -198,7 +199,7 @@ impl Core {
         }
         self.ring.note(&bytes, hop.address, false);
         match fault {
-            None => self.receive(bytes, *head, hop, now),
+            None => self.receive(Cow::Owned(bytes), &head, hop, known, now),
             Some(fault) => {
                 self.counters.malformed += 1;
                 self.refuse(&bytes, &head, &fault, &[], hop, now);

@@ -20,7 +20,7 @@ fn a_request_is_repeated_with_doubling_up_to_t2_and_then_given_up() {
         (over.kind, over.transaction, over.arrived),
         (Kind::Timeout, transaction, at(32.0))
     );
-    assert_eq!(over.head.unwrap().call_id.of(&over.bytes), b"ours");
+    assert_eq!(over.head().unwrap().call_id.of(over.bytes()), b"ours");
     assert_eq!(core.deadline(), None);
 }
 
@@ -45,7 +45,7 @@ fn answers_reach_their_request_once() {
     feed(&mut core, &answer(&request, 200, ";tag=x"), 9.0);
     let seen = event(&mut core);
     assert_eq!(
-        (seen.kind, seen.transaction, seen.head.unwrap().status()),
+        (seen.kind, seen.transaction, seen.head().unwrap().status()),
         (Kind::Response, transaction, 200)
     );
     feed(&mut core, &answer(&request, 200, ";tag=x"), 13.0);
@@ -158,7 +158,7 @@ fn a_cancel_waits_for_a_sign_of_life_and_ends_in_487_or_a_time_out() {
     assert_eq!(events(&mut core).len(), 1); // the 100; nobody asked about the CANCEL's own answer
     let mut silent = core_clone_after(&request, transaction);
     feed(&mut core, &answer(&request, 487, ";tag=x"), 0.5);
-    assert_eq!(event(&mut core).head.unwrap().status(), 487);
+    assert_eq!(event(&mut core).head().unwrap().status(), 487);
     assert!(sent(&mut core)[0].starts_with("ACK "));
     moments(&mut silent, 40.0);
     assert_eq!(event(&mut silent).kind, Kind::Timeout);

@@ -42,7 +42,7 @@ fn a_right_digest_counts_once_and_its_retransmission_is_answered_from_the_transa
     feed(&mut core, &register, 0.1);
     let seen = event(&mut core);
     assert_eq!(
-        (seen.auth, seen.username.of(&seen.bytes)),
+        (seen.auth, seen.username.of(seen.bytes())),
         (Auth::Verified, USER.as_bytes())
     );
     reply(&mut core, seen.transaction, 200, 0.1);
@@ -288,7 +288,7 @@ fn a_malformed_request_is_answered_when_it_says_enough_and_told_ten_times_a_seco
     assert!(core.take_outputs().is_empty());
     let told = events(&mut core);
     assert_eq!(told.len(), 10);
-    assert!(told[0].fault.contains("Content-Length") && told[0].head.is_none());
+    assert!(told[0].fault.contains("Content-Length") && told[0].head().is_none());
     assert_eq!(
         (
             count(&core, "malformed"),

@@ -143,7 +143,7 @@ fn a_2xx_without_ack_is_reported_after_32_seconds() {
         (over.kind, over.transaction, over.arrived),
         (Kind::Unacknowledged, transaction, at(32.0))
     );
-    assert_eq!(over.head.unwrap().method(&over.bytes), b"INVITE");
+    assert_eq!(over.head().unwrap().method(over.bytes()), b"INVITE");
 }
 
 #[test]
@@ -179,6 +179,7 @@ fn a_refusal_with_nothing_before_it_is_sent_once_for_each_copy_of_the_invite() {
     let tag = format!(";tag={:016x}", refused.tag);
     feed(&mut core, &ask("ACK", "z9hG4bKi1", 1, &tag, "", ""), 31.6);
     assert!(moments(&mut core, 200.0).is_empty());
+    core.advance(at(200.0)); // forgetting has no deadline of its own
     assert!(events(&mut core).is_empty());
     assert_eq!(
         (count(&core, "now_open"), count(&core, "now_cached")),
@@ -294,6 +295,74 @@ fn a_full_house_answers_503_without_memory_and_keeps_a_bounded_cache() {
     assert_eq!(event(&mut core).kind, Kind::Invite);
 }
 
+#[test]
+fn what_is_kept_of_an_answer_makes_the_same_bytes_again() {
+    let mut core = core();
+    admit(&mut core, "44010600001180000001", &Algorithm::ALL);
+    let vias = "v: SIP/2.0/UDP second;branch=b\r\nVia: SIP/2.0/UDP third, SIP/2.0/UDP fourth\r\n";
+    let said = [("Expires", "60"), ("X-GB-Ver", "2.0")];
+    let typed = [("Content-Type", "text/plain")];
+    for (number, method, status, headers, body, to_tag) in [
+        (1, "REGISTER", 401, &said[..], &b""[..], ""),
+        (2, "REGISTER", 200, &said[..], b"", ""),
+        (3, "MESSAGE", 200, &[], b"", ""),
+        (4, "MESSAGE", 413, &typed, b"\xc4\xa3", ";tag=ours"),
+        (5, "INVITE", 486, &[], b"", ""),
+        (6, "OPTIONS", 699, &said, b"", ""),
+    ] {
+        let branch = format!("z9hG4bKkept{number}");
+        let request = ask(method, &branch, number, to_tag, vias, "");
+        feed(&mut core, &request, 0.0);
+        let transaction = event(&mut core).transaction;
+        let answer = Answer {
+            transaction,
+            status,
+            headers,
+            body,
+        };
+        core.reply(&answer, at(0.0));
+        let first = core.take_outputs();
+        for (source, seconds) in [(PEER, 1.0), ("203.0.113.50:61000", 30.0)] {
+            core.feed(&request, address(source), at(seconds));
+            let again = core.take_outputs();
+            assert_eq!(again.len(), 1, "{method} {status}");
+            assert_eq!(again[0].bytes, first[0].bytes, "{method} {status}");
+            assert_eq!(again[0].destination, address(source));
+        }
+    }
+    assert_eq!(count(&core, "now_open"), 0);
+    core.advance(at(32.0));
+    let held = (count(&core, "now_cached"), count(&core, "now_cached_bytes"));
+    assert_eq!(held, (0, 0));
+}
+
+#[test]
+fn kept_answers_are_bounded_in_bytes_too_and_the_oldest_goes() {
+    let mut core = core_with(Limits {
+        answer_bytes: 10_000,
+        ..Limits::default()
+    });
+    let message = |number| ask("MESSAGE", &format!("z9hG4bKb{number}"), number, "", "", "");
+    for number in 0..9 {
+        feed(&mut core, &message(number), 0.0);
+        let answer = Answer {
+            transaction: event(&mut core).transaction,
+            status: 200,
+            headers: &[("Content-Type", "text/plain")],
+            body: &[b'x'; 2000],
+        };
+        core.reply(&answer, at(0.0));
+    }
+    assert!(count(&core, "now_cached_bytes") <= 10_000);
+    let held = ["now_cached", "answers_too_long", "cached_evicted"].map(|name| count(&core, name));
+    assert_eq!(held, [4, 5, 0]);
+    core.take_outputs();
+    feed(&mut core, &message(8), 0.1);
+    feed(&mut core, &message(0), 0.1);
+    assert_eq!(sent(&mut core), ["SIP/2.0 200 OK"]);
+    assert_eq!(event(&mut core).kind, Kind::Message); // forgotten, so it is a new one
+}
+
 /// What `request` leaves to a later process.
 fn outline(request: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
@@ -402,8 +471,8 @@ fn a_body_behind_a_length_of_zero_is_taken_of_known_peers_and_of_types_of_ours_a
     let body = |core: &mut Core, kind: &str, branch: &str| {
         feed(core, &datagram(kind, branch), 0.0);
         let event = event(core);
-        let head = event.head.unwrap();
-        head.body.of(&event.bytes).to_vec()
+        let head = event.head().unwrap();
+        head.body.of(event.bytes()).to_vec()
     };
     let ours = "APPLICATION/manscdp+xml ; charset=gb2312";
     let mut core = core();

@@ -326,7 +326,7 @@ fn a_stranger_may_say_64_kib_and_a_registered_peer_a_mebibyte_and_its_catalog_mo
         }
         if taken {
             assert_eq!(
-                event(&mut core).bytes.len() / 1000,
+                event(&mut core).bytes().len() / 1000,
                 sized(start, size).len() / 1000
             );
         } else {
