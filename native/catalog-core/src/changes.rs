@@ -146,7 +146,7 @@ impl View {
     /// `events` gets the ones whose peer came or went.
     fn moved(&self, former: &Self, events: &mut HashMap<Place, Event>) -> (Vec<Place>, Vec<Place>) {
         let old = &former.seen.parts;
-        let numbers: HashMap<((usize, usize), &str), usize> = old
+        let numbers: HashMap<((usize, u32), &str), usize> = old
             .iter()
             .enumerate()
             .map(|(number, part)| ((part.rows.identity(), &*part.peer), number))

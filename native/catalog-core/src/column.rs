@@ -1,4 +1,4 @@
-//! One field of all rows of a batch, in the smallest of three forms.
+//! One field of all rows of a batch, in the smallest of three forms; of few rows see `packed`.
 
 /// Longest text of a field in bytes; longer ones are cut by the builder and refused by `decode`.
 pub(crate) const MAX_FIELD_BYTES: usize = 2048;

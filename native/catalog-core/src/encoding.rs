@@ -39,12 +39,13 @@ impl std::error::Error for Corrupt {}
 impl Rows {
     /// The batch as bytes, about as long as its texts.
     pub fn encode(&self) -> Vec<u8> {
-        let columns = self.own_columns();
         let mut to = MAGIC.to_vec();
         write_number(&mut to, self.len());
-        for column in columns.iter() {
-            write_column(&mut to, column);
-        }
+        self.columns(|columns| {
+            for column in columns {
+                write_column(&mut to, column);
+            }
+        });
         to
     }
 

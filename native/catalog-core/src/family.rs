@@ -38,7 +38,6 @@ struct Chunk {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(crate) peer: Arc<str>,
-    pub(crate) online: bool,
     chunks: Vec<Option<Chunk>>,
     free_chunks: Vec<u32>,
     /// Small chunks from the oldest to the youngest.
@@ -54,10 +53,9 @@ fn number(index: usize) -> u32 {
 }
 
 impl Family {
-    pub(crate) fn new(peer: &str) -> Self {
+    pub(crate) fn new(peer: &Arc<str>) -> Self {
         Self {
-            peer: peer.into(),
-            online: true,
+            peer: Arc::clone(peer),
             chunks: Vec::new(),
             free_chunks: Vec::new(),
             small: Vec::new(),
@@ -126,6 +124,19 @@ impl Family {
         builder.finish()
     }
 
+    /// All rows in one batch: the very one in which they stand, where there is no other and no row of it is
+    /// elsewhere.
+    pub(crate) fn gathered(&self) -> Rows {
+        let mut held = self.chunks.iter().flatten();
+        if let (Some(chunk), None) = (held.next(), held.next())
+            && chunk.slots.is_sorted()
+            && chunk.live == chunk.slots.len()
+        {
+            return chunk.rows.clone();
+        }
+        self.rows(self.slots())
+    }
+
     /// Keep a batch whose rows stand nowhere yet.
     pub(crate) fn hold(&mut self, rows: Rows) -> u32 {
         let chunk = Chunk {
@@ -139,6 +150,18 @@ impl Family {
         }
         self.chunks.push(Some(chunk));
         number(self.chunks.len() - 1)
+    }
+
+    /// Keep a batch of rows that are all there is, each with an id of its own.
+    pub(crate) fn begin_with(&mut self, rows: &Rows) {
+        if rows.is_empty() {
+            return;
+        }
+        let held = self.hold(rows.clone());
+        for row in 0..rows.len() {
+            self.insert(held, row);
+        }
+        self.small.push(held);
     }
 
     /// A new slot for a row whose id has none; None when the peer has 2,000,000 rows.

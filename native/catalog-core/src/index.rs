@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::builder::RowsBuilder;
 use crate::changes::{View, is_within};
-use crate::family::Family;
 use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER, STATUS};
+use crate::held::Held;
 use crate::peer::Peer;
 use crate::provenance::came_through;
 use crate::rows::Rows;
@@ -38,7 +38,7 @@ pub struct Delta {
 /// All rows of all peers. The key of a row is (peer, id): factory-set ids repeat (Q11).
 #[derive(Debug, Default)]
 pub struct Index {
-    peers: BTreeMap<Box<str>, Peer>,
+    peers: BTreeMap<Arc<str>, Held>,
     told: bool,
     snapshot: Option<Snapshot>,
     /// Snapshots for some readers, by what they leave out; as good as `snapshot` is.
@@ -65,7 +65,7 @@ impl Index {
     }
 
     pub fn len(&self) -> usize {
-        self.peers.values().map(|peer| peer.family.len()).sum()
+        self.peers.values().map(Held::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -73,20 +73,21 @@ impl Index {
     }
 
     pub fn count(&self, peer: &str) -> usize {
-        self.peers.get(peer).map_or(0, |peer| peer.family.len())
+        self.peers.get(peer).map_or(0, Held::len)
     }
 
     /// Peers that have rows, in order.
     pub fn peers(&self) -> Vec<String> {
-        let with_rows = self.peers.iter().filter(|(_, peer)| peer.family.len() > 0);
+        let with_rows = self.peers.iter().filter(|(_, held)| held.len() > 0);
         with_rows.map(|(name, _)| name.to_string()).collect()
     }
 
     /// The fields of one row; its status is OFF while the peer is offline.
     pub fn find(&self, peer: &str, id: &str) -> Option<[&str; FIELD_COUNT]> {
-        let family = &self.peers.get(peer)?.family;
-        let mut row = family.row(family.find(id)?);
-        if !family.online {
+        let held = self.peers.get(peer)?;
+        let (rows, number) = held.find(id)?;
+        let mut row = rows.row(number);
+        if !held.online {
             row[STATUS] = OFF;
         }
         Some(row)
@@ -94,30 +95,28 @@ impl Index {
 
     /// The branch and the owner of one row: what rules know it by besides its id.
     pub fn place(&self, peer: &str, id: &str) -> Option<(&str, &str)> {
-        let family = &self.peers.get(peer)?.family;
-        let (rows, row) = family.place(family.find(id)?);
+        let (rows, row) = self.peers.get(peer)?.find(id)?;
         Some((rows.get(row, BRANCH), rows.get(row, OWNER)))
     }
 
     /// All rows of a peer, with the status that the peer gave.
     pub fn rows(&self, peer: &str) -> Rows {
-        self.peers
-            .get(peer)
-            .map_or_else(Rows::default, |peer| peer.family.rows(peer.family.slots()))
+        self.peers.get(peer).map_or_else(Rows::default, Held::rows)
     }
 
     /// Whether the peer is there. While it is not, the status of all its rows reads OFF. Returns
     /// how many rows read another status now; may be told of a peer before its first row comes.
     pub fn set_online(&mut self, peer: &str, online: bool) -> usize {
-        let family = &mut self.peer(peer).family;
-        if family.online == online {
+        if self.peers.get(peer).is_none_or(|held| held.online) == online {
             return 0;
         }
-        family.online = online;
-        let turned = family
-            .slots()
-            .filter(|&slot| family.get(slot, STATUS) != OFF)
+        let (name, mut held) = self.taken(peer);
+        held.online = online;
+        let turned = held
+            .places()
+            .filter(|(rows, row)| rows.get(*row, STATUS) != OFF)
             .count();
+        self.put(name, held);
         self.forget_snapshots();
         turned
     }
@@ -127,7 +126,7 @@ impl Index {
     /// one it had (Q29). What the rows say of their branch is not read: it is computed, unless this
     /// is an index of what is told.
     pub fn apply(&mut self, peer: &str, rows: &Rows, complete: bool) -> Delta {
-        let delta = self.peer(peer).apply(rows, complete);
+        let delta = self.stir(peer, |peer| peer.apply(rows, complete));
         self.forget_snapshot(&delta);
         delta
     }
@@ -135,15 +134,13 @@ impl Index {
     /// Rows of a peer of which only what they say is another: what is empty in them is as it was. How many
     /// of them were not known; with `known` these are left out.
     pub fn merge(&self, peer: &str, rows: &Rows, known: bool) -> (Rows, usize) {
-        let family = self.peers.get(peer).map(|peer| &peer.family);
+        let held = self.peers.get(peer);
         let mut merged = RowsBuilder::new();
         let mut unknown = 0;
         for number in 0..rows.len() {
             let mut row = rows.row(number);
-            if let Some((family, slot)) =
-                family.and_then(|family| family.find(row[ID]).map(|slot| (family, slot)))
-            {
-                for (said, before) in row.iter_mut().zip(family.row(slot)) {
+            if let Some((known, place)) = held.and_then(|held| held.find(row[ID])) {
+                for (said, before) in row.iter_mut().zip(known.row(place)) {
                     if said.is_empty() {
                         *said = before;
                     }
@@ -162,23 +159,23 @@ impl Index {
     /// Take rows away; ids that are not there are passed over. Rows below them stay, with another
     /// branch.
     pub fn remove<'a>(&mut self, peer: &str, ids: impl IntoIterator<Item = &'a str>) -> Delta {
-        let Some(peer) = self.peers.get_mut(peer) else {
+        if !self.peers.contains_key(peer) {
             return Delta::default();
-        };
-        let delta = peer.remove(ids);
+        }
+        let delta = self.stir(peer, |peer| peer.remove(ids));
         self.forget_snapshot(&delta);
         delta
     }
 
     /// From here on all rows of a peer are told anew, by `apply`, until `finish`.
     pub fn begin(&mut self, peer: &str) {
-        self.peer(peer).begin();
+        self.stir(peer, Peer::begin);
     }
 
     /// All rows of a peer have been told since `begin`: those that were not are gone. Nothing is done
     /// where nothing was begun.
     pub fn finish(&mut self, peer: &str) -> Delta {
-        let delta = self.peer(peer).finish();
+        let delta = self.stir(peer, Peer::finish);
         self.forget_snapshot(&delta);
         delta
     }
@@ -235,23 +232,23 @@ impl Index {
     fn gather(&self, without: &[&str], top: Option<(&str, &str)>) -> (Vec<Part>, Vec<(u32, u32)>) {
         let mut parts = Vec::new();
         let mut live = Vec::new();
-        let families = self
-            .families()
-            .filter(|family| top.is_none_or(|(peer, _)| *family.peer == *peer));
-        for family in families {
-            for (rows, numbers) in family.batches() {
+        let some = self
+            .peers
+            .iter()
+            .filter(|(name, _)| top.is_none_or(|(peer, _)| ***name == *peer));
+        for (name, held) in some {
+            for (rows, numbers) in held.batches() {
                 let part = u32::try_from(parts.len()).expect("fewer batches than rows");
                 let offered = |row: &u32| {
                     let place = *row as usize;
                     let (id, branch) = (rows.get(place, ID), rows.get(place, BRANCH));
                     let within = top.is_none_or(|(_, top)| is_within(rows, place, top));
-                    within && !came_through(&family.peer, id, branch, without)
+                    within && !came_through(name, id, branch, without)
                 };
                 live.extend(numbers.filter(offered).map(|row| (part, row)));
-                let peer = Arc::clone(&family.peer);
                 parts.push(Part {
-                    peer,
-                    online: family.online,
+                    peer: Arc::clone(name),
+                    online: held.online,
                     rows: rows.clone(),
                 });
             }
@@ -259,22 +256,42 @@ impl Index {
         (parts, live)
     }
 
-    pub(crate) fn families(&self) -> impl Iterator<Item = &Family> {
-        self.peers.values().map(|peer| &peer.family)
+    /// Every row with its peer: the batch in which it stands, and where in it.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &Rows, usize)> {
+        self.peers.iter().flat_map(|(name, held)| {
+            let of = move |(rows, row)| (&**name, rows, row);
+            held.places().map(of)
+        })
     }
 
     #[cfg(test)]
     pub(crate) fn batch_count(&self) -> usize {
-        self.peers
-            .values()
-            .map(|peer| peer.family.batches().count())
-            .sum()
+        self.peers.values().map(|held| held.batches().count()).sum()
     }
 
-    fn peer(&mut self, peer: &str) -> &mut Peer {
+    /// Peers of which something is known.
+    #[cfg(test)]
+    pub(crate) fn known_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn taken(&mut self, peer: &str) -> (Arc<str>, Held) {
         self.peers
-            .entry(peer.into())
-            .or_insert_with(|| Peer::new(peer, self.told))
+            .remove_entry(peer)
+            .unwrap_or_else(|| (peer.into(), Held::default()))
+    }
+
+    fn put(&mut self, name: Arc<str>, held: Held) {
+        if !held.says_nothing() {
+            self.peers.insert(name, held);
+        }
+    }
+
+    fn stir<T>(&mut self, peer: &str, act: impl FnOnce(&mut Peer) -> T) -> T {
+        let (name, mut held) = self.taken(peer);
+        let done = held.stir(&name, self.told, act);
+        self.put(name, held);
+        done
     }
 
     fn forget_snapshot(&mut self, delta: &Delta) {

@@ -197,9 +197,9 @@ fn a_snapshot_does_not_see_what_comes_later() {
 }
 
 fn lines(noise: &mut Noise) -> BTreeMap<String, String> {
-    let count = noise.below(12);
+    let count = noise.below(24);
     let line = |_| {
-        let (id, parent, name) = (noise.below(30), noise.below(30), noise.below(3));
+        let (id, parent, name) = (noise.below(48), noise.below(48), noise.below(3));
         (
             id.to_string(),
             format!("{id} parent_id={parent} name={name}"),
@@ -258,6 +258,34 @@ fn any_history_leaves_what_the_last_state_alone_gives() {
             assert_eq!(shown(&mut index), shown(&mut fresh));
         }
     }
+}
+
+#[test]
+fn nothing_is_kept_of_a_peer_that_is_there_and_has_no_row() {
+    let mut index = Index::new();
+    assert_eq!(index.set_online(PEER, true), 0);
+    index.begin(PEER);
+    index.finish(PEER);
+    index.apply(PEER, &rows(&["1"]), true);
+    index.apply(PEER, &Rows::default(), true);
+    assert_eq!(index.known_count(), 0);
+    index.set_online(PEER, false);
+    assert_eq!((index.known_count(), index.peers()), (1, Vec::new()));
+    index.set_online(PEER, true);
+    assert_eq!(index.known_count(), 0);
+}
+
+#[test]
+fn a_row_that_did_not_change_stands_where_it_stood() {
+    let mut index = Index::new();
+    let given = rows(&["1 name=a", "2 name=b"]);
+    index.apply(PEER, &given, true);
+    let before = index.rows(PEER).identity();
+    assert_eq!(counts(&index.apply(PEER, &given, true)), [0, 0, 0, 2]);
+    index.remove(PEER, ["3"]);
+    assert_eq!(index.rows(PEER).identity(), before);
+    index.apply(PEER, &rows(&["2 name=c"]), false);
+    assert_ne!(index.rows(PEER).identity(), before);
 }
 
 /// Single rows that change again and again leave neither many small batches nor dead rows.

@@ -15,11 +15,13 @@ mod column;
 mod encoding;
 mod family;
 pub mod fields;
+mod held;
 mod ids;
 mod index;
 #[cfg(test)]
 mod index_tests;
 mod mapping;
+mod packed;
 mod peer;
 mod provenance;
 mod row_set;

@@ -1,6 +1,7 @@
 //! One peer's rows and who names whom: applies an answer and refreshes the branches below it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::ancestry::{self, Ancestry};
 use crate::builder::RowsBuilder;
@@ -56,16 +57,27 @@ struct Pending {
 }
 
 impl Peer {
-    pub(crate) fn new(peer: &str, told: bool) -> Self {
-        Self {
+    /// With these rows, each of which has an id of its own, and a branch.
+    pub(crate) fn with(name: &Arc<str>, told: bool, rows: &Rows) -> Self {
+        let mut peer = Self {
             told,
             confirmed: None,
-            family: Family::new(peer),
+            family: Family::new(name),
             mentions: HashMap::new(),
             mention_count: 0,
             mention_limit: 1024,
             ancestry: Ancestry::default(),
+        };
+        peer.family.begin_with(rows);
+        for slot in peer.family.slots().collect::<Vec<_>>() {
+            peer.mention(slot);
         }
+        peer
+    }
+
+    /// Is there nothing to remember but the rows themselves?
+    pub(crate) fn rests(&self) -> bool {
+        self.confirmed.is_none()
     }
 
     pub(crate) fn apply(&mut self, rows: &Rows, complete: bool) -> Delta {

@@ -66,9 +66,8 @@ impl Index {
             .filter(|id| !ids::is_area(id))
             .collect();
         let mut found: HashSet<&str> = HashSet::new();
-        for other in self.families().filter(|other| *other.peer != *peer) {
-            found.extend(other.slots().filter_map(|slot| own.get(other.id(slot))));
-        }
+        let others = self.places().filter(|(other, ..)| *other != peer);
+        found.extend(others.filter_map(|(_, rows, row)| own.get(rows.id(row))));
         let mut found: Vec<String> = found.into_iter().map(str::to_owned).collect();
         found.sort_unstable();
         found
@@ -76,16 +75,8 @@ impl Index {
 
     /// Whether any row came through one of `names`.
     pub(crate) fn any_through(&self, names: &[&str]) -> bool {
-        self.families().any(|family| {
-            family.slots().any(|slot| {
-                came_through(
-                    &family.peer,
-                    family.id(slot),
-                    family.get(slot, BRANCH),
-                    names,
-                )
-            })
-        })
+        self.places()
+            .any(|(peer, rows, row)| came_through(peer, rows.id(row), rows.get(row, BRANCH), names))
     }
 }
 

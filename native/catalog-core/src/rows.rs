@@ -5,13 +5,40 @@ use std::sync::Arc;
 use crate::builder::RowsBuilder;
 use crate::column::{Column, same};
 use crate::fields::{COORDINATES, FIELD_COUNT, ID, LONGITUDE};
+use crate::packed::Packed;
 
 /// An immutable batch of rows. A clone or a slice shares the columns.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    columns: Arc<[Column; FIELD_COUNT]>,
-    start: usize,
-    len: usize,
+    batch: Arc<Batch>,
+    start: u32,
+    len: u32,
+}
+
+/// The rows that batches share.
+#[derive(Debug)]
+struct Batch {
+    len: u32,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Columns(Box<[Column; FIELD_COUNT]>),
+    Packed(Packed),
+}
+
+impl Batch {
+    fn get(&self, row: u32, field: usize) -> &str {
+        match &self.form {
+            Form::Columns(columns) => columns[field].get(row as usize),
+            Form::Packed(packed) => packed.get(self.len as usize, row as usize, field),
+        }
+    }
+}
+
+fn number(rows: usize) -> u32 {
+    u32::try_from(rows).expect("MAX_ROWS < 2^32")
 }
 
 impl Default for Rows {
@@ -23,15 +50,20 @@ impl Default for Rows {
 impl Rows {
     /// Every column must hold `len` rows.
     pub(crate) fn of_columns(columns: [Column; FIELD_COUNT], len: usize) -> Self {
+        let form = match Packed::of(&columns, len) {
+            Some(packed) => Form::Packed(packed),
+            None => Form::Columns(Box::new(columns)),
+        };
+        let len = number(len);
         Self {
-            columns: Arc::new(columns),
+            batch: Arc::new(Batch { len, form }),
             start: 0,
             len,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     pub fn is_empty(&self) -> bool {
@@ -39,8 +71,13 @@ impl Rows {
     }
 
     /// The same for all batches that share these very rows, for as long as one of them lives.
-    pub(crate) fn identity(&self) -> (usize, usize) {
-        (Arc::as_ptr(&self.columns) as usize, self.start)
+    pub(crate) fn identity(&self) -> (usize, u32) {
+        (Arc::as_ptr(&self.batch) as usize, self.start)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self.batch.form, Form::Packed(_))
     }
 
     /// Text of one field, empty when absent.
@@ -48,8 +85,9 @@ impl Rows {
     /// # Panics
     /// `row` or `field` is out of range.
     pub fn get(&self, row: usize, field: usize) -> &str {
-        assert!(row < self.len, "row {row} of {}", self.len);
-        self.columns[field].get(self.start + row)
+        assert!(row < self.len(), "row {row} of {}", self.len);
+        assert!(field < FIELD_COUNT, "field {field}");
+        self.batch.get(self.start + number(row), field)
     }
 
     pub fn id(&self, row: usize) -> &str {
@@ -64,12 +102,12 @@ impl Rows {
     /// Rows `start..stop`, without copying; bounds beyond the end are drawn in.
     #[must_use]
     pub fn slice(&self, start: usize, stop: usize) -> Self {
-        let start = start.min(self.len);
-        let len = stop.clamp(start, self.len) - start;
+        let start = start.min(self.len());
+        let len = stop.clamp(start, self.len()) - start;
         Self {
-            columns: Arc::clone(&self.columns),
-            start: self.start + start,
-            len,
+            batch: Arc::clone(&self.batch),
+            start: self.start + number(start),
+            len: number(len),
         }
     }
 
@@ -86,11 +124,11 @@ impl Rows {
     /// The same rows, those that have a place marked with the system it is in.
     #[must_use]
     pub fn located(&self, system: &str) -> Self {
-        if (0..self.len).all(|row| self.get(row, LONGITUDE).is_empty()) {
+        if (0..self.len()).all(|row| self.get(row, LONGITUDE).is_empty()) {
             return self.clone();
         }
         let mut builder = RowsBuilder::new();
-        for number in 0..self.len {
+        for number in 0..self.len() {
             let mut row = self.row(number);
             if !row[LONGITUDE].is_empty() {
                 row[COORDINATES] = system;
@@ -100,16 +138,15 @@ impl Rows {
         builder.finish()
     }
 
-    /// The columns themselves, of exactly these rows: a slice is copied.
-    pub(crate) fn own_columns(&self) -> Arc<[Column; FIELD_COUNT]> {
-        let whole = match &self.columns[ID] {
-            Column::Each(words) => words.len(),
-            _ => self.len,
-        };
-        if whole == self.len {
-            return Arc::clone(&self.columns);
+    /// These rows in columns, for whoever writes them one by one.
+    pub(crate) fn columns<T>(&self, read: impl FnOnce(&[Column; FIELD_COUNT]) -> T) -> T {
+        if self.len != self.batch.len {
+            return self.pick(0..self.len()).columns(read);
         }
-        self.pick(0..self.len).columns
+        match &self.batch.form {
+            Form::Columns(columns) => read(columns),
+            Form::Packed(packed) => read(&packed.columns(self.len())),
+        }
     }
 }
 
@@ -117,7 +154,7 @@ impl PartialEq for Rows {
     fn eq(&self, other: &Self) -> bool {
         let equal = |row: usize, field: usize| same(self.get(row, field), other.get(row, field));
         self.len == other.len
-            && (0..self.len).all(|row| (0..FIELD_COUNT).all(|field| equal(row, field)))
+            && (0..self.len()).all(|row| (0..FIELD_COUNT).all(|field| equal(row, field)))
     }
 }
 
