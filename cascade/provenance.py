@@ -43,7 +43,7 @@ class LoopGuard:
         self._above = frozenset(above)
         self._ring = set(ring)  # peers that have shown an id which we made up
         self._found = found
-        self._through: dict[PlatformId, frozenset[str]] = {}  # echoes of each lower, as it listed them last
+        self._through: dict[PlatformId, frozenset[str]] = {}  # of lowers that list echoes, as they last did
         self.exported: Callable[[str], Iterable[Key]] = lambda shown: ()
         """Which channels this side's uppers call so; of the lower face."""
 
@@ -62,8 +62,11 @@ class LoopGuard:
         if through or back or (before and not complete) or self.known(peer, ids):
             back |= {name for name in ids if self._shown_of_others(peer, name)}
             back |= {*index.elsewhere(peer, kept)}
-        echoes = frozenset(through.ids()) | back
-        self._through[peer] = echoes if complete else before | echoes
+        echoes = frozenset(through.ids()) | back | (frozenset() if complete else before)
+        if echoes:
+            self._through[peer] = echoes
+        else:
+            self._through.pop(peer, None)
         return without(kept, back)
 
     def echo(self, peer: PlatformId, name: str) -> bool:

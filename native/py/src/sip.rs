@@ -210,8 +210,7 @@ impl Core {
         dial: Option<Address>,
     ) -> PyResult<()> {
         let dial = dial.as_ref().map(socket_address).transpose()?;
-        self.lock()
-            .set_terms(user, Some(Terms { large, pong, dial }));
+        self.lock().set_terms(user, Terms { large, pong, dial });
         Ok(())
     }
 
@@ -413,7 +412,7 @@ impl Engine {
     ) -> PyResult<()> {
         let dial = dial.as_ref().map(socket_address).transpose()?;
         let terms = Terms { large, pong, dial };
-        self.with(|engine| engine.core().set_terms(user, Some(terms)))
+        self.with(|engine| engine.core().set_terms(user, terms))
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python

@@ -123,12 +123,14 @@ impl Core {
         }
     }
 
-    /// What that user may do on a connection by which it has registered.
-    pub fn set_terms(&mut self, user: &str, terms: Option<Terms>) {
-        match terms {
-            Some(terms) => self.terms.insert(user.as_bytes().into(), terms),
-            None => self.terms.remove(user.as_bytes()),
-        };
+    /// What that user may do on a connection by which it has registered. Of those with the usual terms, who are
+    /// nearly all, nothing is kept.
+    pub fn set_terms(&mut self, user: &str, terms: Terms) {
+        if terms == Terms::default() {
+            self.terms.remove(user.as_bytes());
+        } else {
+            self.terms.insert(user.as_bytes().into(), terms);
+        }
     }
 
     /// Of whose body in its first KiB one of these stands, that may be large where terms say so.

@@ -108,7 +108,7 @@ fn where_it_may_be_dialled_it_is_and_that_counts_as_well_for_what_follows() {
         dial,
         ..Terms::default()
     };
-    core.set_terms(USER, Some(terms));
+    core.set_terms(USER, terms);
     send(&mut core, "MESSAGE", 3.0);
     send(&mut core, "MESSAGE", 3.0);
     assert_eq!(orders(&mut core), ["dial TCP 203.0.113.50:5062"]);

@@ -315,7 +315,7 @@ fn a_stranger_may_say_64_kib_and_a_registered_peer_a_mebibyte_and_its_catalog_mo
             large,
             ..Terms::default()
         };
-        core.set_terms(USER, Some(terms));
+        core.set_terms(USER, terms);
         core.set_large_kinds(vec![Box::from(catalog.as_bytes())]);
         let one = accept(&mut core, THEIRS, 0.0);
         if known {
@@ -357,10 +357,10 @@ fn no_byte_that_is_no_sip_leaves_unless_it_is_configured() {
         let mut core = core();
         core.set_terms(
             USER,
-            Some(Terms {
+            Terms {
                 pong,
                 ..Terms::default()
-            }),
+            },
         );
         let one = accept(&mut core, THEIRS, 0.0);
         say(&mut core, one, b"\r\n\r\n", 0.1);
