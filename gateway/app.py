@@ -43,7 +43,7 @@ from gateway.local.place import NAME
 from gateway.local.server import serving
 from gateway.session.meter import Meter
 from gateway.session.sessions import Sessions
-from gateway.side.adopting import Adopting, Credentials
+from gateway.side.adopting import Adopting, Credentials, described
 from gateway.side.side import Limits, Side, sources
 from gateway.store.sqlite.store import SqliteStore
 from gateway.trace.book import Book, Recording
@@ -277,6 +277,7 @@ async def open_side(
             leg=media.counters,
             bounds=bounds,
         )
+        side.described = described(own)
         gate.on_delivery = side.deliver
         gate.on_anew = side.tell_anew
         await held.enter_async_context(side)

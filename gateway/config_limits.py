@@ -39,11 +39,18 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     **{name: (f"limit_{name}",) for name in ABOVE},
 }
 
-FORGETFUL: Final = frozenset(
-    {"tries_of_peers", "tries_of_strangers", "tries_under_way", "tries_a_second", "alarms_known"}
+HARMLESS: Final = frozenset(
+    {
+        "catalog_queries_a_second",
+        "alarms_known",
+        "tries_of_peers",
+        "tries_of_strangers",
+        "tries_under_way",
+        "tries_a_second",
+    }
 )
-"""What is forgotten at these costs nobody more than a line of `lockgate explain`, or that an alarm is told
-twice: counted, and no trouble."""
+"""What is put off or forgotten at these costs nobody more than a line of `lockgate explain`, or that an alarm
+is told twice: counted, and no trouble."""
 
 
 class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,4 +154,4 @@ def met(counters: Mapping[str, int]) -> dict[str, int]:
 
 def costly(counters: Mapping[str, int]) -> dict[str, int]:
     """Of these, the ones that an operator should look at."""
-    return {name: count for name, count in met(counters).items() if name not in FORGETFUL}
+    return {name: count for name, count in met(counters).items() if name not in HARMLESS}

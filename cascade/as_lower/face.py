@@ -59,6 +59,7 @@ from cascade.placing import Placer
 from cascade.ports import Gate, Store
 from cascade.provenance import Key, LoopGuard
 from cascade.sparse import Sparse
+from cascade.subscribed import Subscribed
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
@@ -260,6 +261,11 @@ class AsLower:
             )
             for found in self._uppers
         ]
+
+    def subscribed(self, upper: PlatformId) -> list[Subscribed]:
+        """What it has subscribed to at us."""
+        found = self._uppers.get(upper)
+        return [] if found is None else found.subscriptions.views()
 
     def outboxes(self) -> list[tuple[PlatformId, Outbox]]:
         """The alarms that are kept for each upper."""

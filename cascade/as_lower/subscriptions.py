@@ -30,6 +30,7 @@ from cascade.model.ids import ChannelId
 from cascade.model.index import View
 from cascade.peers import Topic, Us
 from cascade.ports import Store
+from cascade.subscribed import Subscribed
 from sip.aio.ask import ask
 from sip.dialog import Dialog, Key, key_of
 from sip.endpoint import Endpoint, Reply
@@ -64,6 +65,9 @@ class Subscription:
     due: float | None = None  # when to look
     over: bool = False  # it ends with the next notice
     gone: bool = False
+    told: float | None = None  # when it took the last notice
+    notices: int = 0
+    changes: int | None = None  # in the last telling of the catalog
 
     @property
     def key(self) -> tuple[Topic, ChannelId | None]:
@@ -100,6 +104,20 @@ class Subscriptions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def views(self) -> list[Subscribed]:
+        """Those that are open, for displays."""
+        return [
+            Subscribed(
+                topic=each.subject.topic,
+                target=each.subject.shown,
+                until=each.until,
+                told=each.told,
+                notices=each.notices,
+                changes=each.changes,
+            )
+            for each in self._open.values()
+        ]
 
     # What the upper asks for
 
@@ -236,6 +254,7 @@ class Subscriptions:
         found.view = view
         if not (len(changes) or found.owed or found.over):
             return True
+        found.changes = len(changes)
         if self._share.told(changes):
             await self._store.flush()  # an id that was shown once must never mean anything else
         position = 0
@@ -285,6 +304,7 @@ class Subscriptions:
             return "gone", 0
         if 200 <= answer.status < 300:
             self._counts["notices"] += 1
+            found.told, found.notices = self._time(), found.notices + 1
             return "taken", 0
         return ("gone" if answer.status in ENDS else "failed"), seconds_of(answer.header("Retry-After")) or 0
 

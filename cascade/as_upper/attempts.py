@@ -141,6 +141,12 @@ class _Memory:
             tries.append(replace(_attempt(event, "challenged", at), times=times))
         return tries
 
+    def last(self, user: str) -> Outcome | None:
+        if user in self.asked:
+            return "challenged"
+        ring = self.tries.get(user)
+        return None if ring is None else ring[-1].outcome
+
     def at(self, host: str) -> list[tuple[float, str]]:
         found = {user: ring[-1].at for user, ring in self.tries.items() if ring[-1].source[0] == host}
         found |= {user: asked[0] for user, asked in self.asked.items() if asked[1].source[0] == host}
@@ -203,6 +209,10 @@ class Attempts:
             reviewed.append(decision)
         self._refusals.note(events)
         return reviewed
+
+    def last(self, user: str) -> Outcome | None:
+        """What the last try of a configured id came to, None where nothing is kept of it."""
+        return self._known.last(user)
 
     def of(self, user: str) -> list[Attempt]:
         """The last tries of an id, oldest first."""

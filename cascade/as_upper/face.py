@@ -161,6 +161,9 @@ class AsUpper:
             bounds=bounds,
         )
         self._subscriptions = self._notices.subscriptions
+        self.last_lease = self._registrar.last
+        self.syncing = self._catalogs.progress
+        self.subscribed = self._subscriptions.views
         self.alarms = Alarms(
             endpoint=endpoint,
             gate=gate,
@@ -229,9 +232,9 @@ class AsUpper:
         return self._registrar.lease(peer)
 
     def state(self) -> list[PeerView]:
-        return [self._view(peer) for peer in self.peers]
+        return [self.view(peer) for peer in self.peers]
 
-    def _view(self, peer: PlatformId) -> PeerView:
+    def view(self, peer: PlatformId) -> PeerView:
         lease = self._registrar.lease(peer)
         return PeerView(
             peer=peer,

@@ -97,6 +97,10 @@ class Registrar:
         lease = self._leases.of(peer)
         return lease if lease is not None and lease.online else None
 
+    def last(self, peer: PlatformId) -> Lease | None:
+        """The lease of `peer`, a lapsed one too."""
+        return self._leases.of(peer)
+
     def address(self, peer: PlatformId) -> Address | None:
         """Where `peer` is reached while it is online."""
         lease = self.lease(peer)

@@ -23,6 +23,7 @@ from cascade.model.ids import PlatformId
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer, Topic
 from cascade.sparse import Sparse
+from cascade.subscribed import Subscribed
 from sip.dialog import Dialog
 from sip.endpoint import Endpoint, Outgoing, Then
 from sip.events import Address, Event, Kind
@@ -59,6 +60,9 @@ class _Held:
     dialog: Dialog | None = None
     failures: int = 0
     missed: bool = False  # there was one, and something may have happened since
+    until: float = 0.0  # as it was granted
+    told: float | None = None  # when its last notice came
+    notices: int = 0
     gone: bool = False
 
 
@@ -110,6 +114,14 @@ class Subscriptions:
     def of(self, peer: PlatformId) -> list[Topic]:
         """What is subscribed to at that peer now."""
         return [held.topic for held in self._held.get(peer, ()) if held.dialog is not None]
+
+    def views(self, peer: PlatformId) -> list[Subscribed]:
+        """Those that are there at that peer, for displays."""
+        return [
+            Subscribed(topic=held.topic, target=peer, until=held.until, told=held.told, notices=held.notices)
+            for held in self._held.get(peer, ())
+            if held.dialog is not None
+        ]
 
     def start(self, peer: LowerPeer) -> None:
         """It registered, came back, or is reached elsewhere: subscribe anew to what is wanted of it."""
@@ -166,6 +178,7 @@ class Subscriptions:
         elif state is not None and state.seconds is not None and held.next_at is not None:
             self._queue(held, min(held.next_at, self._time() + _renewal_after(state.seconds)))
         self._counts["notices"] += 1
+        held.told, held.notices = self._time(), held.notices + 1
         return Heard(200, held.topic)
 
     def _stray(self, peer: LowerPeer) -> Heard:
@@ -263,6 +276,7 @@ class Subscriptions:
         now = self._time()
         seconds = seconds_of(event.header("Expires"))
         seconds = held.seconds if not seconds else min(seconds, MAX_SECONDS)
+        held.until = now + seconds
         if held.dialog is None:
             contact = self._endpoint.contact_for(outgoing.destination)
             held.dialog = Dialog.placed(outgoing, event, contact)

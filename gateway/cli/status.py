@@ -10,12 +10,12 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from gateway.cli import quotas, status_link
+from gateway.cli import quotas, status_limits, status_link, status_peers
 from gateway.cli.check import DEFAULT, config_option, tell
 from gateway.cli.scaffold import Frame
 from gateway.cli.status_link import span
 from gateway.config import examine
-from gateway.config_limits import met
+from gateway.config_limits import costly
 from gateway.local.client import Gateway, Unanswered, connected
 from gateway.local.messages import KeptState, RulesState, SideState, Standing, StreamState, TurnState
 from gateway.screen import Bar, Listing, LiveScreen, Page, Place, Refusals, Screen
@@ -45,14 +45,24 @@ def add(app: typer.Typer, frame: Frame) -> None:
     @app.command("status", **frame.command(words.say("help.status")))
     def command(
         watch: Annotated[bool, typer.Option("--watch", help=words.say("help.watch"))] = False,
+        peer: Annotated[str, typer.Option("--peer", help=words.say("help.status_peer"), metavar="ID")] = "",
+        limits: Annotated[bool, typer.Option("--limits", help=words.say("help.status_limits"))] = False,
         config: Annotated[Path, config_option(words)] = DEFAULT,
     ) -> None:
+        known = True
         try:
             with connected(state_of(config, words)) as gateways:
-                status(gateways, words, watch=watch)
+                if peer:
+                    known = status_peers.show(gateways, peer, words)
+                elif limits:
+                    status_limits.show(gathered([gateway.status() for gateway in gateways]).sides, words)
+                else:
+                    status(gateways, words, watch=watch)
         except Unanswered as error:
             typer.echo(words.render(error.said), err=True)
             raise typer.Exit(2) from error
+        if not known:
+            raise typer.Exit(1)
 
 
 def state_of(file: Path, words: Words) -> Path:
@@ -102,7 +112,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
         _lock(now.sides, now.now, words),
         _network(inner, say("side.inner"), "inner", words),
     ]
-    syncing = [lower.syncing for side in now.sides for lower in side.lowers if lower.syncing is not None]
+    syncing = [side.below.syncing for side in now.sides if side.below.syncing is not None]
     bar = None
     if syncing:
         done, total = sum(one[0] for one in syncing), sum(one[1] or 0 for one in syncing)
@@ -129,6 +139,7 @@ def page(now: Standing, before: Standing | None, words: Words) -> Page:
         notes=[
             *status_link.lines(now.sides, words),
             *quotas.taken(now.sides, words),
+            *status_peers.lines(now.sides, words),
             *(_turn(turn, words) for side in now.sides for turn in side.turns[:MAX_TURNS]),
         ],
         refusals=Refusals(say("status.troubles"), lines, brief),
@@ -141,10 +152,9 @@ def _network(side: SideState | None, title: str, name: str, words: Words) -> Pla
         absent = say("status.elsewhere")
         return Place(title, [(absent, "")], f"{title}: {absent}", COLOURS[name])
     rows = [(say("status.address"), side.address)]
-    if side.lowers:
-        online = sum(lower.online for lower in side.lowers)
-        rows.append((say("status.lowers"), f"{online}/{len(side.lowers)}"))
-        rows.append((say("status.rows"), f"{sum(lower.rows for lower in side.lowers):,}"))
+    if side.below.peers:
+        rows.append((say("status.lowers"), f"{side.below.online:,}/{side.below.peers:,}"))
+        rows.append((say("status.rows"), f"{side.below.rows:,}"))
     if side.uppers:
         registered = sum(upper.registered for upper in side.uppers)
         rows.append((say("status.uppers"), f"{registered}/{len(side.uppers)}"))
@@ -228,7 +238,7 @@ def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:
         name = say("side.outer") if side.side == "outer" else say("side.inner")
         if side.shut:
             lines.append(say("status.shut", side=name))
-        lines += [say("status.offline", peer=lower.peer) for lower in side.lowers if not lower.online]
+        lines += status_peers.troubles(side, words)
         lines += [
             say("status.not_registered", peer=upper.peer, why=upper.problem or "-")
             for upper in side.uppers
@@ -238,7 +248,7 @@ def _troubles(sides: Sequence[SideState], words: Words) -> list[str]:
             lines.append(say("status.rule_refused", side=name, rule=rule, count=count))
         for rule, count in sorted(side.rows_refused.items()):
             lines.append(say("status.rule_rows", side=name, rule=rule, count=count))
-        for limit, count in sorted(met(side.sip).items()):
+        for limit, count in sorted(costly(side.sip).items()):
             what, remedy = LIMITS[limit]["what"], LIMITS[limit]["remedy"]
             lines.append(
                 say("status.limit_met", side=name, limit=limit, count=count, what=what, remedy=remedy)

@@ -12,6 +12,8 @@ from gateway.local.messages import (
     MAX_RESPONSE,
     Flowing,
     Misunderstood,
+    OnePeer,
+    PeerStanding,
     Registration,
     Registrations,
     Reload,
@@ -31,7 +33,7 @@ from gateway.words import Language, Told, saying
 from gateway.words.system import reason
 
 PATIENCE_SECONDS: Final = 30.0
-R = TypeVar("R", Traced, Standing, Reloaded, Registrations)
+R = TypeVar("R", Traced, Standing, Reloaded, Registrations, PeerStanding)
 
 
 class Unanswered(Told):
@@ -53,6 +55,9 @@ class Gateway:
 
     def status(self) -> Standing:
         return self._ask(Status(), Standing)
+
+    def peer(self, what: str) -> PeerStanding:
+        return self._ask(OnePeer(what=what), PeerStanding)
 
     def reload(self, language: Language, what: Literal["rules", "tickets"] = "rules") -> Reloaded:
         return self._ask(Reload(what=what, language=language), Reloaded)

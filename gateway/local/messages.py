@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cascade.crossing import Direction
+from cascade.peers import Topic
 from gateway.chamber.link.standing import LinkView
 from gateway.registrations.facts import OfSide
 from gateway.trace.facts import AnyFact, SideName
@@ -52,7 +53,13 @@ class Registration(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_f
     what: Text
 
 
-Request = Trace | Status | Reload | Registration
+class OnePeer(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """How one peer stands, below or above."""
+
+    what: Text
+
+
+Request = Trace | Status | Reload | Registration | OnePeer
 
 
 class Traced(Struct, frozen=True, kw_only=True, tag=True):
@@ -68,12 +75,47 @@ class Traced(Struct, frozen=True, kw_only=True, tag=True):
     cut: bool  # there was more than is handed out
 
 
-class LowerState(Struct, frozen=True, kw_only=True):
+Away = Literal["unheard", "silent", "refused", "unproven", "unwell"]
+"""Why a peer below is not online: nothing came of it since the start, or it left; its registration ended; its
+last try was refused; it was challenged and did not come back; it says that it is not well (`fault`)."""
+
+
+class SubscriptionState(Struct, frozen=True, kw_only=True):
+    """Times of day; `told` is None before the first notice, `changes` where we do not know them."""
+
+    topic: Topic
+    target: str
+    until: float
+    told: float | None
+    notices: int
+    changes: int | None
+
+
+class GroupState(Struct, frozen=True, kw_only=True):
+    """The peers below that a rule admits; "" are those of no rule."""
+
+    rule: str
+    peers: int
+    online: int
+
+
+class AwayState(Struct, frozen=True, kw_only=True):
     peer: str
-    online: bool
-    address: str
-    rows: int
-    syncing: tuple[int, int | None] | None
+    why: Away
+
+
+class BelowState(Struct, frozen=True, kw_only=True):
+    """The peers below of one side, counted: there may be a hundred thousand. `away`: those that are not
+    online, by why; `first`: some of them by name."""
+
+    peers: int = 0
+    online: int = 0
+    rows: int = 0
+    syncing: tuple[int, int | None] | None = None  # rows so far and announced of all catalogs under way
+    groups: tuple[GroupState, ...] = ()
+    away: dict[Away, int] = {}
+    first: tuple[AwayState, ...] = ()
+    subscriptions: int = 0  # ours at them
 
 
 class UpperState(Struct, frozen=True, kw_only=True):
@@ -81,6 +123,43 @@ class UpperState(Struct, frozen=True, kw_only=True):
     registered: bool
     shared: int
     problem: str
+    subscriptions: tuple[SubscriptionState, ...] = ()  # its own at us
+
+
+class LowerPeerState(Struct, frozen=True, kw_only=True):
+    """One peer below; times of day, None where it has no lease."""
+
+    online: bool
+    why: Away | None
+    rule: str
+    address: str
+    transport: str
+    registered: float | None
+    heard: float | None
+    until: float | None
+    rows: int
+    syncing: tuple[int, int | None] | None
+    outcome: str  # of its last catalog query
+    faulty: tuple[str, ...]  # what it calls broken
+    deviations: dict[str, int]  # what is put up with, how often
+    subscriptions: tuple[SubscriptionState, ...]  # ours at it
+
+
+class UpperPeerState(Struct, frozen=True, kw_only=True):
+    """One peer above."""
+
+    state: UpperState
+    missed: int  # keepalives in a row
+    pages: int
+    deviations: dict[str, int]
+
+
+class OfPeer(Struct, frozen=True, kw_only=True):
+    """What a side has by that id; one box may be both."""
+
+    side: SideName
+    below: LowerPeerState | None = None
+    above: UpperPeerState | None = None
 
 
 class TurnState(Struct, frozen=True, kw_only=True):
@@ -133,7 +212,7 @@ class SideState(Struct, frozen=True, kw_only=True):
     side: SideName
     id: str
     address: str
-    lowers: tuple[LowerState, ...]
+    below: BelowState
     uppers: tuple[UpperState, ...]
     streams: tuple[StreamState, ...]
     turns: tuple[TurnState, ...]
@@ -150,6 +229,7 @@ class SideState(Struct, frozen=True, kw_only=True):
     leg: dict[str, int] = {}  # counters of the media between the hosts
     quotas: tuple[QuotaState, ...] = ()
     kept: tuple[KeptState, ...] = ()  # of whom alarms wait for, or were lost
+    limits: dict[str, int] = {}  # those in force
 
 
 class RulesState(Struct, frozen=True, kw_only=True):
@@ -198,7 +278,14 @@ class Registrations(Struct, frozen=True, kw_only=True, tag=True):
     sides: tuple[OfSide, ...]
 
 
-Response = Traced | Standing | Reloaded | Registrations | Misunderstood
+class PeerStanding(Struct, frozen=True, kw_only=True, tag=True):
+    """Of each side of this process that knows it."""
+
+    now: float
+    sides: tuple[OfPeer, ...]
+
+
+Response = Traced | Standing | Reloaded | Registrations | PeerStanding | Misunderstood
 
 encode: Final = msgspec.msgpack.Encoder().encode
 read_request: Final = msgspec.msgpack.Decoder(Request).decode

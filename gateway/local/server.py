@@ -1,6 +1,7 @@
 """The local socket of a running gateway: a Unix socket of mode 0600, asked by nobody but its owner and root.
 
-Each request is answered in one turn of the loop from what is there (`gateway.trace.desk`). Nobody who asks
+Each request is answered from what is there (`gateway.trace.desk`), how things stand in several turns of the
+loop. Nobody who asks
 can disturb the gateway: few at once, short requests, bounded answers, and who does not read is dropped.
 """
 
@@ -9,7 +10,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,8 @@ from gateway.local.messages import (
     MAX_REQUEST,
     MAX_RESPONSE,
     Misunderstood,
+    OnePeer,
+    PeerStanding,
     Registration,
     Registrations,
     Reload,
@@ -54,9 +57,15 @@ class Answers(Protocol):
     """`gateway.trace.desk.Desk`."""
 
     def trace(self, wanted: Trace) -> Traced: ...
-    def status(self, wanted: Status) -> Standing: ...
+    def standing(self, wanted: Status) -> Generator[None, None, Standing]:
+        """Made in parts: it yields between them."""
+        ...
+
+    def peer(self, wanted: OnePeer) -> PeerStanding: ...
     def registrations(self, wanted: Registration) -> Registrations: ...
 
+
+Asked = Trace | Status | Registration | OnePeer
 
 Reloads = Callable[[Reload], Awaitable[Reloaded]]
 """`gateway.keeper.Keeper.answer`."""
@@ -158,22 +167,34 @@ class Turns:
         self._clock = clock
         self._lock = asyncio.Lock()
 
-    async def take(self, desk: Answers, request: Trace | Status | Registration) -> bytes:
+    async def take(self, desk: Answers, request: Asked) -> bytes:
         async with self._lock:
-            began = self._clock()
-            answer = encode(_answered(desk, request))
-            await asyncio.sleep(REST * (self._clock() - began))
+            parts = _answered(desk, request)
+            taken = 0.0
+            while True:
+                began = self._clock()
+                try:
+                    next(parts)
+                except StopIteration as end:
+                    answer = encode(end.value)
+                    taken += self._clock() - began
+                    break
+                taken += self._clock() - began
+                await asyncio.sleep(0)
+            await asyncio.sleep(REST * taken)
         return answer
 
 
-def _answered(desk: Answers, request: Trace | Status | Registration) -> Response:
+def _answered(desk: Answers, request: Asked) -> Generator[None, None, Response]:
     match request:
         case Trace():
             return desk.trace(request)
         case Status():
-            return desk.status(request)
+            return (yield from desk.standing(request))
         case Registration():
             return desk.registrations(request)
+        case OnePeer():
+            return desk.peer(request)
         case _:
             assert_never(request)
 
@@ -206,7 +227,7 @@ async def _answer(desk: Answers, reload: Reloads | None, turns: Turns, asked: by
         return encode(Misunderstood(version=metadata.version("lockgate")))
     response: Response
     match request:
-        case Trace() | Status() | Registration():
+        case Trace() | Status() | Registration() | OnePeer():
             return await turns.take(desk, request)
         case Reload():
             if reload is None:

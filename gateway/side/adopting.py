@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from cascade.credential import Credential
 from gateway.credentials.holders import Kept, SideSecrets
-from gateway.side.side import Limits, Side
+from gateway.side.side import Described, Limits, Side
 from gateway.tls import TlsFiles
 from sip.algorithms import Algorithm
 from sip.endpoint import Stack
@@ -50,6 +52,11 @@ class Credentials:
         return self._above.get(peer)
 
 
+def described(own: "SideConfig") -> Described:
+    """What displays need of it."""
+    return Described(asdict(own.limits), own.admit)
+
+
 class Adopting:
     """Of one side. Whatever is not another is not touched."""
 
@@ -83,6 +90,7 @@ class Adopting:
         self._agree(own)
         self._side.endpoint.stack.set_networks(own.networks)
         self._side.bounds.limits = own.limits.above()
+        self._side.described = described(own)
         self._side.as_upper.adopt(own.lowers(name), config.ptz.terms(), config.alarms.quota())
         self._side.as_lower.adopt(own.uppers(), config.ptz.terms(), config.alarms.quota())
         self._limits.linger_seconds = config.media.linger_seconds

@@ -6,10 +6,10 @@ two sides share nothing but the link between their gates.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final, assert_never
+from dataclasses import dataclass, field
+from typing import Final, Protocol, assert_never
 
 from msgspec import Struct
 
@@ -74,6 +74,27 @@ class Tables(Struct, frozen=True):
         return self.sources + self.viewings + self.calls + self.ports
 
 
+class Admitting(Protocol):
+    """A rule by which peers are below us (`gateway.config_admit`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def admits(self, name: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What of the configuration is for displays alone: the limits in force, and the rules of admission."""
+
+    limits: dict[str, int] = field(default_factory=dict)
+    rules: Sequence[Admitting] = ()
+
+    def rule_of(self, peer: str) -> str:
+        """The first rule that an id fits, "" for none."""
+        return next((rule.name for rule in self.rules if rule.admits(peer)), "")
+
+
 class Side:
     """One network. Use `async with`; leaving it says BYE on every leg and unregisters above."""
 
@@ -101,6 +122,7 @@ class Side:
         self.below = below  # what our lowers have
         self.shared = shared  # what the other side lets us show
         self.bounds = bounds or Bounds()
+        self.described = Described()
         self._calls = calls
         self.ports = ports
         self._waiting = waiting  # keeps an INVITE of that peer while it has no answer

@@ -5,7 +5,7 @@ name what was asked for, the newest crossings, and the media of these.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -17,8 +17,10 @@ from cascade.outbox import BEYOND
 from gateway.chamber.gate import Gate
 from gateway.chamber.link.standing import LinkView
 from gateway.local.messages import (
+    BelowState,
     KeptState,
-    LowerState,
+    OnePeer,
+    PeerStanding,
     QuotaState,
     Registration,
     Registrations,
@@ -30,13 +32,13 @@ from gateway.local.messages import (
     Trace,
     Traced,
     TurnState,
-    UpperState,
 )
 from gateway.registrations.looking import look
 from gateway.session.source import Sources
 from gateway.side.side import Side
 from gateway.trace.book import PARTED, Book
 from gateway.trace.facts import AnyFact, Counted, Crossed, MediaFact, Message, Noted, PortOpened, SideName
+from gateway.trace.peers import of_peer, summary, upper_state
 from gateway.trace.plane import TracedPlane, TracedTrunk
 from gateway.trace.reading import MEDIA_PORT
 from gateway.trace.story import HELD
@@ -223,13 +225,27 @@ class Desk:
         now = self._wall()
         return Registrations(now=now, sides=tuple(look(seat, wanted.what, now) for seat in self._seats))
 
-    def status(self, _wanted: Status) -> Standing:
-        return Standing(
-            now=self._wall(),
-            started=self._started,
-            sides=tuple(_state(seat) for seat in self._seats),
-            rules=self.rules(),
-        )
+    def standing(self, _wanted: Status) -> Generator[None, None, Standing]:
+        """How things stand, in parts: it yields where something else may have its turn."""
+        sides = []
+        for seat in self._seats:
+            below = yield from summary(seat)
+            sides.append(_state(seat, below))
+        return Standing(now=self._wall(), started=self._started, sides=tuple(sides), rules=self.rules())
+
+    def status(self, wanted: Status) -> Standing:
+        """The same at once."""
+        parts = self.standing(wanted)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                standing: Standing = end.value
+                return standing
+
+    def peer(self, wanted: OnePeer) -> PeerStanding:
+        found = (of_peer(seat, wanted.what) for seat in self._seats)
+        return PeerStanding(now=self._wall(), sides=tuple(one for one in found if one is not None))
 
 
 def _calls(messages: Sequence[bytes]) -> list[bytes]:
@@ -317,7 +333,7 @@ def _channel(text: str) -> ChannelId | None:
         return None
 
 
-def _state(seat: Seat) -> SideState:
+def _state(seat: Seat, below: BelowState) -> SideState:
     tables = seat.side.tables()
     counters = seat.gate.counters
     host, port = seat.endpoint.local
@@ -325,25 +341,8 @@ def _state(seat: Seat) -> SideState:
         side=seat.name,
         id=seat.endpoint.me.user,
         address=host_port(host, port),
-        lowers=tuple(
-            LowerState(
-                peer=str(view.peer),
-                online=view.online,
-                address=view.address,
-                rows=view.rows,
-                syncing=view.syncing,
-            )
-            for view in seat.below.state()
-        ),
-        uppers=tuple(
-            UpperState(
-                peer=str(view.upper),
-                registered=view.registered,
-                shared=view.shared,
-                problem=str(view.problem),
-            )
-            for view in seat.above.state()
-        ),
+        below=below,
+        uppers=tuple(upper_state(seat, view) for view in seat.above.state()),
         streams=_streams(seat),
         turns=tuple(
             TurnState(
@@ -368,6 +367,7 @@ def _state(seat: Seat) -> SideState:
         leg=dict(seat.leg.counters()),
         quotas=tuple(_quotas(seat.gate)),
         kept=tuple(_kept(seat)),
+        limits=seat.side.described.limits,
     )
 
 

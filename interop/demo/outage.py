@@ -57,7 +57,7 @@ class Outage:
         report.played_again = await self._played(other)
         report.alarmed = self._ringing is None or await self._ringing.heard()
         after = await self._gateway.look()
-        report.registered = after.below.online and bool(self._upper.registered())
+        report.registered = after.below.online == 1 and bool(self._upper.registered())
         report.linked = _linked(after)
         report.rows_kept = (after.offered, after.shared) == (before.offered, before.shared)
         return report

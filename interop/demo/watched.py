@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.app import Gateway
 from gateway.cli.status import gathered
 from gateway.local.client import connected
-from gateway.local.messages import LowerState, SideState, Standing, Status
+from gateway.local.messages import BelowState, SideState, Standing, Status
 from interop.demo.cast import CAMERA, KEPT_BRANCH, LOWER_ID
 from interop.sim.catalog import Tree
 
@@ -26,9 +26,9 @@ class Look:
     whole: bool
 
     @property
-    def below(self) -> LowerState:
-        """The lower platform."""
-        return self.outer.lowers[0]
+    def below(self) -> BelowState:
+        """The lower platform, the one peer of its side."""
+        return self.outer.below
 
     @property
     def orphans(self) -> int:
@@ -77,7 +77,7 @@ class TwoHosts:
         """Raises gateway.local.client.Unanswered where a host does not answer."""
         outer, inner = sides(await asyncio.to_thread(self._ask))
         beside_below, beside_above = self._beside
-        offered = max(0, outer.lowers[0].rows - beside_below) if outer.lowers else 0
+        offered = max(0, outer.below.rows - beside_below)
         shared = max(0, inner.uppers[0].shared - beside_above)
         whole = inner.rows_passed >= self._wanted + beside_above  # a share counts once it was asked for
         return Look(outer, inner, offered, shared, whole)

@@ -47,7 +47,7 @@ IDENTIFIERS: Final = {
     *("certs", "issue", "list", "revoke", "folder", "days", "DAYS", "ID", "SIDE"),
     *("side", "outer", "inner"),
     *("lockgate", "root", "run", "check", "init", "audit", "verify", "lang", "version", "help", "config"),
-    *("trace", "WHAT", "Call", "pcapng", "follow", "status", "watch", "policy", "diff", "side"),
+    *("trace", "WHAT", "Call", "pcapng", "follow", "status", "watch", "limits"),
     *("secret", "set", "import", "remove", "user", "dry", "run", "PEER", "CSV", "password", "realm"),
     *("gateway", "secrets", "toml", "en", "zh", "FILE", "DIR", "LANG", "GB", "Ctrl", "SIGTERM"),
 }

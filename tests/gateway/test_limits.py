@@ -12,7 +12,7 @@ from msgspec.structs import asdict, fields
 from cascade.limits import USUAL
 from gateway.config import examine, load
 from gateway.config_changes import changes_of, in_force
-from gateway.config_limits import ABOVE, COUNTERS, FORGETFUL, OF_ENGINE, LimitsConfig, costly, met
+from gateway.config_limits import ABOVE, COUNTERS, HARMLESS, OF_ENGINE, LimitsConfig, costly, met
 from gateway.words import ENGLISH, LANGUAGES
 from gateway.words.limits import LIMITS
 from sip._native import Core
@@ -54,7 +54,7 @@ def test_every_limit_is_the_engines_and_has_a_counter_and_words() -> None:
         engine.set_limits({"nonsense": 1})
     assert names - {"retry_after", "retry_spread"} == COUNTERS.keys() == LIMITS.keys()
     assert {counter for each in OF_ENGINE.values() for counter in each} <= engine.counters().keys()
-    assert COUNTERS.keys() > FORGETFUL
+    assert COUNTERS.keys() > HARMLESS
 
 
 def test_the_engines_own_defaults_are_those_of_the_configuration() -> None:
@@ -219,7 +219,7 @@ def test_a_limit_above_the_engine_is_shown_and_told_of_and_taken_by_a_reload(
     assert "catalog queries" in ENGLISH.render(told[0]["what"])
 
 
-def test_what_only_forgets_is_counted_and_is_no_trouble() -> None:
+def test_what_costs_nobody_anything_is_counted_and_is_no_trouble() -> None:
     counters = {"limit_tries_under_way": 70_000, "limit_questions": 2}
     assert met(counters) == {"tries_under_way": 70_000, "questions": 2}
     assert costly(counters) == {"questions": 2}

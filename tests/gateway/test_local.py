@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from gateway.local.client import Unanswered, connected
 from gateway.local.messages import (
     MAX_REQUEST,
     Misunderstood,
+    OnePeer,
+    PeerStanding,
     Registration,
     Registrations,
     Standing,
@@ -37,8 +39,12 @@ class Echo:
             what=wanted.what, about="text", now=1.5, names=(), shown={}, facts=(), newest={}, cut=False
         )
 
-    def status(self, _wanted: Status) -> Standing:
+    def standing(self, _wanted: Status) -> Generator[None, None, Standing]:
+        yield
         return Standing(now=2.0, started=1.0, sides=())
+
+    def peer(self, _wanted: OnePeer) -> PeerStanding:
+        return PeerStanding(now=4.0, sides=())
 
     def registrations(self, wanted: Registration) -> Registrations:
         return Registrations(now=3.0, sides=())
@@ -155,10 +161,12 @@ def test_who_asks_all_the_time_leaves_the_loop_to_others() -> None:
     spent = 0.0
 
     class Slow(Echo):
-        def status(self, wanted: Status) -> Standing:
+        def standing(self, wanted: Status) -> Generator[None, None, Standing]:
             nonlocal spent
-            spent += 0.25
-            return super().status(wanted)
+            spent += 0.125
+            yield
+            spent += 0.125
+            return (yield from super().standing(wanted))
 
     async def scenario() -> None:
         turns = Turns(lambda: spent)

@@ -13,7 +13,7 @@ from gateway.chamber.link.standing import CertificateView, LinkView
 from gateway.chamber.link.why import Kind
 from gateway.cli.status import page
 from gateway.cli.status_link import BEFELL, TALLIED, troubles
-from gateway.local.messages import SideState, Standing, Status, encode, read_response
+from gateway.local.messages import BelowState, SideState, Standing, Status, encode, read_response
 from gateway.screen import Screen
 from gateway.words import LANGUAGES, Language, Words
 from interop.sim.upper import PlayRefused
@@ -55,9 +55,8 @@ def test_sides_peers_and_streams_are_told(link: Link) -> None:
                 await asyncio.sleep(2.0)
                 second = standing(here)
             outer, inner = second.sides
-            assert [(lower.peer, lower.online, lower.rows) for lower in outer.lowers] == [
-                (LOWER_ID, True, 12)
-            ]
+            assert (outer.below.peers, outer.below.online, outer.below.rows) == (1, 1, 12)
+            assert outer.below.away == inner.below.away == {}
             assert [(upper.peer, upper.registered) for upper in inner.uppers] == [(UPPER_ID, True)]
             (stream,) = outer.streams
             assert (stream.channel, stream.viewers) == (f"{LOWER_ID}/{channel}", 1)
@@ -196,7 +195,7 @@ def side(link: LinkView, leg: dict[str, int] | None = None) -> SideState:
         side="inner",
         id=INNER_ID,
         address="",
-        lowers=(),
+        below=BelowState(),
         uppers=(),
         streams=(),
         turns=(),
