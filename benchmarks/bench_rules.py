@@ -10,7 +10,6 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Mapping
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -153,7 +152,14 @@ class Stage:
         self.inner = self._gate("inner", rules, ends[1], self.shared)
         self.inner.on_delivery = self._taken
         self.outer.on_delivery = lambda crossing: None
-        self.herald = Herald(self.outer, loop, origin=OURS, correlation=count(1).__next__)
+        self.herald = Herald(
+            self.outer,
+            loop,
+            origin=OURS,
+            correlation=count(1).__next__,
+            online=lambda peer: True,
+            rows=below.rows,
+        )
 
     def _gate(self, side: Side, rules: CompiledRules, end: LinkEnd, index: Index) -> Gate:
         def places(channel: ChannelId) -> Place:
@@ -177,7 +183,7 @@ class Stage:
 
     def offer(self) -> None:
         for lower in LOWERS:
-            self.herald.offer(lower, partial(self.below.rows, lower))
+            self.herald.offer(lower)
 
     async def told(self) -> None:
         self.whole.clear()

@@ -22,6 +22,7 @@ from msgspec import Struct
 from benchmarks.results import Result, save
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
+from gateway.collecting import calm, paused
 from gateway.credentials.holders import load_secrets
 from interop.demo.cast import free_port
 from interop.demo.sealing import seal
@@ -150,11 +151,13 @@ async def _serve(folder: Path, setup: Setup, ask: "Connection[Any, Any]") -> Non
         used = Used.now()
         ask.send((used.user, used.system))
 
-    loaded = config.load(folder / "gateway.toml")
-    known = load_secrets(loaded)
-    async with real_surroundings(loaded) as around, open_gateway(loaded, known, around):
-        loop.add_reader(ask.fileno(), answer)
-        await done.wait()
+    with paused():
+        loaded = config.load(folder / "gateway.toml")
+        known = load_secrets(loaded)
+        async with real_surroundings(loaded) as around, open_gateway(loaded, known, around):
+            with calm():
+                loop.add_reader(ask.fileno(), answer)
+                await done.wait()
 
 
 def devices(gateway: Address) -> Fleet:

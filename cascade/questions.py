@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from cascade.limits import Bounds
+
+TURN: Final = 64
+"""Of those that nobody answers, how many are given up in one turn of the loop."""
 
 K = TypeVar("K")
 Q = TypeVar("Q")
@@ -72,9 +75,9 @@ class Questions(Generic[K, Q]):
         return self._due[0][0] if self._due else None
 
     def advance(self, now: float) -> list[Q]:
-        """Questions that nobody answered in time."""
+        """Questions that nobody answered in time, so many at a time; the rest is due still."""
         late: list[Q] = []
-        while self._due and self._due[0][0] <= now:
+        while self._due and self._due[0][0] <= now and len(late) < TURN:
             due, ticket, key = heappop(self._due)
             if self._stands(due, ticket, key):
                 late.append(self._open.pop(key).question)

@@ -24,6 +24,8 @@ is over when the next one comes, and would be seen by nobody."""
 class Timer:
     """Calls `turn(now)` when `deadline()` is reached. `plan` must follow whatever may move the deadline.
 
+    A turn that leaves something which is due is followed by another, after whatever else the loop has to do.
+
     `held_up(seconds, now)` hears of each time that our loop stood still, before anybody is judged.
     """
 
@@ -50,13 +52,14 @@ class Timer:
     async def run(self) -> None:
         """Serve until cancelled. A bug in one turn is logged and costs that turn."""
         while True:
+            planned = self._loop.time()
             due = self._planned = self._deadline()
-            wake = due if self._held_up is None else _earlier(due, self._loop.time() + PULSE_SECONDS)
+            wake = due if self._held_up is None else _earlier(due, planned + PULSE_SECONDS)
             self._sooner.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(wake):
                     await self._sooner.wait()
-            await self._catch_breath(wake)
+            await self._catch_breath(None if wake is None else max(wake, planned))
             try:
                 self._turn(self._loop.time())
             except Exception:

@@ -36,6 +36,7 @@ from gateway.chamber.link.memory import memory_link
 from gateway.chamber.link.plug import Plug, TcpPlug
 from gateway.chamber.link.standing import LinkView
 from gateway.chamber.policy import NOWHERE, Place
+from gateway.collecting import calm
 from gateway.config import Config, SideConfig
 from gateway.credentials.holders import Secrets, SideSecrets
 from gateway.keeper import Keeper, Kept, keeping
@@ -452,7 +453,8 @@ async def _serve(file: Path, config: Config, secrets: Secrets, side: SideName | 
     ):
         desk.rules = lambda: (keeper.state(),)
         loop.add_signal_handler(signal.SIGHUP, keeper.ask)
-        log.info("gateway.ready")
-        await stop.wait()
+        with calm():
+            log.info("gateway.ready")
+            await stop.wait()
         log.info("gateway.stopping")
     return 0

@@ -103,10 +103,11 @@ def run(scenario: Coroutine[Any, Any, T], *, seconds: float = 7200.0) -> T:
     try:
         return loop.run_until_complete(scenario)
     finally:
-        _close(loop)
+        close(loop)
 
 
-def _close(loop: VirtualLoop) -> None:
+def close(loop: VirtualLoop) -> None:
+    """Cancel what is left of its tasks, and close it."""
     try:
         for _ in range(3):
             left = asyncio.all_tasks(loop)

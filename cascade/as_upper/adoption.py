@@ -6,7 +6,6 @@ its lease. All else counts from the next time that it is asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from cascade.addresses import Listener, Networks, networks_of
 from cascade.as_upper.catalogs import Catalogs
@@ -80,7 +79,7 @@ class Adoption:
         rows = self._index.rows(peer)
         self._index.remove(peer, rows.ids())
         self._store.save_rows(peer, NOTHING, rows.ids())
-        self._herald.offer(peer, lambda: NOTHING)  # what no rule shows can't be withdrawn by rows
+        self._herald.offer(peer)  # what no rule shows can't be withdrawn by rows
         self._catalogs.forget(peer)
         del self._peers[peer], self._media[peer]
 
@@ -88,7 +87,7 @@ class Adoption:
         self._catalogs.adopt(peer)
         if before is None:
             self._standing.tell(peer.id)
-            self._herald.offer(peer.id, partial(self._index.rows, peer.id))
+            self._herald.offer(peer.id)
             return
         self._subscriptions.adopt(peer, before)
         if before.fault != peer.fault:

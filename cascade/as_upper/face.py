@@ -23,6 +23,7 @@ from cascade.as_upper.callers import Callers
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.controls import Controls
 from cascade.as_upper.faults import Faults
+from cascade.as_upper.following import Following
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.leases import Change, Lease
 from cascade.as_upper.notices import Notices
@@ -100,10 +101,13 @@ class AsUpper:
             loop,
             origin=self._origin,
             correlation=count(chance.getrandbits(31)).__next__,
+            online=lambda peer: self._standing.online(peer),
+            rows=index.rows,
             told=lambda peer, rows: self._standing.as_told(peer, rows),
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(peers)
+        self._following = Following(self._registrar, loop, self._follow_one)
         self._asker = Asker(endpoint, gate, self._serials, self._origin, bounds)
         self._legs = Legs()
         self._media_networks = {peer.id: media_networks(peer, listeners) for peer in peers.values()}
@@ -205,7 +209,7 @@ class AsUpper:
             herald=self._herald,
             index=index,
             store=store,
-            follow=self._follow,
+            follow=self._follow_all,
         )
         self._timer = Timer(loop, self._deadline, self._turn, self._held_up)
 
@@ -266,6 +270,7 @@ class AsUpper:
             if peer in self.peers:
                 self.index.apply(peer, rows, complete=False)
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
+        self._record()
         self._standing.restore()
         await self.controls.restore(self.peers)
         await self.alarms.restore()
@@ -358,13 +363,16 @@ class AsUpper:
     # Presence
 
     def _follow(self) -> None:
-        """Do what the registrar's changes ask for: tell, store, ask for catalogs, end lost legs."""
-        changes = self._registrar.changes()
-        for change in changes:
-            self._follow_one(change)
-        if changes:  # one line for a run, however many come back after a power cut
-            told = [(change.peer, change.why) for change in changes[:10]]
-            log.info("peers.changed", extra={"count": len(changes), "first": told})
+        """Do what the registrar's changes ask for: tell, ask for catalogs, end lost legs; store them."""
+        self._following.follow()
+        self._record()
+
+    def _follow_all(self) -> None:
+        self._following.follow_all()
+        self._record()
+
+    def _record(self) -> None:
+        """The engine knows who is where, and the store what was promised, before anybody is answered."""
         self._endpoint.stack.know(*self._registrar.addresses())
         kept, gone = self._registrar.bindings(self._loop.time(), self._wall())
         if kept or gone:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -25,22 +25,23 @@ NOTHING: Final = Rows.build([])
 
 @dataclass(slots=True)
 class _Batch:
-    """Rows on their way. `all_rows` has those that follow an "anew". `shown` collects what passed; `former`
-    is compared with it after the last."""
+    """Rows on their way. `shown` collects what passed; `former` is compared with it after the last.
+    `offered`: they are part of what a peer has in all."""
 
     peer: PlatformId
     change: Change
     rows: Rows
     shown: set[str] | None = None
     former: Rows | None = None
-    all_rows: Callable[[], Rows] | None = None
+    offered: bool = False
 
 
 class Herald:
     """Where nobody is beyond nothing is told: whoever comes is told all anew, by `offer`.
 
-    `origin` is who we are where a notice is about several peers. `told` is what is said of a peer's
-    rows, asked for when they leave."""
+    `origin` is who we are where a notice is about several peers. `online`, `rows` and `told` are asked when
+    something leaves: whether a peer is there, all its rows, and what is said of some of them. So nobody waits
+    for those of all peers to be gathered."""
 
     def __init__(
         self,
@@ -49,24 +50,35 @@ class Herald:
         *,
         origin: PlatformId,
         correlation: Callable[[], int],
+        online: Callable[[PlatformId], bool],
+        rows: Callable[[PlatformId], Rows],
         told: Callable[[PlatformId, Rows], Rows] = lambda peer, rows: rows,
     ) -> None:
         self._gate = gate
         self._loop = loop
         self._origin = origin
         self._correlation = correlation
+        self._online = online
+        self._rows = rows
         self._told = told
-        self._states: dict[PlatformId, bool] = {}
+        self._states: dict[PlatformId, None] = {}  # whose presence is to be told, in this order
         self._due: asyncio.TimerHandle | None = None
         self._batches: deque[_Batch] = deque()
-        self._anew: set[PlatformId] = set()  # of whom all rows wait for their turn
+        self._offered: deque[_Batch] = deque()  # all rows of the peer whose turn it is
+        self._order: deque[PlatformId] = deque()  # of whom all rows wait for their turn
+        self._anew: set[PlatformId] = set()  # the same
+        self._offers_next = False
+        self._planned = False
         self._lost: set[PlatformId] = set()  # of whom something did not arrive since it was last told anew
 
-    def presence(self, peer: PlatformId, online: bool) -> None:
-        """Say soon that `peer` is there, or not; only its last state within that time is told."""
+    def presence(self, peer: PlatformId) -> None:
+        """Say soon that `peer` is there, or not, as it is by then."""
+        self._presence((peer,))
+
+    def _presence(self, peers: Iterable[PlatformId]) -> None:
         if self._gate.away:
             return
-        self._states[peer] = online
+        self._states |= dict.fromkeys(peers)
         if self._due is None:
             self._due = self._loop.call_later(PRESENCE_SECONDS, self._tell)
 
@@ -88,34 +100,53 @@ class Herald:
             batches[-1].former = former
         self._queue(batches)
 
-    def offer(self, peer: PlatformId, rows: Callable[[], Rows]) -> None:
+    def offer(self, peer: PlatformId) -> None:
         """Queue all rows of `peer`, and that these are all: the other side forgets what else it holds.
 
-        They are asked for when their turn comes, so that nobody waits for those of all peers to be gathered.
+        What else is told of rows meanwhile waits for none but the peer whose turn it is.
         """
-        if peer not in self._anew and not self._gate.away:
-            self._anew.add(peer)
-            self._queue([_Batch(peer, "anew", NOTHING, all_rows=rows)])
+        self._offer((peer,))
+
+    def offer_all(self, peers: Iterable[PlatformId]) -> None:
+        """Queue the presence and all rows of each of them."""
+        self._presence(peers)
+        self._offer(peers)
+
+    def _offer(self, peers: Iterable[PlatformId]) -> None:
+        if not self._gate.away:
+            fresh = [peer for peer in peers if peer not in self._anew]
+            self._order += fresh
+            self._anew.update(fresh)
+            self._plan()
 
     def _queue(self, batches: list[_Batch]) -> None:
-        if self._gate.away:
-            return
-        idle = not self._batches
-        self._batches += batches
-        if idle and self._batches:
+        if not self._gate.away:
+            self._batches += batches
+            self._plan()
+
+    def _plan(self) -> None:
+        if not self._planned and self._waits:
+            self._planned = True
             self._loop.call_soon(self._next_batch)
 
     def telling(self, peer: PlatformId) -> bool:
         """Are rows of that peer on their way?"""
-        return any(batch.peer == peer for batch in self._batches)
+        waiting = (*self._batches, *self._offered)
+        return peer in self._anew or any(batch.peer == peer for batch in waiting)
+
+    @property
+    def _waits(self) -> bool:
+        return bool(self._batches or self._offered or self._order)
 
     def flush(self) -> None:
         """Send all that waits, now: what is stored as told must have been."""
         while self._states and self._tell_part():
             pass
-        while self._batches and not self._send_batch():
+        while self._waits and not self._send_batch():
             pass
         self._batches.clear()
+        self._offered.clear()
+        self._order.clear()
         self._anew.clear()
         self._states.clear()
         if self._due is not None:
@@ -130,7 +161,9 @@ class Herald:
 
     def _tell_part(self) -> bool:
         """False if they have to be told later."""
-        states = tuple(PeerState(*state) for state in islice(self._states.items(), ROWS_PER_CROSSING))
+        states = tuple(
+            PeerState(peer, self._online(peer)) for peer in islice(self._states, ROWS_PER_CROSSING)
+        )
         for state in states:
             del self._states[state.peer]
         if not states:
@@ -148,24 +181,48 @@ class Herald:
         if verdict.rule not in RETRY_SECONDS:
             return verdict.passes is not None
         for state in states:
-            self._states.setdefault(state.peer, state.online)
+            self._states.setdefault(state.peer)
         if self._due is None:
             self._due = self._loop.call_later(RETRY_SECONDS[verdict.rule], self._tell)
         return True
 
     def _next_batch(self) -> None:
-        if self._batches:
+        self._planned = False
+        if self._waits:
             wait = self._send_batch()
             if wait:
+                self._planned = True
                 self._loop.call_later(wait, self._next_batch)
-            elif self._batches:
-                self._loop.call_soon(self._next_batch)
+            else:
+                self._plan()
+
+    def _next(self) -> _Batch:
+        """What changes goes before what is told anew, but does not keep it waiting for ever; nor does it
+        overtake what its own peer has in all, which may be older."""
+        offering = bool(self._offered or self._order)
+        if self._batches and not (offering and (self._offers_next or self._overtakes(self._batches[0]))):
+            self._offers_next = True
+            return self._batches.popleft()
+        self._offers_next = False
+        if self._offered:
+            return self._offered.popleft()
+        peer = self._order.popleft()
+        self._anew.remove(peer)
+        return _Batch(peer, "anew", NOTHING, offered=True)
+
+    def _overtakes(self, batch: _Batch) -> bool:
+        return bool(self._offered) and batch.peer == self._offered[0].peer
+
+    def _put_back(self, batch: _Batch) -> None:
+        if batch.change != "anew":
+            (self._offered if batch.offered else self._batches).appendleft(batch)
+        elif batch.peer not in self._anew:
+            self._order.appendleft(batch.peer)
+            self._anew.add(batch.peer)
 
     def _send_batch(self) -> float:
         """Seconds until it may be taken, 0 where it was: meanwhile it waits at its place."""
-        batch = self._batches.popleft()
-        if batch.all_rows is not None:
-            self._anew.discard(batch.peer)
+        batch = self._next()
         if batch.change == "anew":
             self._lost.discard(batch.peer)
         elif batch.change == "whole" and batch.peer in self._lost:
@@ -175,15 +232,14 @@ class Herald:
             CatalogBatch(correlation=self._correlation(), origin=batch.peer, change=batch.change, rows=rows)
         )
         if verdict.rule in RETRY_SECONDS:
-            self._batches.appendleft(batch)
-            if batch.all_rows is not None:
-                self._anew.add(batch.peer)
+            self._put_back(batch)
             return RETRY_SECONDS[verdict.rule]
         if verdict.rule == "link":
             self._lost.add(batch.peer)
-        if batch.all_rows is not None:
-            parts = [_Batch(batch.peer, "present", part) for part in _parts(batch.all_rows())]
-            self._batches.extendleft(reversed([*parts, _Batch(batch.peer, "whole", NOTHING)]))
+        if batch.change == "anew":
+            parts = _parts(self._rows(batch.peer))
+            self._offered += [_Batch(batch.peer, "present", part, offered=True) for part in parts]
+            self._offered.append(_Batch(batch.peer, "whole", NOTHING, offered=True))
         if batch.shown is not None and isinstance(verdict.passes, CatalogBatch):
             batch.shown.update(verdict.passes.rows.ids())
         if batch.former is not None and batch.shown is not None:

@@ -5,6 +5,7 @@ Time is the engine's stamp of the datagram, and the seconds in which our own loo
 nobody's silence: a held-up process declares nobody dead too early (Q15).
 """
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from sip.uri import host_port
 MAX_HELD_UP: Final = 256
 """Times that we stood still which are remembered; the oldest is forgotten first. One lies at most a
 lease back, or concerns nobody."""
+
+LAPSES: Final = 256
+"""Leases that lapse in one turn of the loop; in a power cut all would at once."""
+
+LOOKED_AT: Final = 2048
+"""Leases that are looked at in one turn, most of which were renewed meanwhile."""
 
 Why = Literal[
     "registered", "revived", "restored", "moved", "followed", "returned", "removed", "expired", "silent"
@@ -77,7 +84,7 @@ class Leases:
         self._leases: dict[PlatformId, Lease] = {}
         self._by_address: dict[Address, PlatformId] = {}
         self._due: list[tuple[float, PlatformId]] = []
-        self._changes: list[Change] = []
+        self._changes: deque[Change] = deque()
         self._unsaved: set[PlatformId] = set()
         self._other: dict[Address, bool] = {}  # somebody is there now, or is no longer
         self._cut: list[Cut] = []  # reached by connections that ended with an earlier process
@@ -111,8 +118,11 @@ class Leases:
         return self._due[0][0] if self._due else None
 
     def advance(self, now: float) -> None:
-        """Let leases lapse whose time is over."""
-        while self._due and self._due[0][0] <= now:
+        """Let leases lapse whose time is over, so many at a time; who is left is due still."""
+        before = len(self._changes)
+        for _ in range(LOOKED_AT):
+            if not self._due or self._due[0][0] > now or len(self._changes) - before >= LAPSES:
+                return
             at, peer = heappop(self._due)
             lease = self._leases.get(peer)
             if lease is None or lease.queued != at:
@@ -149,10 +159,14 @@ class Leases:
         """All of it stands in the store already."""
         self._unsaved.clear()
 
-    def changes(self) -> list[Change]:
-        """Drain what changed since the last call, in order."""
-        changes, self._changes = self._changes, []
-        return changes
+    @property
+    def changing(self) -> bool:
+        """Is there a change that nobody took yet?"""
+        return bool(self._changes)
+
+    def changes(self, most: int = sys.maxsize) -> list[Change]:
+        """Drain what changed since the last call, in order, so many at most."""
+        return [self._changes.popleft() for _ in range(min(most, len(self._changes)))]
 
     def addresses(self) -> tuple[list[Address], list[Address], list[Cut]]:
         """Drain where somebody is since the last call; where nobody is any more; and of the first those that

@@ -4,6 +4,7 @@ Values in, values out: the digest was checked by the engine, the answers are sen
 somebody counts as there is the business of `leases`, what a REGISTER comes to that of `registering`.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -120,7 +121,7 @@ class Registrar:
         return self._leases.deadline
 
     def advance(self, now: float) -> None:
-        """Let leases lapse whose time is over."""
+        """Let leases lapse whose time is over; see `Leases`."""
         self._leases.advance(now)
 
     def restore(self, bindings: Iterable[Binding], now: float, wall: float) -> None:
@@ -131,9 +132,14 @@ class Registrar:
                 self._leases.restore(peer, binding, now, wall)
         self._leases.saved()
 
-    def changes(self) -> list[Change]:
-        """Drain what changed since the last call, in order."""
-        return self._leases.changes()
+    @property
+    def changing(self) -> bool:
+        """Is there a change that nobody took yet?"""
+        return self._leases.changing
+
+    def changes(self, most: int = sys.maxsize) -> list[Change]:
+        """Drain what changed since the last call, in order, so many at most."""
+        return self._leases.changes(most)
 
     def addresses(self) -> tuple[list[Address], list[Address], list[Cut]]:
         """Drain where somebody is registered since the last call, and where nobody is any more; `Leases`."""

@@ -4,7 +4,6 @@ One rule for who is asked, shown and played; whatever changes it goes to the ind
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from cascade.as_upper import faults
 from cascade.as_upper.faults import Fault, Faults
@@ -58,9 +57,7 @@ class Standing:
 
         It may not have heard, or forgotten, or hold what went while it was not there to hear of it.
         """
-        for peer in self._peers:
-            self._herald.presence(peer, self.online(peer))
-            self._herald.offer(peer, partial(self._index.rows, peer))
+        self._herald.offer_all(self._peers)
 
     def came(self, peer: PlatformId) -> None:
         """It has a lease again."""
@@ -82,13 +79,12 @@ class Standing:
         self.tell(peer)
         if not self.online(peer):
             self._legs.lose(peer, "peer offline")
-        self._herald.offer(peer, partial(self._index.rows, peer))
+        self._herald.offer(peer)
 
     def tell(self, peer: PlatformId) -> None:
         """Say whether it is there."""
-        online = self.online(peer)
-        self._index.set_online(peer, online)
-        self._herald.presence(peer, online)
+        self._index.set_online(peer, self.online(peer))
+        self._herald.presence(peer)
 
     def _follow(self, changes: Sequence[faults.Change]) -> None:
         """Show who is not well, and what it lists as broken, offline, where policy says so (Q14)."""

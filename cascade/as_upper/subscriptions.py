@@ -40,6 +40,9 @@ RESYNC_SECONDS: Final = 60.0
 """At most once in this time a peer is asked for its catalog since its notices leave something open."""
 MAX_SECONDS: Final = 86_400
 
+TURN: Final = 64
+"""Requests that leave in one turn of the loop: after our own start everybody is subscribed to at once."""
+
 NEVER: Final = frozenset({405, 489, 501})
 """It cannot be subscribed to this: until it registers again nobody tries."""
 
@@ -218,9 +221,9 @@ class Subscriptions:
         return self._due[0][0] if self._due else None
 
     def advance(self, now: float) -> None:
-        """Subscribe, and renew what is due."""
+        """Subscribe, and renew what is due, so many at a time; the rest is due still."""
         batch: list[tuple[Outgoing, Then | None]] = []
-        while self._due and self._due[0][0] <= now:
+        while self._due and self._due[0][0] <= now and len(batch) < TURN:
             entry = heappop(self._due)
             held = entry[2]
             if not self._stands(entry):

@@ -26,6 +26,15 @@ BURST: Final = 256
 """After a restart all register at once and are to be asked anew. Their registrations come first, and whoever
 plays a picture: catalogs follow at the pace of `catalog_queries_a_second`, after so many at once."""
 
+TURN: Final = 32
+"""Peers that are asked, or whose answer is taken as it is, in one turn of the loop."""
+
+TURN_ROWS: Final = 1000
+"""Rows of such answers after which the next one waits for another turn."""
+
+LOOKED_AT: Final = 1024
+"""Plans that are looked at in one turn, most of which have to wait for theirs."""
+
 
 class Page(Protocol):
     """What the machine needs of a scanned page."""
@@ -203,9 +212,13 @@ class CatalogSync:
         return self._due[0][0] if self._due else None
 
     def advance(self, now: float) -> list[Query | Finished]:
-        """Queries whose time has come, and answers that have gone quiet."""
+        """Queries whose time has come, and answers that have gone quiet, so many at a time; the rest is due
+        still."""
         outputs: list[Query | Finished] = []
-        while self._due and self._due[0][0] <= now:
+        rows = 0
+        for _ in range(LOOKED_AT):
+            if not self._due or self._due[0][0] > now or len(outputs) >= TURN or rows >= TURN_ROWS:
+                break
             at, peer = heappop(self._due)
             plan = self._plans.get(peer)
             if plan is None or plan.queued != at:
@@ -215,6 +228,7 @@ class CatalogSync:
                 self._queue(plan)
             elif plan.collecting is not None:
                 outcome: Outcome = "quiet" if plan.collecting.pages else "unanswered"
+                rows += plan.collecting.got
                 outputs.append(self._finish(plan, plan.collecting, outcome, now))
             elif not self._is_its_turn(plan, now):
                 self._queue(plan)

@@ -9,6 +9,7 @@ from certs.identities import SideName
 from gateway import log
 from gateway.cli.check import DEFAULT, config_option, side_named, side_option, with_secrets
 from gateway.cli.scaffold import Frame
+from gateway.collecting import paused
 from gateway.words import Told, Words, saying
 from gateway.words.system import reason
 
@@ -26,6 +27,11 @@ def add(app: typer.Typer, frame: Frame) -> None:
 
 def serve(path: Path, words: Words, side: SideName | None = None) -> None:
     """Run the gateway, or one side of it. Exits with its code, or with 2 where it cannot start."""
+    with paused():
+        _serve(path, words, side)
+
+
+def _serve(path: Path, words: Words, side: SideName | None) -> None:
     config, secrets = with_secrets(path, words, side)
     log.setup(config.log.level, config.log.form, words=words)
     from gateway import app  # the engine and its libraries: not for `check` and `init`

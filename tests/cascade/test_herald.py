@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
-from cascade.as_upper.herald import Herald
+from cascade.as_upper.herald import NOTHING, Herald
 from cascade.crossing import ROWS_PER_CROSSING, CatalogBatch, Crossing, Notice
 from cascade.model.commands.presence import Presence
 from cascade.model.ids import ChannelId, PlatformId
@@ -51,10 +52,19 @@ class Counted(PlatformId):
 PEERS = [Counted(f"4401060000118{number:07d}") for number in range(MANY)]
 
 
-def herald(door: Door) -> Herald:
+def herald(
+    door: Door, *, online: bool = True, rows: Callable[[PlatformId], Rows] = lambda peer: NOTHING
+) -> Herald:
     origin = PlatformId("44010000002000000001")
     numbers = itertools.count(1)
-    return Herald(door, asyncio.get_running_loop(), origin=origin, correlation=numbers.__next__)
+    return Herald(
+        door,
+        asyncio.get_running_loop(),
+        origin=origin,
+        correlation=numbers.__next__,
+        online=lambda peer: online,
+        rows=rows,
+    )
 
 
 def test_all_rows_of_many_peers_are_offered_once_each_without_comparing_all_with_all() -> None:
@@ -64,12 +74,12 @@ def test_all_rows_of_many_peers_are_offered_once_each_without_comparing_all_with
         before = Counted.compared
         for _ in range(2):
             for peer in PEERS:
-                one.offer(peer, lambda: Rows.build([]))
+                one.offer(peer)
         assert Counted.compared - before < 8 * MANY
         await asyncio.sleep(1.0)
         told = [(each.origin, each.change) for each in door.passed if isinstance(each, CatalogBatch)]
         assert told == [(peer, change) for peer in PEERS for change in ("anew", "whole")]
-        one.offer(PEERS[0], lambda: Rows.build([]))
+        one.offer(PEERS[0])
         await asyncio.sleep(1.0)
         assert len(door.passed) == 2 * MANY + 2  # it may be told again, once it was told
 
@@ -81,7 +91,7 @@ def test_many_that_came_are_told_in_parts_between_which_others_get_their_turn() 
         door = Door()
         one = herald(door)
         for peer in PEERS:
-            one.presence(peer, True)
+            one.presence(peer)
         turns: list[int] = []
 
         def turn() -> None:
@@ -103,13 +113,52 @@ def test_many_that_came_are_told_in_parts_between_which_others_get_their_turn() 
 def test_all_that_waits_is_told_when_it_is_flushed() -> None:
     async def scenario() -> None:
         door = Door()
-        one = herald(door)
+        one = herald(door, online=False)
         for peer in PEERS:
-            one.presence(peer, False)
-        one.offer(PEERS[0], lambda: Rows.build([]))
+            one.presence(peer)
+        one.offer(PEERS[0])
         one.flush()
         assert len(door.passed) == 4 + 2
         await asyncio.sleep(1.0)
         assert len(door.passed) == 6
+
+    run(scenario())
+
+
+def test_what_changes_is_told_before_all_that_is_offered_anew_and_does_not_keep_it_waiting() -> None:
+    async def scenario() -> None:
+        door = Door()
+        one = herald(door)
+        one.offer_all(PEERS[:10])
+        for peer in PEERS[100:104]:
+            one.present(peer, Rows.build([{"id": str(peer)}]))
+        await asyncio.sleep(0.01)
+        told = [(each.origin, each.change) for each in door.passed if isinstance(each, CatalogBatch)]
+        assert [peer for peer, change in told if change == "present"] == PEERS[100:104]
+        assert told.index((PEERS[103], "present")) < 12 < len(told)
+        assert [peer for peer, change in told if change == "whole"] == PEERS[:10]
+
+    run(scenario())
+
+
+def test_what_changes_while_all_rows_of_its_peer_are_told_is_told_after_them() -> None:
+    async def scenario() -> None:
+        door = Door()
+        one = herald(door, rows=lambda peer: Rows.build([{"id": f"{n}", "name": "old"} for n in range(MANY)]))
+        one.offer(PEERS[0])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        one.present(PEERS[0], Rows.build([{"id": "7", "name": "new"}]))
+        one.present(PEERS[1], Rows.build([{"id": "8"}]))
+        await asyncio.sleep(0.01)
+        told = [each for each in door.passed if isinstance(each, CatalogBatch)]
+        assert [(each.origin, each.change) for each in told] == [
+            (PEERS[0], "anew"),
+            *[(PEERS[0], "present")] * 4,
+            (PEERS[0], "whole"),
+            (PEERS[0], "present"),
+            (PEERS[1], "present"),
+        ]
+        assert told[-2].rows.get(0)["name"] == "new"
 
     run(scenario())

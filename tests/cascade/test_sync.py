@@ -167,7 +167,9 @@ def test_numbers_differ_between_queries_of_all_peers() -> None:
     sync = CatalogSync(Serials(itertools.count(random.Random(1).getrandbits(31)).__next__))
     for number in range(100):
         sync.start(replace(PEER, id=PlatformId(f"peer-{number}")), 0.0)
-    queries = [output for output in sync.advance(0.0) if isinstance(output, Query)]
+    queries: list[Query] = []
+    while due := [output for output in sync.advance(0.0) if isinstance(output, Query)]:
+        queries += due
     assert len({query.sn for query in queries}) == len(queries) == 100
 
 

@@ -146,3 +146,27 @@ def test_a_loop_that_stays_behind_judges_in_the_end() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     run(scenario())
+
+
+def test_what_a_turn_leaves_due_is_served_after_others_had_theirs_and_is_no_hold_up() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        watch, left, order = Watch(), [1.0] * 5, list[str]()
+
+        def turn(now: float) -> None:
+            if left and left[0] <= now:
+                loop._now += 0.2  # a part takes its time, all of them more than a hold-up does
+                left.pop()
+                order.append("part")
+                loop.call_soon(order.append, "other")
+
+        timer = Timer(loop, lambda: left[0] if left else None, turn, watch)
+        task = asyncio.create_task(timer.run())
+        await asyncio.sleep(10.0)
+        assert order == ["part", "other"] * 5
+        assert watch.told == []
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(scenario())

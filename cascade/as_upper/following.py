@@ -1,0 +1,68 @@
+"""What changed at the registrar is carried out in its order, a part a turn of the loop.
+
+Mostly all of it at once, since a run of messages changes no more. After a power cut, or our own start, all
+peers come or go at the same moment; whoever plays a picture meanwhile waits for one part.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from cascade.as_upper.leases import Change
+from cascade.as_upper.registrar import Registrar
+
+log = logging.getLogger(__name__)
+
+PART: Final = 256
+"""Changes that are carried out in one turn."""
+
+TOLD: Final = 10
+"""Changes that the log line names."""
+
+
+class Following:
+    """Of one face. `carry_out` is called with each change, once."""
+
+    def __init__(
+        self, registrar: Registrar, loop: asyncio.AbstractEventLoop, carry_out: Callable[[Change], None]
+    ) -> None:
+        self._registrar = registrar
+        self._loop = loop
+        self._carry_out = carry_out
+        self._planned = False
+        self._count = 0
+        self._first: list[tuple[str, str]] = []
+
+    def follow(self) -> None:
+        """Carry out what changed; behind what waits for its turn already."""
+        if not self._planned:
+            self._part()
+
+    def follow_all(self) -> None:
+        """Carry out all of it now."""
+        while self._registrar.changing:
+            self._carry_out_part()
+        self._tell()
+
+    def _part(self) -> None:
+        self._planned = False
+        self._carry_out_part()
+        if self._registrar.changing:
+            self._planned = True
+            self._loop.call_soon(self._part)
+        else:
+            self._tell()
+
+    def _carry_out_part(self) -> None:
+        changes = self._registrar.changes(PART)
+        self._count += len(changes)
+        self._first += [(change.peer, change.why) for change in changes[: TOLD - len(self._first)]]
+        for change in changes:
+            self._carry_out(change)
+
+    def _tell(self) -> None:
+        """One line, however many come back after a power cut."""
+        if self._count:
+            log.info("peers.changed", extra={"count": self._count, "first": self._first})
+            self._count, self._first = 0, []
