@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from lockgate_native.sip import Core, Engine, Event, authorize, ha1, parse, respond
+from lockgate_native.sip import Core, Engine, Event, authorize, ha1, parse, registrations, respond
 
 Address: TypeAlias = tuple[str, int]
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -13,7 +13,8 @@ Listener: TypeAlias = tuple[str, str, int]
 Cut: TypeAlias = tuple[Address, str, str]
 Order: TypeAlias = tuple[int, int, bytes, Address, str]
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
-Registration: TypeAlias = tuple[str, str, Address, float, str, str, int | None, str | None]
+Proof: TypeAlias = tuple[str, Address, float, str, str, int | None, str | None]
+Registration: TypeAlias = tuple[int, int, str | None, str, Proof | None]
 Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
 
 __all__ = [
@@ -27,11 +28,13 @@ __all__ = [
     "Kept",
     "Listener",
     "Order",
+    "Proof",
     "Registration",
     "Reply",
     "Request",
     "authorize",
     "ha1",
     "parse",
+    "registrations",
     "respond",
 ]

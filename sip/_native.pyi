@@ -19,8 +19,10 @@ Order: TypeAlias = tuple[int, int, bytes, Address, str]
 """(kind, connection, what to write, whom to dial, by "tcp" or "tls"); kinds are 1 write, 2 close, 3 dial."""
 Kept: TypeAlias = tuple[int, float, bool, Address, int, bytes]
 """(number, moment, sent by us, peer, bytes of the whole, its first 8 KiB with every secret covered)."""
-Registration: TypeAlias = tuple[str, str, Address, float, str, str, int | None, str | None]
-"""(from_user, username, source, arrived, transport, certificate, expires, contact), as `Event` has them."""
+Proof: TypeAlias = tuple[str, Address, float, str, str, int | None, str | None]
+"""(username, source, arrived, transport, certificate, expires, contact), as `Event` has them."""
+Registration: TypeAlias = tuple[int, int, str | None, str, Proof | None]
+"""(transaction, auth, X-GB-Ver, from_user, what was proven: None unless it is verified)."""
 Attempt: TypeAlias = tuple[str, float, str, str, tuple[str, str, str, str, str, str, str, int], float | None]
 """(what was not right, when, from which address, Request-URI, inputs, when that address was given the nonce).
 
@@ -40,12 +42,14 @@ __all__ = [
     "Kept",
     "Listener",
     "Order",
+    "Proof",
     "Registration",
     "Reply",
     "Request",
     "authorize",
     "ha1",
     "parse",
+    "registrations",
     "respond",
 ]
 
@@ -121,10 +125,6 @@ class Event:
     @property
     def contact(self) -> str | None:
         """The URI inside the first Contact, without brackets and header parameters."""
-
-    @property
-    def registration(self) -> Registration:
-        """All that a registrar reads of a REGISTER, at the price of one attribute."""
 
     @property
     def content_type(self) -> str: ...
@@ -364,6 +364,9 @@ class Engine:
         """See `Core.recall`."""
 
     def close(self) -> None: ...
+
+def registrations(run: list[Event]) -> list[Registration]:
+    """All that a registrar reads of a run of REGISTER, at the price of one attribute each."""
 
 def parse(datagram: bytes) -> Event:
     """Read one datagram without an engine: kind REQUEST or RESPONSE by its first line, no transaction.

@@ -15,9 +15,11 @@ from sip._native import (
     Kept,
     Listener,
     Order,
+    Proof,
     Registration,
     Reply,
     Request,
+    registrations,
 )
 from sip.algorithms import Algorithm
 
@@ -33,9 +35,11 @@ __all__ = [
     "Kind",
     "Listener",
     "Order",
+    "Proof",
     "Registration",
     "Reply",
     "Request",
+    "registrations",
 ]
 
 

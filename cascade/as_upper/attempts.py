@@ -20,7 +20,7 @@ from cascade.limits import Bounds, LimitName
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.sparse import Sparse
-from sip.events import Auth, Event
+from sip.events import Auth, Event, Registration
 
 LAST: Final = 8
 """Tries of one id."""
@@ -51,6 +51,14 @@ Outcome = Literal[
 ]
 
 WELL: Final = frozenset({"registered", "removed"})
+
+NONE: Final = int(Auth.NONE)
+OUTCOMES: Final[Mapping[int, Outcome]] = {
+    Auth.WRONG: "wrong",
+    Auth.STALE: "stale",
+    Auth.VERIFIED: "not-as-agreed",
+}
+"""By what the engine found, of those that are challenged."""
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -186,29 +194,34 @@ class Attempts:
     def counts(self) -> Counter[str]:
         return self.backoff.counts
 
-    def review(self, events: Sequence[Event], decisions: Sequence[Decision], wall: float) -> list[Decision]:
+    def review(
+        self, events: Sequence[Event], run: Sequence[Registration], decisions: list[Decision], wall: float
+    ) -> list[Decision]:
         """What becomes of them: as decided, but that who guesses is put off. `wall` is the time of day."""
-        reviewed: list[Decision] = []
-        for event, decision in zip(events, decisions, strict=True):
-            user = event.from_user[:LONGEST]
-            memory = self._known if user in self._peers else self._strangers
-            if isinstance(decision, Accepted):
+        wrong: list[Event] = []
+        for place, (event, (_, auth, _, user, _), decision) in enumerate(
+            zip(events, run, decisions, strict=True)
+        ):
+            user = user[:LONGEST]
+            if isinstance(decision, Accepted):  # then it is one of ours
                 if len(self.backoff):
                     self.backoff.right(event.source[0], user)
-                memory.went_well(user, event, decision.expires, wall)
-                reviewed.append(decision)
+                self._known.went_well(user, event, decision.expires, wall)
                 continue
-            outcome = _outcome(event, decision)
-            if outcome == "challenged":
+            memory = self._known if user in self._peers else self._strangers
+            if auth == NONE:
                 memory.ask(user, event, wall)
-            elif outcome == "wrong" and self._is_put_off(user, event):
-                memory.keep(user, event, "put-off", wall)
-                decision = Refused(decision.transaction, 403)
-            else:
-                memory.keep(user, event, outcome, wall)
-            reviewed.append(decision)
-        self._refusals.note(events)
-        return reviewed
+                continue
+            outcome = _outcome(auth, decision)
+            if outcome == "wrong":
+                wrong.append(event)
+                if self._is_put_off(user, event):
+                    outcome = "put-off"
+                    decisions[place] = Refused(decision.transaction, 403)
+            memory.keep(user, event, outcome, wall)
+        if wrong:
+            self._refusals.note(wrong)
+        return decisions
 
     def last(self, user: str) -> Outcome | None:
         """What the last try of a configured id came to, None where nothing is kept of it."""
@@ -245,22 +258,12 @@ class Attempts:
         return put_off
 
 
-def _outcome(event: Event, decision: Decision) -> Outcome:
+def _outcome(auth: int, decision: Decision) -> Outcome:
     if isinstance(decision, Refused):
         return "too-short" if decision.status == 423 else "bound-elsewhere"
     if isinstance(decision, Redirected):
         return "redirected"
-    match event.auth:
-        case Auth.NONE:
-            return "challenged"
-        case Auth.WRONG:
-            return "wrong"
-        case Auth.STALE:
-            return "stale"
-        case Auth.VERIFIED:
-            return "not-as-agreed"
-        case _:
-            return "other"
+    return OUTCOMES.get(auth, "other")
 
 
 def _attempt(event: Event, outcome: Outcome, wall: float) -> Attempt:

@@ -36,7 +36,7 @@ from cascade.deviations import Deviations
 from cascade.errors import StreamFailed
 from cascade.leg import Legs
 from cascade.limits import Bounds
-from cascade.manscdp import Head, alarm
+from cascade.manscdp import Alive, Head, alarm
 from cascade.model.commands import Command, Control
 from cascade.model.ids import ChannelId, PlatformId
 from cascade.model.index import Index
@@ -51,7 +51,7 @@ from cascade.sparse import Sparse
 from cascade.timer import Timer
 from sip.aio.calls import Calls
 from sip.endpoint import Endpoint
-from sip.events import Event, Reply
+from sip.events import Event, Reply, registrations
 from sip.uri import host_port
 
 log = logging.getLogger(__name__)
@@ -311,30 +311,40 @@ class AsUpper:
         """Is this request of one of our lowers, by its registration, its source and its From?"""
         return self._registrar.claims(event.from_user, event.source)
 
-    def registers(self, events: Sequence[Event]) -> Sequence[Reply]:
+    def registers(self, events: list[Event]) -> Sequence[Reply]:
         wall = self._wall()
-        decisions = self._registrar.decide(events, self._loop.time(), wall)
-        self._follow()
-        decisions = self.attempts.review(events, decisions, wall)
+        run = registrations(events)
+        decisions = self._registrar.decide(run, self._loop.time(), wall)
+        if self._registrar.stirred:
+            self._follow()
+        decisions = self.attempts.review(events, run, decisions, wall)
         date = beijing_time(wall)
         return [answer(decision, date) for decision in decisions]
 
+    def keepalives(self, run: Sequence[Alive]) -> tuple[list[Reply], list[Event]]:
+        """Answer keepalives that say OK; those of nobody below are given back."""
+        replies, others = self._registrar.keepalives(run)
+        if self._registrar.stirred:
+            self._follow()
+        self._standing.hear_well(run)
+        return replies, others
+
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]:
         """Answer a run at once; what it says is read afterwards. Each event is one that `owns` knows."""
-        keepalives: list[Event] = []
-        said: list[Event] = []  # those among them that say more than OK, or come after one that did
+        unwell: list[Event] = []
         replies: list[Reply] = []
         for event, head in pairs:
             if head.root == "Notify" and head.cmd_type == "Keepalive":
-                keepalives.append(event)
-                if not head.well or self._faults:
-                    said.append(event)
+                unwell.append(event)
             elif (reply := self._other_message(event, head)) is not None:
                 replies.append(reply)
-        if keepalives:
-            replies += self._registrar.keepalives(keepalives)
+        if unwell:
+            run = [
+                (event, event.transaction, event.from_user, event.source, event.arrived) for event in unwell
+            ]
+            replies += self._registrar.keepalives(run)[0]
             self._follow()
-            self._standing.hear(said)
+            self._standing.hear(unwell)
         return replies
 
     def _other_message(self, event: Event, head: Head) -> Reply | None:

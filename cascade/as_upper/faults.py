@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cascade.as_upper.leases import Lease
 from cascade.deviations import Deviation
 from cascade.errors import BadCommand
-from cascade.manscdp import keepalive
+from cascade.manscdp import Alive, keepalive
 from cascade.model.ids import PeerName, PlatformId
 from cascade.model.index import Rows
 from cascade.sparse import Sparse
@@ -75,6 +75,18 @@ class Faults:
             lease = lease_of(event.from_user, event.source)
             if lease is not None and (change := self._hear(lease.peer.id, event.body)) is not None:
                 changes.append(change)
+        return changes
+
+    def recovered(
+        self, well: Sequence[Alive], lease_of: Callable[[str, Address], Lease | None]
+    ) -> list[Change]:
+        """Of keepalives that say OK those count whose peer said otherwise before."""
+        changes = []
+        for event, _, user, source, _ in well:
+            lease = lease_of(user, source)
+            if lease is not None and lease.peer.id in self._faults:
+                change = self._hear(lease.peer.id, event.body)
+                changes += [] if change is None else [change]
         return changes
 
     def _hear(self, peer: PlatformId, body: bytes) -> Change | None:

@@ -81,7 +81,7 @@ class Leases:
     """All of one side's lowers, lapsed ones too. Whoever changes them drains `changes` and `bindings`."""
 
     def __init__(self) -> None:
-        self._leases: dict[PlatformId, Lease] = {}
+        self._leases: dict[str, Lease] = {}  # by id
         self._by_address: dict[Address, PlatformId] = {}
         self._due: list[tuple[float, PlatformId]] = []
         self._changes: deque[Change] = deque()
@@ -97,7 +97,7 @@ class Leases:
     def __iter__(self) -> Iterator[Lease]:
         return iter(list(self._leases.values()))
 
-    def of(self, peer: PlatformId) -> Lease | None:
+    def of(self, peer: str) -> Lease | None:
         """Its lease, a lapsed one too."""
         return self._leases.get(peer)
 
@@ -111,6 +111,11 @@ class Leases:
         Each lease is given that time once more, but never more than its own silence in all.
         """
         self._held_up.append((now, seconds))
+
+    @property
+    def stirred(self) -> bool:
+        """Is there something to drain?"""
+        return bool(self._changes or self._unsaved or self._other)
 
     @property
     def deadline(self) -> float | None:
@@ -213,6 +218,19 @@ class Leases:
         if not lease.queued or due < lease.queued:
             self.queue(lease, due)
         return lease
+
+    def refresh(self, lease: Lease, source: Address, heard: float, ends: float) -> None:
+        """As `enter`, of one who is there already and speaks from where it is."""
+        lease.ends, lease.heard = ends, heard
+        lease.proven, lease.contested = source[1], False
+        peer = lease.peer.id
+        if self._by_address.get(source) != peer:
+            self._be_at(source, peer)
+        self._unsaved.add(peer)
+        silent = heard + lease.silence
+        due = ends if ends < silent else silent
+        if due < lease.queued or not lease.queued:
+            self.queue(lease, due)
 
     def remove(self, peer: PlatformId) -> None:
         lease = self._leases.pop(peer, None)

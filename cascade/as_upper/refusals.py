@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cascade.sparse import LINE_SECONDS
-from sip.events import Auth, Event
+from sip.events import Event
 
 log = logging.getLogger(__name__)
 
 SHOWN: Final = 5
-WRONG: Final = int(Auth.WRONG)
 
 
 class Refusals:
@@ -22,11 +21,8 @@ class Refusals:
         self._first: list[str] = []
         self._next_line = 0.0
 
-    def note(self, events: Sequence[Event]) -> None:
-        """Look at a run. Costs one pass without any work per message as long as all are right."""
-        wrong = [event for event in events if event.auth == WRONG]
-        if not wrong:
-            return
+    def note(self, wrong: Sequence[Event]) -> None:
+        """Those of a run whose digest was wrong."""
         self._count += len(wrong)
         room = SHOWN - len(self._first)
         self._first += [f"{event.from_user} @ {event.source[0]}" for event in wrong[:room]]

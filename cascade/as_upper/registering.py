@@ -1,11 +1,11 @@
 """What comes of a REGISTER, and how it is answered (GB/T 28181-2016 9.1; Q04)."""
 
 from datetime import datetime, timedelta, timezone
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from msgspec import Struct
 
-from sip.events import Address, Registration, Reply
+from sip.events import Reply
 
 OUR_VERSION: Final = "2.0"
 """X-GB-Ver of the 2016 edition; given to whoever sends the header (2022 annex I)."""
@@ -13,24 +13,6 @@ OUR_VERSION: Final = "2.0"
 VERSIONED: Final = [("X-GB-Ver", OUR_VERSION)]
 
 BEIJING: Final = timezone(timedelta(hours=8))
-
-
-class Heard(Protocol):
-    """What is needed of a request; `sip.events.Event` has it."""
-
-    @property
-    def transaction(self) -> int: ...
-    @property
-    def source(self) -> Address: ...
-    @property
-    def arrived(self) -> float: ...
-    @property
-    def from_user(self) -> str: ...
-    @property
-    def auth(self) -> int: ...
-    @property
-    def registration(self) -> Registration: ...
-    def header(self, name: str, /) -> str | None: ...
 
 
 class Accepted(Struct, frozen=True, gc=False):

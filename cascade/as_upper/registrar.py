@@ -6,20 +6,19 @@ somebody counts as there is the business of `leases`, what a REGISTER comes to t
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cascade.addresses import networks_of
 from cascade.as_upper.binding import move
 from cascade.as_upper.leases import Change, Lease, Leases
 from cascade.as_upper.redirects import Redirects
-from cascade.as_upper.registering import Accepted, Challenged, Decision, Heard, Redirected, Refused
+from cascade.as_upper.registering import Accepted, Challenged, Decision, Redirected, Refused
+from cascade.manscdp import Alive
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
-from sip.events import Address, Auth, Cut, Reply
-
-VERIFIED: Final = int(Auth.VERIFIED)
+from sip.events import Address, Cut, Event, Proof, Registration, Reply
 
 DEFAULT_EXPIRES: Final = 3600
 """Of a REGISTER that names none (RFC 3261 10.3)."""
@@ -61,13 +60,34 @@ class Registrar:
             elif new != lease.peer:
                 self._leases.renew(lease, new)
 
-    def decide(self, events: Iterable[Heard], now: float, wall: float) -> list[Decision]:
+    def decide(self, run: Iterable[Registration], now: float, wall: float) -> list[Decision]:
         """Judge a run of REGISTER. `now` belongs to `wall`; leases count from each event's stamp."""
-        return [self._decide(event, wall - now) for event in events]
+        offset = wall - now
+        return [
+            Challenged(transaction, version is not None)
+            if proof is None
+            else self._refresh(transaction, version, user, proof, offset)
+            or self._decide(transaction, version, user, proof, offset)
+            for transaction, _, version, user, proof in run
+        ]
 
-    def keepalives(self, events: Sequence[Heard]) -> list[Reply]:
-        """Answer a run of keepalives, each of them a MESSAGE that `owns` linked to a lease."""
-        return [(event.transaction, 200 if self._hear(event) else 403) for event in events]
+    def keepalives(self, run: Iterable[Alive]) -> tuple[list[Reply], list[Event]]:
+        """Answer a run of keepalives; those that are nobody's of ours (`claims`) are given back."""
+        replies: list[Reply] = []
+        others: list[Event] = []
+        find = self._leases.of
+        for event, transaction, user, source, arrived in run:
+            lease = find(user)
+            if lease is not None and _speaks(lease, source, arrived):
+                self._prolong(lease, arrived)
+                replies.append((transaction, 200))
+            elif self._hear(user, source, arrived):
+                replies.append((transaction, 200))
+            elif self.claims(user, source):
+                replies.append((transaction, 403))
+            else:
+                others.append(event)
+        return replies, others
 
     def lease_of(self, user: str, source: Address) -> Lease | None:
         """The lease a request belongs to, lapsed ones too: by From user and source, never by one of them.
@@ -116,6 +136,11 @@ class Registrar:
         self.counts["held_up"] += 1
 
     @property
+    def stirred(self) -> bool:
+        """Is there anything to drain?"""
+        return self._leases.stirred
+
+    @property
     def deadline(self) -> float | None:
         """When `advance` must next be called."""
         return self._leases.deadline
@@ -149,12 +174,30 @@ class Registrar:
         """Drain what has to be stored, and whose binding has to go."""
         return self._leases.bindings(now, wall)
 
-    def _decide(self, event: Heard, offset: float) -> Decision:
-        transaction = event.transaction
-        versioned = event.header("X-GB-Ver") is not None
-        if event.auth != VERIFIED:
-            return Challenged(transaction, versioned)
-        user, username, source, arrived, transport, certificate, wanted, contact = event.registration
+    def _refresh(
+        self, transaction: int, version: str | None, user: str, proof: Proof, offset: float
+    ) -> Accepted | None:
+        """The common way: who is there registers again from where it is. None: look closer."""
+        username, source, arrived, transport, _, wanted, contact = proof
+        lease = self._leases.of(user)
+        if lease is None or not lease.online or username != user or not wanted or not contact:
+            return None
+        peer = lease.peer
+        if (lease.host, lease.port) != source or lease.transport != transport:
+            return None
+        if peer.redirect or peer.certificate or wanted < peer.min_expires:
+            return None
+        expires = wanted if wanted <= peer.max_expires else peer.max_expires
+        self._leases.refresh(lease, source, arrived, arrived + expires)
+        lease.contact, lease.granted = contact, expires
+        lease.registered_at = arrived + offset
+        return Accepted(transaction, expires, contact, version is not None)
+
+    def _decide(
+        self, transaction: int, version: str | None, user: str, proof: Proof, offset: float
+    ) -> Decision:
+        username, source, arrived, transport, certificate, wanted, contact = proof
+        versioned = version is not None
         peer = self._names.get(user)
         if peer is None or username != peer.id:
             self.counts["another_name"] += 1  # right password of one id, presented for another
@@ -178,7 +221,7 @@ class Registrar:
             expires = peer.max_expires
         if expires < peer.min_expires:
             return Refused(transaction, 423, peer.min_expires)
-        if peer.redirect and (places := self._redirects.places(peer, event.header("X-GB-Ver"), arrived)):
+        if peer.redirect and (places := self._redirects.places(peer, version, arrived)):
             leases.remove(peer.id)
             return Redirected(transaction, expires, places, versioned)
         if elsewhere is not None:
@@ -207,9 +250,8 @@ class Registrar:
             return False
         return True
 
-    def _hear(self, event: Heard) -> bool:
-        source, arrived = event.source, event.arrived
-        lease = self.lease_of(event.from_user, source) or self._near(event.from_user, source)
+    def _hear(self, user: str, source: Address, arrived: float) -> bool:
+        lease = self.lease_of(user, source) or self._near(user, source)
         if lease is None:
             return False
         lives = lease.online and not self._leases.over(lease, arrived)
@@ -225,10 +267,17 @@ class Registrar:
                 lease.heard = arrived
                 self._leases.queue(lease, lease.due)
                 self._leases.changed(lease, "revived")
-        elif lease.peer.revival == "revive" and lease.port == lease.proven:
-            lease.ends = max(lease.ends, arrived + lease.granted)
-        lease.heard = max(lease.heard, arrived)
+        self._prolong(lease, arrived)
         return True
+
+    def _prolong(self, lease: Lease, arrived: float) -> None:
+        """It lives, and said so."""
+        if lease.peer.revival == "revive" and lease.port == lease.proven:
+            ends = arrived + lease.granted
+            if ends > lease.ends:
+                lease.ends = ends
+        if arrived > lease.heard:
+            lease.heard = arrived
 
     def _moves(self, lease: Lease, source: Address, arrived: float, *, lives: bool) -> bool:
         """It says that it is at another port now: is it?"""
@@ -238,3 +287,13 @@ class Registrar:
             return False
         self._leases.follow(lease, source)
         return True
+
+
+def _speaks(lease: Lease, source: Address, arrived: float) -> bool:
+    """Is it there, not even late, and does this come from where it is?"""
+    return (
+        lease.online
+        and arrived < lease.ends
+        and arrived < lease.heard + lease.silence
+        and (lease.host, lease.port) == source
+    )

@@ -11,6 +11,7 @@ from cascade.as_upper.herald import Herald
 from cascade.as_upper.leases import Lease
 from cascade.as_upper.registrar import Registrar
 from cascade.leg import Legs
+from cascade.manscdp import Alive
 from cascade.model.ids import PlatformId
 from cascade.model.index import Index, Rows
 from cascade.peers import LowerPeer
@@ -71,8 +72,13 @@ class Standing:
         self.tell(peer)
 
     def hear(self, said: Sequence[Event]) -> None:
-        """Keepalives that say more than OK, or come after one that did."""
+        """Keepalives that say more than OK."""
         self._follow(self._faults.hear(said, self._registrar.lease_of))
+
+    def hear_well(self, run: Sequence[Alive]) -> None:
+        """Keepalives that say OK."""
+        if self._faults:
+            self._follow(self._faults.recovered(run, self._registrar.lease_of))
 
     def judge_faults(self, peer: PlatformId) -> None:
         """Another policy counts for what it says of itself: show it, and what it lists as broken, by that."""

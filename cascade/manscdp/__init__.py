@@ -1,6 +1,6 @@
 """MANSCDP on the wire: one reader, and a table a command (GB/T 28181-2016 annex A)."""
 
-from cascade.manscdp._native import CatalogNotice, CatalogPage, Head, head, heads
+from cascade.manscdp._native import Alive, CatalogNotice, CatalogPage, Head, head, heads, keepalives
 
 CONTENT_TYPE = "Application/MANSCDP+xml"
 """As the standard spells it; read in any case and without its parameters (Q108)."""
@@ -8,4 +8,14 @@ CONTENT_TYPE = "Application/MANSCDP+xml"
 COMMAND_TYPES = frozenset({"application/manscdp+xml", "text/xml", "application/xml"})
 """Types of bodies that hold commands, as they are read."""
 
-__all__ = ["COMMAND_TYPES", "CONTENT_TYPE", "CatalogNotice", "CatalogPage", "Head", "head", "heads"]
+__all__ = [
+    "COMMAND_TYPES",
+    "CONTENT_TYPE",
+    "Alive",
+    "CatalogNotice",
+    "CatalogPage",
+    "Head",
+    "head",
+    "heads",
+    "keepalives",
+]

@@ -1,5 +1,7 @@
 """The face of `lockgate_native.manscdp`: heads, the charset rule, Catalog pages."""
 
+from typing import TypeAlias
+
 from lockgate_native.manscdp import (
     CatalogNotice,
     CatalogPage,
@@ -9,6 +11,7 @@ from lockgate_native.manscdp import (
     encode,
     head,
     heads,
+    keepalives,
     mend,
     scan_catalog,
     scan_notice,
@@ -17,7 +20,12 @@ from lockgate_native.manscdp import (
     write_rows,
 )
 
+from sip.events import Address, Event
+
+Alive: TypeAlias = tuple[Event, int, str, Address, float]
+
 __all__ = [
+    "Alive",
     "CatalogNotice",
     "CatalogPage",
     "Head",
@@ -26,6 +34,7 @@ __all__ = [
     "encode",
     "head",
     "heads",
+    "keepalives",
     "mend",
     "scan_catalog",
     "scan_notice",

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
-from typing import final
+from typing import TypeAlias, final
 
 from cascade.model.index import Changes, Mapping, Rows, Snapshot
+from sip.events import Address, Event
+
+Alive: TypeAlias = tuple[Event, int, str, Address, float]
+"""(event, transaction, from_user, source, arrived) of a keepalive."""
 
 __all__ = [
+    "Alive",
     "CatalogNotice",
     "CatalogPage",
     "Head",
@@ -15,6 +20,7 @@ __all__ = [
     "encode",
     "head",
     "heads",
+    "keepalives",
     "mend",
     "scan_catalog",
     "scan_notice",
@@ -130,6 +136,9 @@ def head(body: bytes) -> Head | None:
     """The head of a body, looked for in its first 4 KiB; None when there is none."""
 
 def heads(bodies: Sequence[bytes]) -> list[Head | None]: ...
+def keepalives(run: list[Event]) -> tuple[list[Alive], list[tuple[Event, Head | None]]]:
+    """Of a run of MESSAGE the keepalives that say OK, and the others with their heads, each in order."""
+
 def decode(body: bytes) -> tuple[str, int]:
     """Text by the one charset rule, and the number of characters that were unreadable."""
 

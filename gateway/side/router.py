@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cascade.accepting import SDP
-from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Head, heads
+from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Alive, Head, heads, keepalives
 from gateway.side.firsts import Firsts
 from gateway.words.limits import LIMITS
 from sip.endpoint import Endpoint, Reply
@@ -38,7 +38,9 @@ class Registrar(Protocol):
 
     def owns(self, event: Event) -> bool: ...
 
-    def registers(self, events: Sequence[Event]) -> Sequence[Reply]: ...
+    def registers(self, events: list[Event]) -> Sequence[Reply]: ...
+
+    def keepalives(self, run: Sequence[Alive]) -> tuple[list[Reply], list[Event]]: ...
 
     def messages(self, pairs: Sequence[tuple[Event, Head]]) -> Sequence[Reply]: ...
 
@@ -103,7 +105,12 @@ class Router:
         replies: list[Reply] = []
         below: Run = []
         above: Run = []
-        for event, head in zip(events, heads([event.body for event in events]), strict=True):
+        alive, others = keepalives(events)
+        if alive:
+            answered, strange = self._as_upper.keepalives(alive)
+            replies.extend(answered)
+            others += zip(strange, heads([event.body for event in strange]), strict=True)
+        for event, head in others:
             mine = self._face(event, head, below, above)
             if mine is None:
                 self.strangers += 1

@@ -15,7 +15,7 @@ from cascade.limits import USUAL
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from sip._native import Core, authorize, ha1
-from sip.events import Address, Event
+from sip.events import Address, Event, registrations
 from tests.sip.ground import header
 
 REALM: Final = "4401000000"
@@ -127,7 +127,9 @@ class Door:
         ]
         self.core.feed(("\r\n".join(lines) + "\r\n\r\n").encode(), source, self.now)
         events: list[Event] = self.core.take_events(10)
-        decisions = self.attempts.review(events, self.registrar.decide(events, self.now, self.now), self.now)
+        run = registrations(events)
+        decisions = self.registrar.decide(run, self.now, self.now)
+        decisions = self.attempts.review(events, run, decisions, self.now)
         self.core.reply([answer(decision, "now") for decision in decisions], self.now)
         ((text, to),) = self.core.take_outputs()
         assert to == source

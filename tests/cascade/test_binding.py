@@ -17,6 +17,7 @@ from tests.cascade.test_registrar import (
     REGISTER,
     WALL,
     Following,
+    judged,
     keepalive,
     registered,
     registrar,
@@ -62,7 +63,7 @@ def test_a_register_from_the_new_address_moves_it_and_until_then_the_old_one_sta
     one = registered(replace(PEER, binding=binding))
     assert keepalive(one, 60.0, AWAY) == 403
     assert keepalive(one, 61.0) == 200
-    [decision] = one.decide([replace(REGISTER, source=AWAY, arrived=62.0)], 62.0, WALL)
+    [decision] = judged(one, [replace(REGISTER, source=AWAY, arrived=62.0)], 62.0, WALL)
     assert isinstance(decision, Accepted)
     assert (keepalive(one, 63.0, AWAY), keepalive(one, 64.0)) == (200, 403)
 
@@ -70,8 +71,8 @@ def test_a_register_from_the_new_address_moves_it_and_until_then_the_old_one_sta
 def test_a_strict_binding_moves_by_no_register_before_its_lease_is_over() -> None:
     one = registered(replace(PEER, binding="strict"), expires=100)
     there = replace(REGISTER, source=AWAY)
-    assert one.decide([replace(there, arrived=99.0)], 99.0, WALL) == [Refused(1, 403)]
-    [decision] = one.decide([replace(there, arrived=100.0)], 100.0, WALL)
+    assert judged(one, [replace(there, arrived=99.0)], 99.0, WALL) == [Refused(1, 403)]
+    [decision] = judged(one, [replace(there, arrived=100.0)], 100.0, WALL)
     assert isinstance(decision, Accepted)
 
 
@@ -97,7 +98,7 @@ def test_who_speaks_again_from_where_it_registered_gets_its_port_back_for_good()
     for at in (119.0, 180.0, 240.0):
         assert keepalive(one, at, BESIDE) == 403
     assert one.counts["refused_contested"] == 3
-    one.decide([replace(REGISTER, arrived=245.0)], 245.0, WALL)  # a new proof is a new beginning
+    judged(one, [replace(REGISTER, arrived=245.0)], 245.0, WALL)  # a new proof is a new beginning
     assert keepalive(one, 305.0, ANEW) == 200
 
 

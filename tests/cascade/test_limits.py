@@ -206,7 +206,7 @@ def tries(auth: Auth, *, known: bool, at_once: bool = False) -> Callable[[Bounds
                 arrived=0.0 if at_once else number * 10.0,
                 auth=auth,
             )
-            attempts.review([event], [Challenged(number, False)], 0.0)
+            attempts.review([event], [(number, auth, None, each, None)], [Challenged(number, False)], 0.0)
         assert len([each for each in ids if attempts.of(each)]) == 2
 
     return provoke

@@ -22,7 +22,7 @@ from cascade.peers import LowerPeer
 from cascade.placing import agree
 from cascade.sdp import read_answer
 from sip._native import parse
-from tests.cascade.test_registrar import NVR, REGISTER, WALL, Request
+from tests.cascade.test_registrar import NVR, REGISTER, WALL, Request, judged, keepalives
 from tests.cascade.test_sync import Page
 from tests.cascade.vectors import Vector, vectors
 
@@ -100,13 +100,13 @@ def test_syncs_end_as_the_vectors_say(entry: dict[str, Any]) -> None:
 @table("leases")
 def test_leases_go_as_the_vectors_say(entry: dict[str, Any]) -> None:
     one = Registrar({NVR: PEER})
-    one.decide([replace(REGISTER, expires=3600)], 0.0, WALL)
+    judged(one, [replace(REGISTER, expires=3600)], 0.0, WALL)
     read = entry.get("read", [])
     for number, step in enumerate(entry["steps"]):
         arrived, status = step.split()
         if not read:
             one.advance(float(arrived))
-        assert one.keepalives([Request(arrived=float(arrived))]) == [(1, int(status))]
+        assert keepalives(one, [Request(arrived=float(arrived))]) == [(1, int(status))]
         if read:
             one.advance(float(read[number]))
     for pause in entry.get("held_up", []):

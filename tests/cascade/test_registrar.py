@@ -1,19 +1,21 @@
 """Who is registered, and when that ends: values in, values out, time as an argument."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade.as_upper.leases import MAX_HELD_UP, Change
-from cascade.as_upper.registering import Accepted, Challenged, Refused, answer, beijing_time
+from cascade.as_upper.registering import Accepted, Challenged, Decision, Refused, answer, beijing_time
 from cascade.as_upper.registrar import Registrar
+from cascade.manscdp import Alive
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
-from sip.events import Address, Auth, Registration
+from sip.events import Address, Auth, Registration, Reply
 
 NVR = PlatformId("44010600001180000001")
 OTHER = PlatformId("44010600001180000002")
@@ -40,11 +42,26 @@ class Request:
 
     @property
     def registration(self) -> Registration:
-        proof = (self.from_user, self.username, self.source, self.arrived)
-        return (*proof, self.transport, self.certificate, self.expires, self.contact)
+        """As the engine tells of it when it is a REGISTER."""
+        proof = (self.username, self.source, self.arrived, self.transport, self.certificate)
+        proven = (*proof, self.expires, self.contact) if self.auth == Auth.VERIFIED else None
+        return (self.transaction, self.auth, self.version, self.from_user, proven)
 
-    def header(self, name: str, /) -> str | None:
-        return self.version if name == "X-GB-Ver" else None
+    @property
+    def alive(self) -> Alive:
+        """As the engine tells of it when it is a keepalive."""
+        event: Any = self
+        return (event, self.transaction, self.from_user, self.source, self.arrived)
+
+
+def judged(one: Registrar, requests: Sequence[Request], now: float, wall: float) -> list[Decision]:
+    return one.decide([request.registration for request in requests], now, wall)
+
+
+def keepalives(one: Registrar, requests: Sequence[Request]) -> list[Reply]:
+    """The answers to those that are ours; nobody else's among them."""
+    replies, others = one.keepalives([request.alive for request in requests])
+    return [*replies, *((event.transaction, 403) for event in others)]
 
 
 REGISTER = Request()
@@ -58,21 +75,21 @@ def registrar(*peers: LowerPeer) -> Registrar:
 def registered(peer: LowerPeer = PEER, *, expires: int = 3600) -> Registrar:
     """One whose peer registered at 0."""
     one = registrar(peer)
-    one.decide([replace(REGISTER, expires=expires)], 0.0, WALL)
+    judged(one, [replace(REGISTER, expires=expires)], 0.0, WALL)
     one.changes()
     return one
 
 
 def keepalive(one: Registrar, at: float, source: Address = HOME, user: str = NVR) -> int:
     request = Request(transaction=7, arrived=at, source=source, from_user=user)
-    return one.keepalives([request])[0][1]
+    return keepalives(one, [request])[0][1]
 
 
 def test_a_proven_registration_is_accepted_and_announced_once() -> None:
     one = registrar()
-    assert one.decide([REGISTER], 0.0, WALL) == [Accepted(1, 3600, f"sip:{NVR}@192.168.1.50:5060", False)]
+    assert judged(one, [REGISTER], 0.0, WALL) == [Accepted(1, 3600, f"sip:{NVR}@192.168.1.50:5060", False)]
     assert one.changes() == [Change(NVR, True, "registered")]
-    one.decide([replace(REGISTER, arrived=1000.0)], 1000.0, WALL + 1000)
+    judged(one, [replace(REGISTER, arrived=1000.0)], 1000.0, WALL + 1000)
     assert one.changes() == []
 
 
@@ -90,7 +107,7 @@ def test_a_proven_registration_is_accepted_and_announced_once() -> None:
 )
 def test_whatever_is_not_proven_is_challenged_alike(request_: Request) -> None:
     one = registrar(PEER, replace(PEER, id=OTHER))
-    assert one.decide([request_], 0.0, WALL) == [Challenged(1, False)]
+    assert judged(one, [request_], 0.0, WALL) == [Challenged(1, False)]
     assert (len(one), one.changes()) == (0, [])
 
 
@@ -98,19 +115,19 @@ def test_whatever_is_not_proven_is_challenged_alike(request_: Request) -> None:
     ("asked", "granted"), [(None, 3600), (60, 60), (86_400, 86_400), (604_800, 86_400), (2**31, 86_400)]
 )
 def test_a_lease_is_granted_within_its_limits(asked: int | None, granted: int) -> None:
-    decision = registrar().decide([replace(REGISTER, expires=asked)], 0.0, WALL)[0]
+    decision = judged(registrar(), [replace(REGISTER, expires=asked)], 0.0, WALL)[0]
     assert isinstance(decision, Accepted)
     assert decision.expires == granted
 
 
 def test_too_short_a_lease_is_refused_with_the_shortest_there_is() -> None:
-    decision = registrar().decide([replace(REGISTER, expires=59)], 0.0, WALL)[0]
+    decision = judged(registrar(), [replace(REGISTER, expires=59)], 0.0, WALL)[0]
     assert decision == Refused(1, 423, 60)
     assert answer(decision, "") == (1, 423, [("Min-Expires", "60")])
 
 
 def test_the_200_is_complete() -> None:
-    decision = registrar().decide([replace(REGISTER, version="3.0")], 0.0, WALL)[0]
+    decision = judged(registrar(), [replace(REGISTER, version="3.0")], 0.0, WALL)[0]
     assert answer(decision, beijing_time(WALL)) == (
         1,
         200,
@@ -130,7 +147,7 @@ def test_a_challenge_names_our_version_only_to_those_who_name_theirs() -> None:
 
 def test_a_removal_ends_it_at_once_and_has_no_contact() -> None:
     one = registered()
-    decision = one.decide([replace(REGISTER, expires=0, contact="*")], 5.0, WALL)[0]
+    decision = judged(one, [replace(REGISTER, expires=0, contact="*")], 5.0, WALL)[0]
     assert answer(decision, "now") == (1, 200, [("Expires", "0"), ("Date", "now")])
     assert one.changes() == [Change(NVR, False, "removed")]
     assert keepalive(one, 6.0) == 403
@@ -227,7 +244,7 @@ def test_hold_ups_are_remembered_in_bounded_memory() -> None:
 def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved: bool) -> None:
     one = registered(replace(PEER, binding=binding))
     there = ("203.0.113.77", 5060)
-    decision = one.decide([replace(REGISTER, source=there, arrived=5.0)], 5.0, WALL)[0]
+    decision = judged(one, [replace(REGISTER, source=there, arrived=5.0)], 5.0, WALL)[0]
     assert isinstance(decision, Accepted if moved else Refused)
     told = Change(NVR, True, "moved", moved_from=f"{HOME[0]}:{HOME[1]}", moved_to="203.0.113.77:5060")
     assert one.changes() == ([told] if moved else [])
@@ -237,8 +254,10 @@ def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved:
 
 def test_a_name_alone_links_no_request_and_an_address_alone_only_an_unknown_name() -> None:
     one = registrar(PEER, replace(PEER, id=OTHER, aliases=("alias-of-other",)))
-    one.decide([REGISTER], 0.0, WALL)
-    one.decide([replace(REGISTER, from_user=OTHER, username=OTHER, source=("203.0.113.60", 5060))], 0.0, WALL)
+    judged(one, [REGISTER], 0.0, WALL)
+    judged(
+        one, [replace(REGISTER, from_user=OTHER, username=OTHER, source=("203.0.113.60", 5060))], 0.0, WALL
+    )
     assert one.lease_of(NVR, ("203.0.113.60", 5060)) is None
     assert one.lease_of(OTHER, HOME) is None
     found = one.lease_of("alias-of-other", ("203.0.113.60", 5060))
@@ -289,11 +308,11 @@ def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, Plat
         request = replace(REGISTER, source=homes[peer], from_user=peer, username=peer, arrived=now)
         match what:
             case "register":
-                one.decide([request], now, WALL)
+                judged(one, [request], now, WALL)
             case "short":
-                one.decide([replace(request, expires=60)], now, WALL)
+                judged(one, [replace(request, expires=60)], now, WALL)
             case "remove":
-                one.decide([replace(request, expires=0)], now, WALL)
+                judged(one, [replace(request, expires=0)], now, WALL)
             case "keepalive":
                 keepalive(one, now, homes[peer], peer)
             case "moved":
@@ -315,10 +334,12 @@ def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, Plat
 def test_a_strict_binding_cannot_be_ended_elsewhere_to_begin_anew_there() -> None:
     one = registered(replace(PEER, binding="strict"))
     thief = replace(REGISTER, source=("203.0.113.66", 5060), arrived=10.0, expires=0)
-    assert one.decide([thief], 10.0, WALL) == [Refused(1, 403)]
+    assert judged(one, [thief], 10.0, WALL) == [Refused(1, 403)]
     assert one.changes() == []
     assert one.lease(NVR) is not None
-    assert one.decide([replace(REGISTER, arrived=11.0, expires=0)], 11.0, WALL) == [Accepted(1, 0, "", False)]
+    assert judged(one, [replace(REGISTER, arrived=11.0, expires=0)], 11.0, WALL) == [
+        Accepted(1, 0, "", False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +358,7 @@ def test_a_peer_registers_by_the_transport_and_with_the_certificate_that_were_ag
     agreed: LowerPeer, came: str, shown: str, status: type
 ) -> None:
     here = registrar(agreed)
-    [decision] = here.decide([replace(REGISTER, transport=came, certificate=shown)], 0.0, 0.0)
+    [decision] = judged(here, [replace(REGISTER, transport=came, certificate=shown)], 0.0, 0.0)
     assert type(decision) is status
     assert here.counts["another_transport"] == (status is Challenged)
 
@@ -347,5 +368,5 @@ def test_a_port_of_a_connection_is_no_address_that_moves() -> None:
     for transport, expected in (("tcp", Accepted), ("udp", Refused)):
         here = registered(peer)
         host, port = HOME
-        [decision] = here.decide([replace(REGISTER, source=(host, port + 1), transport=transport)], 1.0, 1.0)
+        [decision] = judged(here, [replace(REGISTER, source=(host, port + 1), transport=transport)], 1.0, 1.0)
         assert type(decision) is expected

@@ -14,12 +14,14 @@ pub(crate) mod manscdp {
         CatalogNotice, CatalogPage, Head, clean, decode, encode, head, heads, mend, scan_catalog,
         scan_notice, write_catalog, write_changes, write_rows,
     };
+    #[pymodule_export]
+    use crate::sip::runs::keepalives;
 }
 
 /// Root, command, SN and ids of a body, checked; `operation` and `source_id` are "" where there is none.
 #[pyclass(frozen, eq, get_all, module = "lockgate_native.manscdp")]
 #[derive(PartialEq)]
-struct Head {
+pub(crate) struct Head {
     root: &'static str,
     cmd_type: String,
     sn: String,

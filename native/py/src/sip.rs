@@ -4,6 +4,7 @@ mod digests;
 mod event;
 mod given;
 mod recalled;
+pub(crate) mod runs;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ use recalled::{Recalled, recall};
 pub(crate) mod sip {
     #[pymodule_export]
     use super::digests::{authorize, ha1, respond};
+    #[pymodule_export]
+    use super::runs::registrations;
     #[pymodule_export]
     use super::{Core, Engine, Event, parse};
 }

@@ -1,10 +1,12 @@
 //! Events as Python sees them: read-only, each attribute read from the datagram on access.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
+use sip_core::Auth;
 use sip_core::codec::{self, Span};
 
 use super::given::pair;
@@ -19,18 +21,6 @@ struct Made {
     sender: PyOnceLock<Py<PyString>>,
 }
 
-/// From user, digest's user, source, moment, transport, certificate, Expires and Contact.
-type Registration<'py> = (
-    Bound<'py, PyString>,
-    Bound<'py, PyString>,
-    Bound<'py, PyTuple>,
-    f64,
-    Bound<'py, PyString>,
-    &'py str,
-    Option<u32>,
-    Option<Cow<'py, str>>,
-);
-
 impl From<sip_core::Event> for Event {
     fn from(event: sip_core::Event) -> Self {
         let made = Made {
@@ -42,6 +32,20 @@ impl From<sip_core::Event> for Event {
 }
 
 impl Event {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.0.source
+    }
+
+    pub(super) fn verified(&self) -> bool {
+        self.0.auth == Auth::Verified
+    }
+
+    /// Its body.
+    pub(super) fn content(&self) -> &[u8] {
+        let head = self.0.head();
+        head.map_or(&b""[..], |head| head.body.of(self.0.bytes()))
+    }
+
     fn text(&self, find: impl FnOnce(&codec::Head, &[u8]) -> Span) -> Cow<'_, str> {
         let bytes = self.0.bytes();
         match self.0.head() {
@@ -71,7 +75,7 @@ impl Event {
     }
 
     #[getter]
-    fn transaction(&self) -> u64 {
+    pub(super) fn transaction(&self) -> u64 {
         self.0.transaction
     }
 
@@ -82,7 +86,7 @@ impl Event {
     }
 
     #[getter]
-    fn transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+    pub(super) fn transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         match self.0.transport {
             sip_core::Transport::Udp => pyo3::intern!(py, "udp").clone(),
             sip_core::Transport::Tcp => pyo3::intern!(py, "tcp").clone(),
@@ -96,12 +100,12 @@ impl Event {
     }
 
     #[getter]
-    fn certificate(&self) -> &str {
+    pub(super) fn certificate(&self) -> &str {
         self.0.certificate.as_deref().unwrap_or_default()
     }
 
     #[getter]
-    fn arrived(&self) -> f64 {
+    pub(super) fn arrived(&self) -> f64 {
         self.0.arrived.seconds()
     }
 
@@ -137,7 +141,7 @@ impl Event {
     }
 
     #[getter(from_user)]
-    fn sender<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+    pub(super) fn sender<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         let make = || PyString::new(py, &self.user(|head| head.from_uri)).unbind();
         self.1.sender.get_or_init(py, make).bind(py).clone()
     }
@@ -184,45 +188,24 @@ impl Event {
     }
 
     #[getter]
-    fn auth(&self) -> u8 {
+    pub(super) fn auth(&self) -> u8 {
         self.0.auth as u8
     }
 
     #[getter]
-    fn username(&self) -> Cow<'_, str> {
+    pub(super) fn username(&self) -> Cow<'_, str> {
         self.text(|_, _| self.0.username)
     }
 
     #[getter]
-    fn expires(&self) -> Option<u32> {
+    pub(super) fn expires(&self) -> Option<u32> {
         self.0.head()?.expires(self.0.bytes())
     }
 
     #[getter]
-    fn contact(&self) -> Option<Cow<'_, str>> {
+    pub(super) fn contact(&self) -> Option<Cow<'_, str>> {
         let uri = self.0.head()?.contact(self.0.bytes())?;
         Some(readable(uri.of(self.0.bytes())))
-    }
-
-    #[getter]
-    fn registration<'py>(&'py self, py: Python<'py>) -> PyResult<Registration<'py>> {
-        let sender = self.sender(py);
-        let username = self.username();
-        let named = if *self.user(|head| head.from_uri) == *username {
-            sender.clone()
-        } else {
-            PyString::new(py, &username)
-        };
-        Ok((
-            sender,
-            named,
-            self.source(py)?,
-            self.arrived(),
-            self.transport(py),
-            self.certificate(),
-            self.expires(),
-            self.contact(),
-        ))
     }
 
     #[getter]
@@ -248,11 +231,7 @@ impl Event {
 
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let body = self
-            .0
-            .head()
-            .map_or(&b""[..], |head| head.body.of(self.0.bytes()));
-        PyBytes::new(py, body)
+        PyBytes::new(py, self.content())
     }
 
     #[getter]
@@ -269,7 +248,7 @@ impl Event {
         PyBytes::new(py, &outline)
     }
 
-    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         let bytes = self.0.bytes();
         let value = self.0.head()?.headers(bytes, name.as_bytes()).next()?;
         Some(readable(value.of(bytes)))
