@@ -13,13 +13,14 @@ import resource
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from benchmarks.results import Result, save
+from benchmarks.turns import Longest, Timed
 from gateway import config
 from gateway.app import open_gateway, real_surroundings
 from gateway.collecting import calm, paused
@@ -46,6 +47,7 @@ WINDOW: Final = 64
 SECONDS: Final = 5.0
 PATIENCE: Final = 5.0
 
+T = TypeVar("T")
 Work = Literal["register", "keepalive"]
 
 TOML: Final = """\
@@ -118,8 +120,9 @@ class Setup(NamedTuple):
 
 
 def serve(folder: str, setup: Setup, ask: "Connection[Any, Any]") -> None:
-    """The gateway's process: answers each word on `ask` with its CPU time, until the pipe closes."""
-    asyncio.run(_serve(Path(folder), setup, ask))
+    """The gateway's process: answers what it is asked by `ask`, until the pipe closes."""
+    with asyncio.Runner(loop_factory=Timed) as runner:
+        runner.run(_serve(Path(folder), setup, ask))
 
 
 async def _serve(folder: Path, setup: Setup, ask: "Connection[Any, Any]") -> None:
@@ -140,16 +143,21 @@ async def _serve(folder: Path, setup: Setup, ask: "Connection[Any, Any]") -> Non
     seal(folder / "gateway.toml", dict.fromkeys(known_to_us, PASSWORD))
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
+    assert isinstance(loop, Timed)
+    answers: dict[str, Callable[[], object]] = {
+        "ready": lambda: None,
+        "used": Used.now,
+        "turns": loop.longest,
+    }
 
     def answer() -> None:
         try:
-            ask.recv()
+            asked = ask.recv()
         except EOFError:
             loop.remove_reader(ask.fileno())
             done.set()
             return
-        used = Used.now()
-        ask.send((used.user, used.system))
+        ask.send(answers[asked]())
 
     with paused():
         loaded = config.load(folder / "gateway.toml")
@@ -232,8 +240,17 @@ class Gateway:
         self._ask = ask
 
     def used(self) -> Used:
-        self._ask.send("used")
-        return Used(*self._ask.recv())
+        return self._answer("used", Used)
+
+    def longest_turn(self) -> Longest:
+        """Of its loop, since that was asked last."""
+        return self._answer("turns", Longest)
+
+    def _answer(self, question: str, kind: type[T]) -> T:
+        self._ask.send(question)
+        answer = self._ask.recv()
+        assert isinstance(answer, kind)
+        return answer
 
     @property
     def resident_megabytes(self) -> float:

@@ -60,7 +60,7 @@ def resident() -> int:
     return pages * 4096
 
 
-def main(messages: int = MESSAGES) -> None:
+def measure(messages: int = MESSAGES) -> list[Result]:
     loop, errors = Timed(), Errors()
     logging.getLogger().addHandler(errors)
     sizes: list[int] = []
@@ -81,9 +81,13 @@ def main(messages: int = MESSAGES) -> None:
 
     begun = time.perf_counter()
     asyncio.set_event_loop(loop)
-    soaked = loop.run_until_complete(soak(messages, noticed=noticed))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+    try:
+        soaked = loop.run_until_complete(soak(messages, noticed=noticed))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
+        logging.getLogger().removeHandler(errors)
     seconds = time.perf_counter() - begun
     gc.collect()
     sizes.append(resident())
@@ -96,36 +100,37 @@ def main(messages: int = MESSAGES) -> None:
     )
     assert soaked.held[0] == soaked.held[1]
     raw = {"messages": soaked.sent, "seconds": round(seconds), "kinds": dict(soaked.kinds)}
-    save(
-        "soak",
-        [
-            Result(
-                work="soak: longest turn of the loop, by the clock",
-                value=round(loop.longest * 1e3, 1),
-                unit="ms",
-                better="lower",
-                bar=STALL_MS,
-                raw=raw,
-            ),
-            Result(
-                work="soak: longest turn of the loop, CPU that it took",
-                value=round(loop.longest_cpu * 1e3, 1),
-                unit="ms",
-                better="lower",
-                bar=STALL_MS,
-            ),
-            Result(
-                work="soak: resident memory, end against first tenth",
-                value=round(growth, 3),
-                unit="x",
-                better="lower",
-                bar=FLAT,
-                raw={"mib": [size >> 20 for size in sizes]},
-            ),
-            Result(work="soak: errors", value=errors.count, unit="", better="lower", bar=0),
-            Result(work="soak: good messages not answered well", value=lost, unit="", better="lower", bar=0),
-        ],
-    )
+    return [
+        Result(
+            work="soak: longest turn of the loop, by the clock",
+            value=round(loop.longest * 1e3, 1),
+            unit="ms",
+            better="lower",
+            bar=STALL_MS,
+            raw=raw,
+        ),
+        Result(
+            work="soak: longest turn of the loop, CPU that it took",
+            value=round(loop.longest_cpu * 1e3, 1),
+            unit="ms",
+            better="lower",
+            bar=STALL_MS,
+        ),
+        Result(
+            work="soak: resident memory, end against first tenth",
+            value=round(growth, 3),
+            unit="x",
+            better="lower",
+            bar=FLAT,
+            raw={"mib": [size >> 20 for size in sizes]},
+        ),
+        Result(work="soak: errors", value=errors.count, unit="", better="lower", bar=0),
+        Result(work="soak: good messages not answered well", value=lost, unit="", better="lower", bar=0),
+    ]
+
+
+def main(messages: int = MESSAGES) -> None:
+    save("soak", measure(messages))
 
 
 if __name__ == "__main__":

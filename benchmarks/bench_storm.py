@@ -7,13 +7,19 @@ is not there: what they wait for is the loop that the devices keep busy.
 """
 
 import contextlib
+import re
 import statistics
+import struct
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import count
+from math import inf
 from pathlib import Path
-from socket import AF_INET, SOCK_DGRAM, socket
+from socket import AF_INET, SOCK_DGRAM, SOL_SOCKET, socket
 from typing import Any, Final, Literal
 
 from benchmarks import peers
@@ -45,6 +51,7 @@ WINDOW: Final = 512
 KEEPALIVE_SECONDS: Final = 60.0
 STEADY_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 400.0
+LOOK_SECONDS: Final = 5.0
 PATIENCE: Final = 60.0
 
 FORGED_PER_SECOND: Final = 50_000
@@ -52,8 +59,13 @@ FLOOD_SECONDS: Final = 10.0
 FLOOD_REGISTERS: Final = 200
 
 UPPER: Final = "127.0.2.9"
-PROBE_SECONDS: Final = 0.02
+PROBE_SECONDS: Final = 0.01
 PROBE_PATIENCE: Final = 2.0
+SO_TIMESTAMPNS: Final = 35
+"""Linux: asm-generic/socket.h; the socket module has no name for it."""
+
+Theirs = tuple[Address, int]
+"""Where Kamailio listens, and its process."""
 
 MORE: Final = """\
 [[inner.upper]]
@@ -77,75 +89,121 @@ Content-Length: 0\r
 """
 
 
+ACK: Final = """\
+ACK sip:{nobody}@{inner}:{inner_port} SIP/2.0\r
+Via: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bKprobe{number}\r
+From: <sip:{upper}@{host}>;tag=p{number}\r
+{to}\r
+Call-ID: probe{number}@{host}\r
+CSeq: 1 ACK\r
+Max-Forwards: 70\r
+Content-Length: 0\r
+\r
+"""
+
+
 class Probe:
-    """An upper that asks for what is not there, and how long its final answers take. Use `with`."""
+    """An upper that asks for what is not there, and how long its final answers take. Use `with`.
+
+    One question each `PROBE_SECONDS`, whether those before it were answered or not. An answer has arrived
+    when the kernel says so: our own process is busy being 110,000 devices.
+    """
 
     def __init__(self, inner_port: int) -> None:
         self._socket = socket(AF_INET, SOCK_DGRAM)
+        self._socket.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.settimeout(PROBE_SECONDS)
         self._socket.bind((UPPER, 0))
         self.port: Final[int] = self._socket.getsockname()[1]
+        self._named = {
+            "nobody": "34020000001320009999",
+            "upper": UPPER_ID,
+            "host": UPPER,
+            "port": self.port,
+            "inner": INNER,
+            "inner_port": inner_port,
+        }
         self._gateway = (INNER, inner_port)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
+        self._threads = [
+            threading.Thread(target=run, name=run.__name__, daemon=True) for run in (self._ask, self._hear)
+        ]
+        self._lock = threading.Lock()
+        self._asked: dict[int, float] = {}  # those without an answer, by their number
+        self._next = 0
         self.seconds: list[float] = []
-        self.statuses: dict[str, int] = {}
-        self.unanswered = 0
+        self.statuses: Counter[str] = Counter()
 
     def __enter__(self) -> "Probe":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._socket.close()
 
     def forget(self) -> None:
-        self.seconds, self.unanswered = [], 0
+        """Count what is asked from here on."""
+        with self._lock:
+            self._asked.clear()
+            self.seconds, self.statuses = [], Counter()
+
+    @property
+    def unanswered(self) -> int:
+        """Those that wait for longer than they should have to."""
+        with self._lock:
+            return sum(asked < time.time() - PROBE_PATIENCE for asked in self._asked.values())
 
     def within(self, part: float) -> float:
-        """Milliseconds within which that part of them had an answer; who had none waited to the end."""
-        taken = sorted([*self.seconds, *[PROBE_PATIENCE] * max(self.unanswered, not self.seconds)])
+        """Milliseconds within which that part of them had an answer; who had none has waited until now."""
+        with self._lock:
+            now = time.time()
+            taken = sorted([*self.seconds, *(now - asked for asked in self._asked.values())] or [inf])
         return taken[min(len(taken) - 1, int(part * len(taken)))] * 1e3
 
-    def _run(self) -> None:
-        number = 0
-        while not self._stopped.wait(PROBE_SECONDS):
-            number += 1
-            begun = time.monotonic()
-            invite = INVITE.format(
-                nobody="34020000001320009999",
-                upper=UPPER_ID,
-                host=UPPER,
-                port=self.port,
-                inner=self._gateway[0],
-                inner_port=self._gateway[1],
-                number=number,
-            )
-            self._socket.sendto(invite.encode(), self._gateway)
-            if self._answered(number, begun + PROBE_PATIENCE):
-                self.seconds.append(time.monotonic() - begun)
-            else:
-                self.unanswered += 1
+    def _ask(self) -> None:
+        begun = time.monotonic()
+        for tick in count(1):
+            if self._stopped.wait(max(0.0, begun + tick * PROBE_SECONDS - time.monotonic())):
+                return
+            self._next += 1
+            invite = INVITE.format(number=self._next, **self._named).encode()
+            with self._lock:
+                self._asked[self._next] = time.time()
+            self._socket.sendto(invite, self._gateway)
 
-    def _answered(self, number: int, until: float) -> bool:
-        """Wait for a final answer; the gateway's own REGISTERs have none."""
-        while (left := until - time.monotonic()) > 0:
-            self._socket.settimeout(left)
+    def _hear(self) -> None:
+        """Note the final answers; the gateway's own REGISTERs have none."""
+        while not self._stopped.is_set():
             try:
-                answer = self._socket.recv(65_535)
+                data, stamps, _, _ = self._socket.recvmsg(65_535, 64)
             except TimeoutError:
-                return False
-            status = answer[8:11].decode("ascii", "replace")
-            if (
-                not answer.startswith(b"SIP/2.0 ")
-                or f"probe{number}@".encode() not in answer
-                or status < "200"
-            ):
                 continue
-            self.statuses[status] = self.statuses.get(status, 0) + 1
-            return True
-        return False
+            found = re.match(rb"SIP/2.0 ([2-6]\d\d) .*?\r\nCall-ID: probe(\d+)@", data, re.DOTALL)
+            if found is None:
+                continue
+            number = int(found[2])
+            to = re.search(rb"\r\n(To: [^\r]*)\r\n", data)
+            assert to is not None
+            ack = ACK.format(number=number, to=to[1].decode(), **self._named)
+            self._socket.sendto(ack.encode(), self._gateway)
+            arrived = _kernel_time(stamps)
+            with self._lock:
+                if (asked := self._asked.pop(number, None)) is not None:
+                    self.seconds.append(arrived - asked)
+                    self.statuses[found[1].decode()] += 1
+
+
+def _kernel_time(stamps: list[tuple[int, int, bytes]]) -> float:
+    """Seconds of the wall clock at which the datagram arrived."""
+    for level, kind, value in stamps:
+        if (level, kind) == (SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack("qq", value)
+            return float(seconds + nanoseconds / 1e9)
+    return time.time()
 
 
 def fleet_of(server: Address, count: int, *, first: int = 0, seed: int = 1) -> Fleet:
@@ -189,8 +247,15 @@ def gateway_of(ports: Ports, probe: int, folder: Path, measured: set[int], count
 
 
 def measure(
-    count: int = COUNT, *, steady: float = STEADY_SECONDS, flood: float = FLOOD_SECONDS
+    count: int = COUNT,
+    *,
+    steady: float = STEADY_SECONDS,
+    flood: float = FLOOD_SECONDS,
+    forged: int = FORGED_PER_SECOND,
+    look: float = LOOK_SECONDS,
+    compared: bool = True,
 ) -> list[Result]:
+    """`look`: how often one looks whether all were asked for their catalogs. `compared`: with Kamailio."""
     load, measured = peers.apart()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -201,26 +266,51 @@ def measure(
         with gateway_of(ports, probe.port, folder / "gateway", measured, count) as first, peers.on(load):
             registered_all(devices, count)
             first.kill()
+        begun = time.monotonic()
         gateway = stack.enter_context(gateway_of(ports, probe.port, folder / "gateway", measured, count))
+        started = time.monotonic() - begun
         stack.enter_context(peers.on(load))
-        results = storm(devices, gateway, probe, folder, measured, count)
-        settle(devices, count)
+        theirs = kamailio(folder / "kamailio", measured) if compared else contextlib.nullcontext(None)
+        results = storm(devices, gateway, probe, started, theirs)
+        settle(devices, count, look)
         results += steady_state(devices, gateway, steady, count)
-        results += flooded(devices, (OUTER, ports.outer), gateway, flood, count)
+        results += flooded(devices, (OUTER, ports.outer), gateway, flood, count, forged)
     return results
 
 
+@contextlib.contextmanager
+def kamailio(folder: Path, measured: set[int]) -> Iterator[Theirs | None]:
+    """Where it listens, and its process; None where it is not installed."""
+    if peers.program("kamailio") is None:
+        print("not compared: kamailio is not installed")
+        yield None
+        return
+    at = (KAMAILIO, free_port(KAMAILIO))
+    with contextlib.ExitStack() as stack:
+        with peers.on(measured):
+            process = stack.enter_context(registrar(at, DOMAIN, PASSWORD, folder))
+        yield at, process
+
+
 def storm(
-    devices: Fleet, gateway: Gateway, probe: Probe, folder: Path, measured: set[int], count: int
+    devices: Fleet,
+    gateway: Gateway,
+    probe: Probe,
+    started: float,
+    kamailio: AbstractContextManager[Theirs | None],
 ) -> list[Result]:
-    """All register at once: after our start, and after Kamailio's."""
+    """All register at once: after our start, which took so long, and after Kamailio's."""
+    count = devices.counters()["registered"]
     devices.forget_latency()
     probe.forget()
     before, used = failed(devices), gateway.used()
+    gateway.longest_turn()
     seconds = registered_all(devices, count)
+    longest = gateway.longest_turn()
     spent = gateway.used().since(used).seconds
     raw: dict[str, Any] = {
         "devices": count,
+        "start_seconds": round(started, 2),
         "seconds": round(seconds, 2),
         "cpu_seconds": round(spent, 2),
         "lost_or_refused": failed(devices) - before,
@@ -228,26 +318,27 @@ def storm(
         "put_off": devices.counters()["put_off"],
         "invites": len(probe.seconds),
         "invites_unanswered": probe.unanswered,
-        "statuses": probe.statuses,
+        "statuses": dict(probe.statuses),
         "invite_p50_ms": round(probe.within(0.5), 1),
+        "invite_worst_ms": round(probe.within(1.0), 1),
+        "turns": longest.turns,
+        "longest_turn_ms": round(longest.clock * 1e3, 1),
     }
     waited = round(probe.within(0.99), 1)
     results = [
         of("storm, lost or refused", raw["lost_or_refused"], f"of {count:,}", raw, bar=0),
         of("storm, p99 of an INVITE on the other side meanwhile", waited, "ms", raw, bar=100.0),
+        of("storm, longest turn of the loop, CPU", round(longest.cpu * 1e3, 1), "ms", raw),
     ]
-    if peers.program("kamailio") is None:
-        print("not compared: kamailio is not installed")
-        return results
-    at = (KAMAILIO, free_port(KAMAILIO))
-    with contextlib.ExitStack() as stack:
-        with peers.on(measured):
-            process = stack.enter_context(registrar(at, DOMAIN, PASSWORD, folder / "kamailio"))
-        theirs = fleet_of(at, count)
-        started = peers.run_seconds(process)
-        raw["kamailio_seconds"] = round(registered_all(theirs, count), 2)
-        raw["kamailio_cpu_seconds"] = round(peers.run_seconds(process) - started, 2)
-        raw["kamailio_lost_or_refused"] = failed(theirs)
+    with kamailio as theirs:
+        if theirs is None:
+            return results
+        at, process = theirs
+        fleet = fleet_of(at, count)
+        spent_before = peers.run_seconds(process)
+        raw["kamailio_seconds"] = round(registered_all(fleet, count), 2)
+        raw["kamailio_cpu_seconds"] = round(peers.run_seconds(process) - spent_before, 2)
+        raw["kamailio_lost_or_refused"] = failed(fleet)
     times = round(seconds / raw["kamailio_seconds"], 2)
     cpu = round(spent / raw["kamailio_cpu_seconds"], 2)
     return [
@@ -257,14 +348,14 @@ def storm(
     ]
 
 
-def settle(devices: Fleet, count: int) -> None:
+def settle(devices: Fleet, count: int, look: float) -> None:
     """Until everybody was asked for its catalog. Keepalives go on: who is silent for so long is offline."""
     devices.aim("keepalive", rate=count / KEEPALIVE_SECONDS)
     before, waited = -1, 0.0
     while (told := devices.counters()["catalogs"]) > before and waited < SETTLE_SECONDS:
         before = told
-        devices.run(5.0)
-        waited += 5.0
+        devices.run(look)
+        waited += look
     devices.rest("keepalive")
 
 
@@ -295,11 +386,13 @@ def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -
     ]
 
 
-def flooded(devices: Fleet, server: Address, gateway: Gateway, seconds: float, count: int) -> list[Result]:
+def flooded(
+    devices: Fleet, server: Address, gateway: Gateway, seconds: float, count: int, rate: int
+) -> list[Result]:
     """Strangers forge REGISTERs, as many as they can; the devices go on as they have to."""
     strangers = fleet_of(server, 50_000, first=count, seed=2)
     flooding = threading.Event()
-    strangers.aim("forged", rate=FORGED_PER_SECOND)
+    strangers.aim("forged", rate=rate)
 
     def forge() -> None:
         while not flooding.is_set():
