@@ -136,8 +136,7 @@ class _Memory:
 
     def went_well(self, user: str, event: Event, expires: int, wall: float) -> None:
         """Nothing of it is kept but where something had gone wrong: then that it goes well now."""
-        self.asked.pop(user, None)
-        ring = self.tries.get(user) if self.tries else None
+        ring = self.tries.get(user)
         if ring is not None and ring[-1].outcome not in WELL:
             ring.append(_attempt(event, "registered" if expires else "removed", wall))
 
@@ -199,16 +198,20 @@ class Attempts:
     ) -> list[Decision]:
         """What becomes of them: as decided, but that who guesses is put off. `wall` is the time of day."""
         wrong: list[Event] = []
+        known, guessed = self._known, len(self.backoff) > 0
         for place, (event, (_, auth, _, user, _), decision) in enumerate(
             zip(events, run, decisions, strict=True)
         ):
-            user = user[:LONGEST]
             if isinstance(decision, Accepted):  # then it is one of ours
-                if len(self.backoff):
+                if guessed:
                     self.backoff.right(event.source[0], user)
-                self._known.went_well(user, event, decision.expires, wall)
+                known.asked.pop(user, None)
+                if known.tries:
+                    known.went_well(user, event, decision.expires, wall)
                 continue
-            memory = self._known if user in self._peers else self._strangers
+            if len(user) > LONGEST:
+                user = user[:LONGEST]
+            memory = known if user in self._peers else self._strangers
             if auth == NONE:
                 memory.ask(user, event, wall)
                 continue

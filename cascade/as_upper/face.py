@@ -28,7 +28,7 @@ from cascade.as_upper.herald import Herald
 from cascade.as_upper.leases import Change, Lease
 from cascade.as_upper.notices import Notices
 from cascade.as_upper.questions import Asker, party_of, target_of
-from cascade.as_upper.registering import answer, beijing_time
+from cascade.as_upper.registering import answers, beijing_time
 from cascade.as_upper.registrar import Registrar
 from cascade.as_upper.standing import Standing
 from cascade.crossing import Answer, Ask, Crossing, NoAnswer, Notice
@@ -318,8 +318,7 @@ class AsUpper:
         if self._registrar.stirred:
             self._follow()
         decisions = self.attempts.review(events, run, decisions, wall)
-        date = beijing_time(wall)
-        return [answer(decision, date) for decision in decisions]
+        return answers(decisions, beijing_time(wall))
 
     def keepalives(self, run: Sequence[Alive]) -> tuple[list[Reply], list[Event]]:
         """Answer keepalives that say OK; those of nobody below are given back."""
@@ -383,7 +382,9 @@ class AsUpper:
 
     def _record(self) -> None:
         """The engine knows who is where, and the store what was promised, before anybody is answered."""
-        self._endpoint.stack.know(*self._registrar.addresses())
+        addresses = self._registrar.addresses()
+        if any(addresses):
+            self._endpoint.stack.know(*addresses)
         kept, gone = self._registrar.bindings(self._loop.time(), self._wall())
         if kept or gone:
             self._store.save_bindings(kept, gone)
@@ -486,7 +487,8 @@ class AsUpper:
 
     def _deadline(self) -> float | None:
         machines = (self._registrar, self._subscriptions, self._catalogs, self._asker, self.controls)
-        return min((each.deadline for each in machines if each.deadline is not None), default=None)
+        deadlines = [each.deadline for each in machines]
+        return min([each for each in deadlines if each is not None], default=None)
 
     def _held_up(self, seconds: float, now: float) -> None:
         """Our own loop stood still: nobody below is to be blamed for it (Q15)."""

@@ -1,11 +1,12 @@
 """What comes of a REGISTER, and how it is answered (GB/T 28181-2016 9.1; Q04)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from sip.events import Reply
+from sip.events import Headers, Reply
 
 OUR_VERSION: Final = "2.0"
 """X-GB-Ver of the 2016 edition; given to whoever sends the header (2022 annex I)."""
@@ -54,18 +55,32 @@ def beijing_time(wall: float) -> str:
     return datetime.fromtimestamp(wall, BEIJING).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def answer(decision: Decision, date: str) -> Reply:
-    """The reply to a REGISTER; the engine adds the challenge to a 401 (Q04: the 200 is complete)."""
+def answers(decisions: Sequence[Decision], date: str) -> list[Reply]:
+    """The replies to a run of REGISTER; the engine adds the challenge to a 401."""
+    dated, replies = ("Date", date), list[Reply]()
+    for decision in decisions:
+        if isinstance(decision, Accepted):
+            replies.append((decision.transaction, 200, _granted(decision, dated)))
+        elif isinstance(decision, Challenged) and not decision.versioned:
+            replies.append((decision.transaction, 401))
+        else:
+            replies.append(_other(decision))
+    return replies
+
+
+def _granted(decision: Accepted, dated: tuple[str, str]) -> Headers:
+    """Of a 200, which is complete (Q04)."""
+    expires = str(decision.expires)
+    until = ("Expires", expires)
+    if not decision.expires:
+        return [until, dated, *VERSIONED] if decision.versioned else [until, dated]
+    contact = ("Contact", f"<{decision.contact}>;expires={expires}")
+    return [contact, until, dated, *VERSIONED] if decision.versioned else [contact, until, dated]
+
+
+def _other(decision: Challenged | Refused | Redirected) -> Reply:
     if isinstance(decision, Challenged):
-        return (decision.transaction, 401, VERSIONED) if decision.versioned else (decision.transaction, 401)
-    if isinstance(decision, Accepted):
-        expires = str(decision.expires)
-        headers = [("Expires", expires), ("Date", date)]
-        if decision.expires:
-            headers.insert(0, ("Contact", f"<{decision.contact}>;expires={expires}"))
-        if decision.versioned:
-            headers += VERSIONED
-        return (decision.transaction, 200, headers)
+        return (decision.transaction, 401, VERSIONED)
     if isinstance(decision, Redirected):
         headers = [*(("Contact", place) for place in decision.places), ("Expires", str(decision.expires))]
         return (decision.transaction, 302, headers + VERSIONED if decision.versioned else headers)

@@ -78,8 +78,16 @@ class Registrar:
         find = self._leases.of
         for event, transaction, user, source, arrived in run:
             lease = find(user)
-            if lease is not None and _speaks(lease, source, arrived):
-                self._prolong(lease, arrived)
+            if (
+                lease is not None
+                and lease.online
+                and lease.heard <= arrived < lease.ends
+                and arrived < lease.heard + lease.silence
+                and (lease.host, lease.port) == source
+            ):  # the common way: it is there, where it registered, and not late
+                lease.heard = arrived
+                if lease.peer.revival == "revive" and lease.port == lease.proven:
+                    lease.ends = max(lease.ends, arrived + lease.granted)
                 replies.append((transaction, 200))
             elif self._hear(user, source, arrived):
                 replies.append((transaction, 200))
@@ -267,17 +275,10 @@ class Registrar:
                 lease.heard = arrived
                 self._leases.queue(lease, lease.due)
                 self._leases.changed(lease, "revived")
-        self._prolong(lease, arrived)
+        elif lease.peer.revival == "revive" and lease.port == lease.proven:
+            lease.ends = max(lease.ends, arrived + lease.granted)
+        lease.heard = max(lease.heard, arrived)
         return True
-
-    def _prolong(self, lease: Lease, arrived: float) -> None:
-        """It lives, and said so."""
-        if lease.peer.revival == "revive" and lease.port == lease.proven:
-            ends = arrived + lease.granted
-            if ends > lease.ends:
-                lease.ends = ends
-        if arrived > lease.heard:
-            lease.heard = arrived
 
     def _moves(self, lease: Lease, source: Address, arrived: float, *, lives: bool) -> bool:
         """It says that it is at another port now: is it?"""
@@ -287,13 +288,3 @@ class Registrar:
             return False
         self._leases.follow(lease, source)
         return True
-
-
-def _speaks(lease: Lease, source: Address, arrived: float) -> bool:
-    """Is it there, not even late, and does this come from where it is?"""
-    return (
-        lease.online
-        and arrived < lease.ends
-        and arrived < lease.heard + lease.silence
-        and (lease.host, lease.port) == source
-    )

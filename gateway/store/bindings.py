@@ -78,7 +78,7 @@ class BindingFile:
 
     def write(self, kept: Sequence[Binding], gone: Sequence[PlatformId] = ()) -> None:
         """Write one line. What the disk does not take is told once, and stands in the next line it takes."""
-        rows: list[Row] = [*kept, *map(str, gone)]
+        rows: list[Row] = [*kept, *gone]
         if self._owed:
             self._owe(rows)
             rows = list(self._owed.values())
@@ -191,14 +191,8 @@ def _rows(line: bytes) -> list[Row] | None:
 
 
 def _line(rows: Sequence[Row]) -> bytes:
-    written = msgspec.json.encode([row if isinstance(row, str) else _fields(row) for row in rows])
+    written = _encoder.encode(rows)
     return b"%08x %b\n" % (crc32(written), written)
-
-
-def _fields(row: Binding) -> tuple[object, ...]:
-    """In the order of `Binding`, with the bare text of its id: for a `str` of ours a hook would be called."""
-    moments = (row.expires_at, row.registered_at)
-    return (str(row.peer), row.host, row.port, row.contact, *moments, row.proven, row.transport)
 
 
 def _begun(path: Path, bindings: Iterable[Binding]) -> int:
@@ -233,5 +227,8 @@ def _copy(path: Path, start: int, target: int) -> None:
 def _read_as(kind: type[Any], value: object) -> object:
     return kind(value)
 
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
+"""Ids are a `str` of ours, which it does not know."""
 
 _decoder: Final = msgspec.json.Decoder(list[Row], dec_hook=_read_as)

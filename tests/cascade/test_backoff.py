@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cascade.as_upper.attempts import Attempts
 from cascade.as_upper.backoff import FREE, LONGEST, WINDOW, Backoff
-from cascade.as_upper.registering import answer
+from cascade.as_upper.registering import answers
 from cascade.as_upper.registrar import Registrar
 from cascade.limits import USUAL
 from cascade.model.ids import PlatformId
@@ -130,7 +130,7 @@ class Door:
         run = registrations(events)
         decisions = self.registrar.decide(run, self.now, self.now)
         decisions = self.attempts.review(events, run, decisions, self.now)
-        self.core.reply([answer(decision, "now") for decision in decisions], self.now)
+        self.core.reply(answers(decisions, "now"), self.now)
         ((text, to),) = self.core.take_outputs()
         assert to == source
         status = int(text.split()[1])

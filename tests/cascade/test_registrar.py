@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascade.as_upper.leases import MAX_HELD_UP, Change
-from cascade.as_upper.registering import Accepted, Challenged, Decision, Refused, answer, beijing_time
+from cascade.as_upper.registering import Accepted, Challenged, Decision, Refused, answers, beijing_time
 from cascade.as_upper.registrar import Registrar
 from cascade.manscdp import Alive
 from cascade.model.ids import PlatformId
@@ -123,12 +123,12 @@ def test_a_lease_is_granted_within_its_limits(asked: int | None, granted: int) -
 def test_too_short_a_lease_is_refused_with_the_shortest_there_is() -> None:
     decision = judged(registrar(), [replace(REGISTER, expires=59)], 0.0, WALL)[0]
     assert decision == Refused(1, 423, 60)
-    assert answer(decision, "") == (1, 423, [("Min-Expires", "60")])
+    assert answers([decision], "")[0] == (1, 423, [("Min-Expires", "60")])
 
 
 def test_the_200_is_complete() -> None:
     decision = judged(registrar(), [replace(REGISTER, version="3.0")], 0.0, WALL)[0]
-    assert answer(decision, beijing_time(WALL)) == (
+    assert answers([decision], beijing_time(WALL))[0] == (
         1,
         200,
         [
@@ -141,14 +141,14 @@ def test_the_200_is_complete() -> None:
 
 
 def test_a_challenge_names_our_version_only_to_those_who_name_theirs() -> None:
-    assert answer(Challenged(1, False), "") == (1, 401)
-    assert answer(Challenged(1, True), "") == (1, 401, [("X-GB-Ver", "2.0")])
+    assert answers([Challenged(1, False)], "") == [(1, 401)]
+    assert answers([Challenged(1, True)], "") == [(1, 401, [("X-GB-Ver", "2.0")])]
 
 
 def test_a_removal_ends_it_at_once_and_has_no_contact() -> None:
     one = registered()
     decision = judged(one, [replace(REGISTER, expires=0, contact="*")], 5.0, WALL)[0]
-    assert answer(decision, "now") == (1, 200, [("Expires", "0"), ("Date", "now")])
+    assert answers([decision], "now")[0] == (1, 200, [("Expires", "0"), ("Date", "now")])
     assert one.changes() == [Change(NVR, False, "removed")]
     assert keepalive(one, 6.0) == 403
     assert one.bindings(6.0, WALL) == ([], [NVR])
