@@ -171,8 +171,11 @@ class Core:
     @property
     def local(self) -> Address: ...
     def feed(self, datagram: bytes, source: Address, now: float) -> None: ...
-    def offer(self, datagram: bytes, source: Address, now: float) -> None:
-        """As `Engine.poll` does with what its sockets hold: known peers' are fed, strangers' wait."""
+    def offer(self, datagram: bytes, source: Address, now: float, *, listener: int = 0) -> None:
+        """As `Engine.poll` does with what its sockets hold: known peers' are fed, strangers' wait.
+
+        `listener` is the place of the socket that it came to among our datagram addresses.
+        """
 
     def serve_strangers(self, limit: int, now: float) -> None:
         """Serve of those that wait what fits into a turn of `limit` events."""
@@ -195,6 +198,9 @@ class Core:
     def deadline(self) -> float | None: ...
     def take_events(self, limit: int) -> list[Event]: ...
     def take_outputs(self) -> list[tuple[bytes, Address]]: ...
+    def take_datagrams(self) -> list[tuple[bytes, Address, int]]:
+        """The same, with the place among our datagram addresses that each leaves from."""
+
     def reply(self, replies: Sequence[Reply], now: float) -> None:
         """Answer requests. A transaction that is over or answered already is counted and left alone.
 
@@ -216,8 +222,8 @@ class Core:
         no room. No event tells of it.
         """
 
-    def accept(self, peer: Address, transport: str, now: float) -> int:
-        """A connection came in; its number, 0 if it is to be closed at once.
+    def accept(self, peer: Address, transport: str, now: float, *, to: Address | None = None) -> int:
+        """A connection came in, `to` that address of ours; its number, 0 if it is to be closed at once.
 
         Raises:
             ValueError: not an address, or not a transport.
@@ -336,7 +342,7 @@ class Engine:
     def adopt(self, outline: bytes, source: Address) -> int | None:
         """See `Core.adopt`."""
 
-    def accept(self, peer: Address, transport: str) -> int:
+    def accept(self, peer: Address, transport: str, *, to: Address | None = None) -> int:
         """See `Core`, as for the others of connections."""
 
     def opened(self, connection: int) -> None: ...

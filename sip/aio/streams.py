@@ -9,6 +9,7 @@ import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, cast
 
 from sip.aio.secured import Secured
@@ -30,7 +31,7 @@ Make = Callable[[], asyncio.Protocol]
 class Engine(Protocol):
     """What moves between an engine and its connections (`sip._native.Engine`, or a test's)."""
 
-    def accept(self, peer: Address, transport: str) -> int: ...
+    def accept(self, peer: Address, transport: str, *, to: Address | None = None) -> int: ...
     def opened(self, connection: int) -> None: ...
     def certified(self, connection: int, names: str) -> None: ...
     def closed(self, connection: int, reason: str) -> None: ...
@@ -128,7 +129,8 @@ class Streams:
     async def _listen(self, listener: Listener) -> None:
         transport, host, port = listener
         try:
-            listening = await self._plug.listen((host, port), lambda: Connection(self, transport))
+            make = partial(Connection, self, transport, to=(host, port))
+            listening = await self._plug.listen((host, port), make)
         except OSError as error:
             raise CannotBind(listener, error) from error
         self._listening.append(listening)
@@ -173,9 +175,9 @@ class Streams:
             if not self._over:
                 self.engine.closed(number, _reason(error))
 
-    def accept(self, peer: Address, transport: str) -> int:
+    def accept(self, peer: Address, transport: str, to: Address | None) -> int:
         """Its number, 0 if it has to go; some are gone by the time they are accepted, and have no address."""
-        return 0 if self._over or not peer[0] else self.engine.accept(peer, transport)
+        return 0 if self._over or not peer[0] else self.engine.accept(peer, transport, to=to)
 
     def joined(self, connection: "Connection") -> None:
         self._connections[connection.number] = connection
@@ -186,12 +188,27 @@ class Streams:
 
 
 class Connection(asyncio.Protocol):
-    """One connection. `number` is the engine's: from the order to dial it, else from its acceptance."""
+    """One connection. `number` is the engine's: from the order to dial it, else from its acceptance.
 
-    __slots__ = ("_dialled", "_peer", "_secured", "_streams", "_transport", "_transport_name", "number")
+    `to` is the address of ours that it came to.
+    """
 
-    def __init__(self, streams: Streams, transport: str, number: int = 0) -> None:
+    __slots__ = (
+        "_dialled",
+        "_peer",
+        "_secured",
+        "_streams",
+        "_to",
+        "_transport",
+        "_transport_name",
+        "number",
+    )
+
+    def __init__(
+        self, streams: Streams, transport: str, number: int = 0, *, to: Address | None = None
+    ) -> None:
         self.number = number
+        self._to = to
         self._dialled = number != 0
         self._streams = streams
         self._transport_name = transport
@@ -209,7 +226,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         if not self._dialled:
-            self.number = self._streams.accept(self._peer, self._transport_name)
+            self.number = self._streams.accept(self._peer, self._transport_name, self._to)
             if not self.number:
                 self._transport.abort()
                 return

@@ -246,7 +246,7 @@ async def apart(
                 (own.address, own.port), own.domain or own.id[:10], own.networks, own.listeners()
             )
             network.unbind(made.local)
-            network.bind(made.local, on_side(side, made._receive))
+            network.bind(made.local, on_side(side, partial(made._receive, 0)))
             return made
 
         def audit(side: SideName) -> Audit:

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Final
 
@@ -182,7 +183,9 @@ class VirtualStack:
         self.local = core.local
         self.streams: Streams | None = None
         self._listeners = listeners
-        network.bind(self.local, self._receive)
+        self._places = [self.local, *((host, port) for kind, host, port in listeners if kind == "udp")]
+        for listener, place in enumerate(self._places):
+            network.bind(place, partial(self._receive, listener))
 
     def with_streams(self, tls: Tls | None = None) -> Streams:
         """Its connections, to be entered; from then on it listens for them and dials."""
@@ -200,7 +203,8 @@ class VirtualStack:
         if self._closed:
             return
         self._closed = True
-        self.network.unbind(self.local)
+        for place in self._places:
+            self.network.unbind(place)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -271,10 +275,10 @@ class VirtualStack:
 
     # Connections
 
-    def accept(self, peer: Address, transport: str) -> int:
+    def accept(self, peer: Address, transport: str, *, to: Address | None = None) -> int:
         if self._closed:
             return 0
-        number = self._core.accept(peer, transport, self._loop.time())
+        number = self._core.accept(peer, transport, self._loop.time(), to=to)
         self._settle()
         return number
 
@@ -302,8 +306,8 @@ class VirtualStack:
 
     # Driver
 
-    def _receive(self, payload: bytes, source: Address) -> None:
-        self._core.offer(payload, source, self._loop.time())
+    def _receive(self, listener: int, payload: bytes, source: Address) -> None:
+        self._core.offer(payload, source, self._loop.time(), listener=listener)
         self._settle()
 
     def _due(self) -> None:
@@ -321,8 +325,8 @@ class VirtualStack:
             self._loop.call_soon(self._dispatch)
 
     def _flush(self) -> None:
-        for payload, destination in self._core.take_outputs():
-            self.network.carry(payload, self.local, destination)
+        for payload, destination, listener in self._core.take_datagrams():
+            self.network.carry(payload, self._places[listener], destination)
         if self.streams is not None:
             self.streams.carry_out()
         self._set_timer(self._core.deadline())

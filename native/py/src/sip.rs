@@ -16,14 +16,13 @@ use net::signalling::Signalling;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
-use sip_core::{Message, Terms, Time, codec};
+use sip_core::{Message, Output, Terms, Time, codec};
 
 use digests::{Attempt, Given};
 use event::{Event, events};
 use given::{
-    Address, Cut, Listener, Ordered, fault, know, ordered, pair, prepare, read_limits,
-    read_networks, read_replies, read_requests, route, settings, socket_address, transport_of,
-    with_answers,
+    Address, Cut, Listener, Ordered, accept, fault, know, ordered, pair, prepare, read_limits,
+    read_networks, read_replies, read_requests, route, settings, socket_address, with_answers,
 };
 use recalled::{Recalled, recall};
 
@@ -92,10 +91,11 @@ impl Core {
 
     /// As `Engine.poll` does with what its sockets hold.
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn offer(&self, datagram: &[u8], source: Address, now: f64) -> PyResult<()> {
+    #[pyo3(signature = (datagram, source, now, *, listener=0))]
+    fn offer(&self, datagram: &[u8], source: Address, now: f64, listener: u8) -> PyResult<()> {
         let source = socket_address(&source)?;
         self.lock()
-            .offer(0, datagram, source, Time::from_seconds(now));
+            .offer(listener, datagram, source, Time::from_seconds(now));
         Ok(())
     }
 
@@ -121,6 +121,18 @@ impl Core {
             .iter()
             .map(|output| (PyBytes::new(py, &output.bytes), pair(output.destination)))
             .collect()
+    }
+
+    fn take_datagrams<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Vec<(Bound<'py, PyBytes>, (String, u16), u8)> {
+        let outputs = self.lock().take_outputs();
+        let datagram = |output: &Output| {
+            let bytes = PyBytes::new(py, &output.bytes);
+            (bytes, pair(output.destination), output.listener)
+        };
+        outputs.iter().map(datagram).collect()
     }
 
     fn reply(&self, replies: &Bound<'_, PyAny>, now: f64) -> PyResult<()> {
@@ -156,10 +168,16 @@ impl Core {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn accept(&self, peer: Address, transport: &str, now: f64) -> PyResult<u64> {
-        let (peer, transport) = (socket_address(&peer)?, transport_of(transport)?);
-        let accepted = self.lock().accept(peer, transport, Time::from_seconds(now));
-        Ok(accepted.unwrap_or(0))
+    #[pyo3(signature = (peer, transport, now, *, to=None))]
+    fn accept(
+        &self,
+        peer: Address,
+        transport: &str,
+        now: f64,
+        to: Option<Address>,
+    ) -> PyResult<u64> {
+        let now = Time::from_seconds(now);
+        accept(&mut self.lock(), &peer, transport, to.as_ref(), now)
     }
 
     fn opened(&self, connection: u64, now: f64) {
@@ -356,11 +374,11 @@ impl Engine {
     }
 
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn accept(&self, peer: Address, transport: &str) -> PyResult<u64> {
-        let (peer, transport) = (socket_address(&peer)?, transport_of(transport)?);
-        let accepted =
-            self.with(|engine| engine.with_core(|core, now| core.accept(peer, transport, now)))?;
-        Ok(accepted.unwrap_or(0))
+    #[pyo3(signature = (peer, transport, *, to=None))]
+    fn accept(&self, peer: Address, transport: &str, to: Option<Address>) -> PyResult<u64> {
+        self.with(|engine| {
+            engine.with_core(|core, now| accept(core, &peer, transport, to.as_ref(), now))
+        })?
     }
 
     fn opened(&self, connection: u64) -> PyResult<()> {

@@ -29,6 +29,7 @@ mod slab;
 mod streams;
 mod time;
 mod timers;
+mod whence;
 
 pub use crate::core::{Answer, Core, Outgoing, Output, Prepared, Settings};
 pub use attempts::Attempt;

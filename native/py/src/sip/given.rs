@@ -149,6 +149,22 @@ pub(super) fn know(core: &mut sip_core::Core, came: &[Address], gone: &[Address]
     }
 }
 
+/// A connection that came in, to that address of ours where it is told; 0: it is to be closed at once.
+pub(super) fn accept(
+    core: &mut sip_core::Core,
+    peer: &Address,
+    transport: &str,
+    to: Option<&Address>,
+    now: sip_core::Time,
+) -> PyResult<u64> {
+    let (peer, transport) = (socket_address(peer)?, transport_of(transport)?);
+    let accepted = match to.and_then(try_socket_address) {
+        Some(local) => core.accept_at(local, peer, transport, now),
+        None => core.accept(peer, transport, now),
+    };
+    Ok(accepted.unwrap_or(0))
+}
+
 /// One reply as Python gave it, checked.
 pub(super) struct Reply {
     transaction: u64,

@@ -39,6 +39,7 @@ use crate::slab::Slab;
 use crate::streams::{Streams, Terms};
 use crate::time::Time;
 use crate::timers::Timers;
+use crate::whence::Whence;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -118,6 +119,7 @@ pub struct Core {
     outbox: Outbox,
     streams: Streams,
     strangers: Strangers,
+    whence: Whence,
     terms: HashMap<Box<[u8]>, Terms>,
     large_kinds: Vec<Box<[u8]>>,
     malformed_since: Time,
@@ -145,7 +147,11 @@ impl Core {
                 address,
                 text: address.to_string(),
             })
-            .collect();
+            .collect::<Vec<Place>>();
+        let several = 1 < places
+            .iter()
+            .filter(|place: &&Place| place.transport == Transport::Udp)
+            .count();
         Core {
             places,
             networks,
@@ -167,6 +173,7 @@ impl Core {
             outbox: Outbox::default(),
             streams: Streams::new(&limits),
             strangers: Strangers::new(),
+            whence: Whence::new(several),
             terms: HashMap::new(),
             large_kinds: Vec::new(),
             malformed_since: Time::default(),

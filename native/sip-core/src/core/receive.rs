@@ -90,7 +90,10 @@ impl Core {
         now: Time,
     ) {
         match head.start {
-            Start::Request { .. } => self.receive_request(bytes, head, hop, known, now),
+            Start::Request { .. } => {
+                self.whence.heard(hop);
+                self.receive_request(bytes, head, hop, known, now);
+            }
             Start::Response { status, .. } => {
                 self.receive_response(bytes, head, status, hop, now);
             }

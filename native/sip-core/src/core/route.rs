@@ -50,7 +50,10 @@ impl Core {
                 ) {
                     (Some(connection), _) => self.by_stream(connection),
                     (None, Some(absent)) => self.plan_absent(destination, absent),
-                    (None, None) => Plan::Go(self.by_datagram(destination)),
+                    (None, None) => Plan::Go(match self.whence.of(destination) {
+                        Some(listener) => Hop::datagram(destination, listener),
+                        None => self.by_datagram(destination),
+                    }),
                 };
             }
         };
@@ -124,9 +127,15 @@ impl Core {
         };
         let found = match way {
             Some(Way::Datagram(listener)) => own().nth(usize::from(listener)),
-            _ => own().find(|place| place.address.is_ipv6() == v6),
+            Some(Way::Stream(connection)) => (self.streams.get(connection))
+                .and_then(|stream| stream.place)
+                .and_then(|place| own().nth(place)),
+            None => None,
         };
-        found.or_else(|| own().next()).unwrap_or(&self.places[0])
+        found
+            .or_else(|| own().find(|place| place.address.is_ipv6() == v6))
+            .or_else(|| own().next())
+            .unwrap_or(&self.places[0])
     }
 
     pub(super) fn place_of(&self, plan: Plan) -> (Transport, &Place) {

@@ -91,6 +91,7 @@ impl Strangers {
 impl Core {
     /// Whose traffic goes first from now on, and whose no longer: the addresses of leases.
     pub fn know(&mut self, address: SocketAddr, known: bool) {
+        self.whence.know(address, known);
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if known {
             self.strangers.known.insert(address);

@@ -13,6 +13,23 @@ use crate::streams::{Displaced, Order, Route, Stream, Terms};
 use crate::time::Time;
 
 impl Core {
+    /// A connection came in, to that address of ours; None: it is to be closed at once.
+    pub fn accept_at(
+        &mut self,
+        local: SocketAddr,
+        peer: SocketAddr,
+        transport: Transport,
+        now: Time,
+    ) -> Option<u64> {
+        let connection = self.accept(peer, transport, now)?;
+        let mut own = (self.places.iter()).filter(|place| place.transport == transport);
+        let place = own.position(|place| place.address == local);
+        if let (Some(stream), Some(place)) = (self.streams.get_mut(connection), place) {
+            stream.place = Some(place);
+        }
+        Some(connection)
+    }
+
     /// A connection came in; None: it is to be closed at once.
     pub fn accept(&mut self, peer: SocketAddr, transport: Transport, now: Time) -> Option<u64> {
         if !self.admits(peer) {
@@ -262,10 +279,14 @@ impl Core {
     /// After our 2xx to a REGISTER that proved itself: whose connection it is, or no longer. What waited for
     /// that user leaves, by whatever it is here.
     pub(super) fn know_stream(&mut self, hop: Hop, user: &[u8], registered: bool, now: Time) {
-        if let Way::Stream(connection) = hop.way {
-            let terms = self.terms.get(user).copied().unwrap_or_default();
-            let terms = registered.then_some(terms);
-            self.streams.know(connection, Arc::from(user), terms, now);
+        match hop.way {
+            Way::Stream(connection) => {
+                let terms = self.terms.get(user).copied().unwrap_or_default();
+                let terms = registered.then_some(terms);
+                self.streams.know(connection, Arc::from(user), terms, now);
+            }
+            Way::Datagram(listener) if registered => self.whence.registered(hop.address, listener),
+            Way::Datagram(_) => {}
         }
         if registered {
             self.release(user, hop, |_| true, now);

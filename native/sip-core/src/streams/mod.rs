@@ -263,6 +263,7 @@ impl Streams {
             peer,
             transport,
             known,
+            place: None,
             framing: Framing::default(),
             certificate: Arc::from(""),
             user: None,

@@ -41,6 +41,8 @@ pub struct Stream {
     pub peer: SocketAddr,
     pub transport: Transport,
     pub known: bool,
+    /// To which of our addresses of its transport it came; None: the first of its kind.
+    pub place: Option<usize>,
     pub framing: Framing,
     /// Names in the certificate that the other end showed, in one text; empty without one.
     pub certificate: Arc<str>,
