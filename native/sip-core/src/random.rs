@@ -78,13 +78,31 @@ impl Keys {
         }
     }
 
-    /// Hash of the parts, each with its length, so that no two splits are alike.
+    /// Hash of the parts, of which there are a dozen at most, and of their lengths, so that no two splits are alike.
     pub fn hash(&self, parts: &[&[u8]]) -> u128 {
+        // Into one piece first: a hasher is slow at many short ones, and to it they are all the same.
+        let mut whole = [0; 512];
+        let mut length = 0;
         let mut hasher = SipHasher13::new_with_key(&self.table);
         for part in parts {
-            hasher.write_usize(part.len());
-            hasher.write(part);
+            let size = part.len().to_le_bytes();
+            whole[length..length + 4].copy_from_slice(&size[..4]);
+            length += 4;
         }
+        for part in parts {
+            if length + part.len() > whole.len() {
+                hasher.write(&whole[..length]);
+                length = 0;
+            }
+            match whole.get_mut(length..length + part.len()) {
+                Some(place) => {
+                    place.copy_from_slice(part);
+                    length += part.len();
+                }
+                None => hasher.write(part),
+            }
+        }
+        hasher.write(&whole[..length]);
         hasher.finish128().as_u128()
     }
 

@@ -173,6 +173,9 @@ impl Registrar {
         if !head.has_authorization() {
             return None;
         }
+        if let Some(value) = head.only_authorization() {
+            return Some((value, Parameters::read(bytes, value)?));
+        }
         let mut found = None;
         for value in head.headers(bytes, b"Authorization") {
             let Some(given) = Parameters::read(bytes, value) else {

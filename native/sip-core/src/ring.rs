@@ -165,8 +165,13 @@ impl Ring {
 
     /// Keep a message that came from `peer`, or that leaves to it.
     pub(crate) fn note(&mut self, message: &[u8], peer: SocketAddr, sent: bool) {
+        self.note_as(is_of_call(message), message, peer, sent);
+    }
+
+    /// The same of one that is known to be of a call, or not to be.
+    pub(crate) fn note_as(&mut self, call: bool, message: &[u8], peer: SocketAddr, sent: bool) {
         self.newest += 1;
-        let place = if is_of_call(message) {
+        let place = if call {
             &mut self.calls
         } else {
             &mut self.others
@@ -209,7 +214,7 @@ impl Ring {
 }
 
 /// Of an INVITE dialog, by its first line or the `CSeq` that follows; a guess is good enough.
-fn is_of_call(message: &[u8]) -> bool {
+pub(crate) fn is_of_call(message: &[u8]) -> bool {
     const METHODS: [&[u8]; 5] = [b"INVITE", b"ACK", b"BYE", b"CANCEL", b"INFO"];
     let method = if message.starts_with(b"SIP/2.0") {
         let name = b"\nCSeq:";
@@ -223,12 +228,13 @@ fn is_of_call(message: &[u8]) -> bool {
     } else {
         message
     };
-    METHODS.iter().any(|known| {
-        method.starts_with(known)
-            && method
-                .get(known.len())
-                .is_none_or(|it| !it.is_ascii_alphanumeric())
-    })
+    matches!(method, [b'I' | b'A' | b'B' | b'C', ..])
+        && METHODS.iter().any(|known| {
+            method.starts_with(known)
+                && method
+                    .get(known.len())
+                    .is_none_or(|it| !it.is_ascii_alphanumeric())
+        })
 }
 
 #[cfg(test)]

@@ -53,7 +53,11 @@ pub struct Head {
     /// From the first header to the empty line.
     pub(super) block: Span,
     pub(super) via_headers: usize,
+    /// At least one header stands on several lines.
+    pub(super) folded: bool,
     pub(super) authorizations: usize,
+    /// The first of them.
+    pub(super) authorization: Span,
 }
 
 /// A datagram that was refused, with what was read of it, for a stateless answer.
@@ -89,6 +93,11 @@ impl Head {
 
     pub fn has_authorization(&self) -> bool {
         self.authorizations > 0
+    }
+
+    /// Its Authorization, if it has one alone.
+    pub fn only_authorization(&self) -> Option<Span> {
+        (self.authorizations == 1).then_some(self.authorization)
     }
 
     pub fn has_more_vias(&self) -> bool {

@@ -24,6 +24,7 @@ pub struct Span {
 impl Span {
     /// # Panics
     /// When an offset is beyond 4 GiB: longer messages are refused before anything is read of them.
+    #[inline]
     pub fn new(start: usize, end: usize) -> Self {
         let narrow = |offset| u32::try_from(offset).expect("an offset into a message");
         Span {
@@ -32,14 +33,17 @@ impl Span {
         }
     }
 
+    #[inline]
     pub fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.end as usize]
     }
 
+    #[inline]
     pub fn bounds(self) -> (usize, usize) {
         (self.start as usize, self.end as usize)
     }
 
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }

@@ -42,31 +42,64 @@ const COMPACT: [(u8, &str); 20] = [
     (b'y', "Identity"),
 ];
 
-const READ: [(&str, Name); 13] = [
-    ("Via", Name::Via),
-    ("From", Name::From),
-    ("To", Name::To),
-    ("Call-ID", Name::CallId),
-    ("CSeq", Name::CSeq),
-    ("Contact", Name::Contact),
-    ("Expires", Name::Expires),
-    ("Content-Type", Name::ContentType),
-    ("Content-Length", Name::ContentLength),
-    ("Authorization", Name::Authorization),
-    ("Max-Forwards", Name::MaxForwards),
-    ("Require", Name::Require),
-    ("Content-Encoding", Name::ContentEncoding),
-];
+/// Those that are as long as that.
+const fn read(length: usize) -> &'static [(&'static str, Name)] {
+    match length {
+        2 => &[("To", Name::To)],
+        3 => &[("Via", Name::Via)],
+        4 => &[("From", Name::From), ("CSeq", Name::CSeq)],
+        7 => &[
+            ("Call-ID", Name::CallId),
+            ("Contact", Name::Contact),
+            ("Expires", Name::Expires),
+            ("Require", Name::Require),
+        ],
+        12 => &[
+            ("Max-Forwards", Name::MaxForwards),
+            ("Content-Type", Name::ContentType),
+        ],
+        13 => &[("Authorization", Name::Authorization)],
+        14 => &[("Content-Length", Name::ContentLength)],
+        16 => &[("Content-Encoding", Name::ContentEncoding)],
+        _ => &[],
+    }
+}
+
+/// Of a line that begins with a header in its long form as RFC 3261 spells it, and a colon right behind: which
+/// header, and where its value begins. Most lines do.
+#[inline]
+pub fn usual(line: &[u8]) -> Option<(Name, usize)> {
+    let (spelled, name): (&[u8], Name) = match line.first()? {
+        b'V' => (b"Via:", Name::Via),
+        b'F' => (b"From:", Name::From),
+        b'T' => (b"To:", Name::To),
+        b'M' => (b"Max-Forwards:", Name::MaxForwards),
+        b'U' => (b"User-Agent:", Name::Other),
+        b'E' => (b"Expires:", Name::Expires),
+        b'A' => (b"Authorization:", Name::Authorization),
+        b'C' => match line.get(..9)? {
+            [_, b'S', b'e', b'q', b':', ..] => (b"CSeq:", Name::CSeq),
+            b"Call-ID: " => (b"Call-ID:", Name::CallId),
+            b"Contact: " => (b"Contact:", Name::Contact),
+            b"Content-L" => (b"Content-Length:", Name::ContentLength),
+            b"Content-T" => (b"Content-Type:", Name::ContentType),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    line.starts_with(spelled).then_some((name, spelled.len()))
+}
 
 /// Which of the headers the engine reads this is, in any case and either form.
 pub fn recognise(name: &[u8]) -> Name {
     let name = long_form(name);
-    // The lengths of READ; most other headers are told apart here, without comparing text.
-    if !matches!(name.len(), 2 | 3 | 4 | 7 | 12 | 13 | 14 | 16) {
-        return Name::Other;
-    }
-    READ.iter()
-        .find(|(text, _)| name.eq_ignore_ascii_case(text.as_bytes()))
+    let alike = |text: &str| {
+        let text = text.as_bytes();
+        name[0] | 0x20 == text[0] | 0x20 && (name == text || name.eq_ignore_ascii_case(text))
+    };
+    read(name.len())
+        .iter()
+        .find(|(text, _)| alike(text))
         .map_or(Name::Other, |(_, name)| *name)
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Line {
     pub name: Span,
     pub value: Span,
     pub next: usize,
+    /// Over several lines.
+    pub folded: bool,
 }
 
 /// Read one message from one datagram.
@@ -86,13 +88,31 @@ fn read_head(bytes: &[u8], head: &mut Head) -> Result<(usize, Span), Fault> {
     let mut tally = Tally::default();
     // A header that is wrong by itself stops nothing: its sender is owed an answer, made of the others.
     let mut taken = Ok(());
-    while let Some(line) = next_line(bytes, window, at)? {
+    loop {
+        let usual = names::usual(&window[at..]);
+        let (name, value, next) = if let Some((name, length)) = usual {
+            let (end, folded) = header_end(bytes, window, at)?;
+            head.folded |= folded;
+            (
+                name,
+                values::trim(bytes, Span::new(at + length, end)),
+                end + 2,
+            )
+        } else {
+            let Some(line) = next_line(bytes, window, at)? else {
+                break;
+            };
+            head.folded |= line.folded;
+            (names::recognise(line.name.of(bytes)), line.value, line.next)
+        };
         tally.headers += 1;
         if tally.headers > MAX_HEADERS {
             return Err(Fault::new("more than 100 headers", at));
         }
-        taken = taken.and(take(bytes, head, &mut tally, line));
-        at = line.next;
+        if let Err(fault) = take(bytes, head, &mut tally, name, value) {
+            taken = taken.and(Err(fault));
+        }
+        at = next;
     }
     head.block = Span::new(first + 2, at);
     if tally.lengths == 1 {
@@ -119,10 +139,15 @@ fn read_head(bytes: &[u8], head: &mut Head) -> Result<(usize, Span), Fault> {
 }
 
 /// Note where one header is, or count it.
-fn take(bytes: &[u8], head: &mut Head, tally: &mut Tally, line: Line) -> Result<(), Fault> {
-    let value = line.value;
+fn take(
+    bytes: &[u8],
+    head: &mut Head,
+    tally: &mut Tally,
+    name: Name,
+    value: Span,
+) -> Result<(), Fault> {
     let at = value.bounds().0;
-    let single = match names::recognise(line.name.of(bytes)) {
+    let single = match name {
         Name::From => &mut head.from,
         Name::To => &mut head.to,
         Name::CallId => &mut head.call_id,
@@ -142,7 +167,10 @@ fn take(bytes: &[u8], head: &mut Head, tally: &mut Tally, line: Line) -> Result<
                 }
                 Name::Require => keep_first(&mut head.require, value),
                 Name::ContentEncoding => keep_first(&mut head.content_encoding, value),
-                Name::Authorization => head.authorizations += 1,
+                Name::Authorization => {
+                    head.authorizations += 1;
+                    keep_first(&mut head.authorization, value);
+                }
                 Name::Contact => keep_first(&mut head.contact, value),
                 Name::Expires => keep_first(&mut head.expires, value),
                 Name::ContentType => keep_first(&mut head.content_type, value),
@@ -199,7 +227,7 @@ fn line_end(bytes: &[u8], window: &[u8], at: usize) -> Result<usize, Fault> {
         "no empty line after the headers"
     };
     let short = Fault::new(cut, window.len());
-    let end = at + memchr::memchr2(b'\r', b'\n', &window[at..]).ok_or(short)?;
+    let end = next_break(window, at).ok_or(short)?;
     match window.get(end..) {
         Some([b'\r', b'\n', ..]) if end - at > MAX_LINE => Err(Fault::new("a line over 4 KiB", at)),
         Some([b'\r', b'\n', ..]) => Ok(end),
@@ -208,35 +236,62 @@ fn line_end(bytes: &[u8], window: &[u8], at: usize) -> Result<usize, Fault> {
     }
 }
 
+/// Where the next CR or LF is. Most lines are short, and eight bytes at once are looked at for any control
+/// character: that is less to set up than a search for two of them.
+fn next_break(window: &[u8], mut at: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    loop {
+        while let Some(Ok(eight)) = window.get(at..at + 8).map(<[u8; 8]>::try_from) {
+            let eight = u64::from_le_bytes(eight);
+            let controls = eight.wrapping_sub(0x20 * ONES) & !eight & (0x80 * ONES);
+            if controls != 0 {
+                at += (controls.trailing_zeros() / 8) as usize;
+                break;
+            }
+            at += 8;
+        }
+        match window.get(at)? {
+            b'\r' | b'\n' => return Some(at),
+            _ => at += 1,
+        }
+    }
+}
+
 /// The header line at `at` with the lines folded into it, None at the empty line.
 pub(super) fn next_line(bytes: &[u8], window: &[u8], at: usize) -> Result<Option<Line>, Fault> {
-    let mut end = line_end(bytes, window, at)?;
+    let (end, folded) = header_end(bytes, window, at)?;
     if end == at {
         return Ok(None);
     }
-    while matches!(window.get(end + 2), Some(b' ' | b'\t')) {
-        end = line_end(bytes, window, end + 2)?;
-        if end - at > MAX_LINE {
-            return Err(Fault::new("a line over 4 KiB", at));
-        }
+    let name = values::token_length(&window[at..end]);
+    let mut colon = at + name;
+    while matches!(window[colon], b' ' | b'\t') {
+        colon += 1;
     }
-    let name = window[at..end]
-        .iter()
-        .take_while(|byte| is_token(**byte))
-        .count();
-    let blanks = window[at + name..end]
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t'))
-        .count();
-    let colon = at + name + blanks;
-    if name == 0 || colon >= end || window[colon] != b':' {
+    if name == 0 || window[colon] != b':' {
         return Err(Fault::new("a header without a name and a colon", at));
     }
     Ok(Some(Line {
         name: Span::new(at, at + name),
         value: values::trim(bytes, Span::new(colon + 1, end)),
         next: end + 2,
+        folded,
     }))
+}
+
+/// Where the header that begins at `at` ends, the lines folded into it included; and whether there are such.
+#[inline]
+fn header_end(bytes: &[u8], window: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+    let mut end = line_end(bytes, window, at)?;
+    let mut folded = false;
+    while end > at && matches!(window.get(end + 2), Some(b' ' | b'\t')) {
+        folded = true;
+        end = line_end(bytes, window, end + 2)?;
+        if end - at > MAX_LINE {
+            return Err(Fault::new("a line over 4 KiB", at));
+        }
+    }
+    Ok((end, folded))
 }
 
 fn read_start(bytes: &[u8], line: Span, head: &mut Head) -> Result<(), Fault> {
@@ -263,7 +318,7 @@ fn read_start(bytes: &[u8], line: Span, head: &mut Head) -> Result<(), Fault> {
         };
         return Ok(());
     }
-    let method = text.iter().take_while(|byte| is_token(**byte)).count();
+    let method = values::token_length(text);
     let spaced = |byte: &u8| matches!(byte, b' ' | b'\t');
     let version = text.iter().rposition(spaced).map_or(0, |at| at + 1);
     if method == 0 || version <= method || !spaced(&text[method]) {

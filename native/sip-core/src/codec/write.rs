@@ -44,12 +44,22 @@ pub fn begin_response(
     status: u16,
     tag: Option<&[u8]>,
 ) {
-    out.extend_from_slice(b"SIP/2.0 ");
-    put_number(out, usize::from(status));
-    out.push(b' ');
-    out.extend_from_slice(phrase(status).as_bytes());
-    out.extend_from_slice(b"\r\nVia: ");
-    out.extend_from_slice(&unfold(head.via.protocol_and_sender.of(bytes)));
+    match status {
+        200 => out.extend_from_slice(b"SIP/2.0 200 OK\r\nVia: "),
+        401 => out.extend_from_slice(b"SIP/2.0 401 Unauthorized\r\nVia: "),
+        _ => {
+            out.extend_from_slice(b"SIP/2.0 ");
+            put_number(out, usize::from(status));
+            out.push(b' ');
+            out.extend_from_slice(phrase(status).as_bytes());
+            out.extend_from_slice(b"\r\nVia: ");
+        }
+    }
+    if head.folded {
+        out.extend_from_slice(&unfold(head.via.protocol_and_sender.of(bytes)));
+    } else {
+        out.extend_from_slice(head.via.protocol_and_sender.of(bytes));
+    }
     out.extend_from_slice(b";rport=");
     put_number(out, usize::from(source.port()));
     out.extend_from_slice(b";received=");
@@ -64,16 +74,50 @@ pub fn begin_response(
             put_line(out, "Via", value.of(bytes));
         }
     }
-    put_line(out, "From", head.from.of(bytes));
-    put_line(out, "To", head.to.of(bytes));
+    put_pair(out, bytes, head, ("From", head.from), ("To", head.to));
     if let Some(tag) = tag.filter(|_| head.to_tag.is_empty()) {
-        out.truncate(out.len() - 2);
         out.extend_from_slice(b";tag=");
         out.extend_from_slice(tag);
-        out.extend_from_slice(b"\r\n");
     }
-    put_line(out, "Call-ID", head.call_id.of(bytes));
-    put_line(out, "CSeq", head.cseq_value.of(bytes));
+    out.extend_from_slice(b"\r\n");
+    put_pair(
+        out,
+        bytes,
+        head,
+        ("Call-ID", head.call_id),
+        ("CSeq", head.cseq_value),
+    );
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Two lines but for the end of the second. Where they stand so already, one below the other, they are one piece.
+fn put_pair(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    head: &Head,
+    (name, value): (&str, Span),
+    (name_below, value_below): (&str, Span),
+) {
+    let ((start, end), (below, end_below)) = (value.bounds(), value_below.bounds());
+    let stands = |at: usize, name: &str| {
+        let line = at.checked_sub(name.len() + 4).map(|line| &bytes[line..at]);
+        line.is_some_and(|line| {
+            line.starts_with(b"\r\n")
+                && line.ends_with(b": ")
+                && line[2..].starts_with(name.as_bytes())
+        })
+    };
+    let begin = start.saturating_sub(name.len() + 2);
+    if !head.folded
+        && below == end + name_below.len() + 4
+        && stands(start, name)
+        && stands(below, name_below)
+    {
+        return out.extend_from_slice(&bytes[begin..end_below]);
+    }
+    put_line(out, name, value.of(bytes));
+    put_line(out, name_below, value_below.of(bytes));
+    out.truncate(out.len() - 2);
 }
 
 /// Write of a request what an answer to it is made of, and nothing else: its line, its Vias, From, To,
@@ -145,12 +189,21 @@ fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(address) = address else {
         return put(out, format_args!("{address}"));
     };
-    for (place, octet) in address.octets().into_iter().enumerate() {
-        if place > 0 {
-            out.push(b'.');
+    let mut text = [0; 15];
+    let mut length = 0;
+    for octet in address.octets() {
+        if length > 0 {
+            text[length] = b'.';
+            length += 1;
         }
-        put_number(out, usize::from(octet));
+        for (least, part) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
+            if octet >= least {
+                text[length] = b'0' + part;
+                length += 1;
+            }
+        }
     }
+    out.extend_from_slice(&text[..length]);
 }
 
 pub fn put_headers(out: &mut Vec<u8>, headers: Headers<'_>) {
@@ -183,14 +236,18 @@ fn put_other_parameters(out: &mut Vec<u8>, bytes: &[u8], parameters: Span) {
         let stop = values::find_unquoted(bytes, Span::new(at, end), b';');
         let piece = values::trim(bytes, Span::new(at, stop));
         let (from, _) = piece.bounds();
-        let equals = values::find_unquoted(bytes, piece, b'=');
-        let name = values::trim(bytes, Span::new(from, equals)).of(bytes);
-        if !(name.is_empty()
-            || name.eq_ignore_ascii_case(b"received")
-            || name.eq_ignore_ascii_case(b"rport"))
-        {
+        let text = piece.of(bytes);
+        let ours = || {
+            let equals = values::find_unquoted(bytes, piece, b'=');
+            let name = values::trim(bytes, Span::new(from, equals)).of(bytes);
+            name.is_empty()
+                || name.eq_ignore_ascii_case(b"received")
+                || name.eq_ignore_ascii_case(b"rport")
+        };
+        let may_be_ours = matches!(text.first(), None | Some(b'r' | b'R' | b'='));
+        if !(may_be_ours && ours()) {
             out.push(b';');
-            out.extend_from_slice(&unfold(piece.of(bytes)));
+            out.extend_from_slice(&unfold(text));
         }
         at = stop + 1;
     }

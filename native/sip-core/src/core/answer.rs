@@ -10,6 +10,7 @@ use crate::event::Kind;
 use crate::hop::Hop;
 use crate::kept::Kept;
 use crate::limits::Limits;
+use crate::ring::is_of_call;
 use crate::server::State;
 use crate::time::{GIVE_UP, Time};
 
@@ -95,7 +96,7 @@ impl Core {
                 self.schedule_server(number);
             }
         }
-        self.post(start, hop, 0);
+        self.post(start, is_call(head, bytes), hop, 0);
         if kind == Kind::Register && (200..300).contains(&status) && !username.is_empty() {
             let registered = head.expires(bytes) != Some(0);
             self.know_stream(hop, username.of(bytes), registered, now);
@@ -147,7 +148,7 @@ impl Core {
         let start = out.len();
         codec::begin_response(out, bytes, head, asked, kept.status, Some(&tag));
         out.extend_from_slice(kept.tail);
-        self.post(start, hop, 0);
+        self.post(start, is_call(head, bytes), hop, 0);
     }
 
     /// Answer without a transaction; false when the answer would be longer than `longest`.
@@ -190,9 +191,14 @@ impl Core {
             out.truncate(start);
             return false;
         }
-        self.post(start, hop, 0);
+        let call = is_of_call(&out[start..]);
+        self.post(start, call, hop, 0);
         true
     }
+}
+
+fn is_call(head: &Head, bytes: &[u8]) -> bool {
+    is_of_call(head.method(bytes))
 }
 
 fn names(headers: Headers<'_>, wanted: &str) -> bool {

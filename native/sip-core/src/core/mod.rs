@@ -33,7 +33,7 @@ use crate::outbox::{Letter, Outbox};
 use crate::pool::Pool;
 use crate::random::{ByHash, Keys, Random, Seed};
 use crate::registrar::Registrar;
-use crate::ring::Ring;
+use crate::ring::{Ring, is_of_call};
 use crate::server::Server;
 use crate::slab::Slab;
 use crate::streams::{Streams, Terms};
@@ -289,14 +289,14 @@ impl Core {
     fn transmit(&mut self, bytes: &[u8], hop: Hop, transaction: u64) -> bool {
         let start = self.outbox.bytes.len();
         self.outbox.bytes.extend_from_slice(bytes);
-        self.post(start, hop, transaction)
+        self.post(start, is_of_call(bytes), hop, transaction)
     }
 
     /// The same of what was written into the outbox from there on.
-    fn post(&mut self, start: usize, hop: Hop, transaction: u64) -> bool {
+    fn post(&mut self, start: usize, call: bool, hop: Hop, transaction: u64) -> bool {
         self.counters.sent += 1;
         let bytes = &self.outbox.bytes[start..];
-        self.ring.note(bytes, hop.address, true);
+        self.ring.note_as(call, bytes, hop.address, true);
         match hop.way {
             Way::Datagram(listener) => {
                 self.outbox.post(start, hop.address, listener, transaction);

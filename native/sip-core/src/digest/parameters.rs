@@ -19,6 +19,27 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Where the value of that parameter goes, in any case of its name.
+    fn place(&mut self, name: &[u8]) -> Option<&mut Span> {
+        let mut lower = [0; 9];
+        let lower = lower.get_mut(..name.len())?; // no name that counts is longer
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        match &*lower {
+            b"username" => Some(&mut self.username),
+            b"realm" => Some(&mut self.realm),
+            b"nonce" => Some(&mut self.nonce),
+            b"uri" => Some(&mut self.uri),
+            b"response" => Some(&mut self.response),
+            b"algorithm" => Some(&mut self.algorithm),
+            b"qop" => Some(&mut self.qop),
+            b"nc" => Some(&mut self.nc),
+            b"cnonce" => Some(&mut self.cnonce),
+            b"opaque" => Some(&mut self.opaque),
+            _ => None,
+        }
+    }
+
     /// None when the scheme is another than Digest.
     pub fn read(bytes: &[u8], value: Span) -> Option<Self> {
         let (start, end) = value.bounds();
@@ -33,22 +54,8 @@ impl Parameters {
         while at < end {
             let stop = find_unquoted(bytes, Span::new(at, end), b',');
             let equals = find_unquoted(bytes, Span::new(at, stop), b'=');
-            let name = trim(bytes, Span::new(at, equals))
-                .of(bytes)
-                .to_ascii_lowercase();
-            let place = match name.as_slice() {
-                b"username" => Some(&mut found.username),
-                b"realm" => Some(&mut found.realm),
-                b"nonce" => Some(&mut found.nonce),
-                b"uri" => Some(&mut found.uri),
-                b"response" => Some(&mut found.response),
-                b"algorithm" => Some(&mut found.algorithm),
-                b"qop" => Some(&mut found.qop),
-                b"nc" => Some(&mut found.nc),
-                b"cnonce" => Some(&mut found.cnonce),
-                b"opaque" => Some(&mut found.opaque),
-                _ => None,
-            };
+            let name = trim(bytes, Span::new(at, equals)).of(bytes);
+            let place = found.place(name);
             if let Some(place) = place.filter(|place| place.is_empty()) {
                 *place = unquote(bytes, trim(bytes, Span::new((equals + 1).min(stop), stop)));
             }
