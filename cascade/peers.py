@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from cascade.deviations import Deviation
 from cascade.model.ids import GbId, PlatformId
-from sip.algorithms import Algorithm
+from sip.algorithms import Algorithm, Qop
 
 WireCharset = Literal["GB2312", "GB18030", "UTF-8"]
 """What we write in."""
@@ -59,6 +59,7 @@ class LowerPeer:
     aliases: tuple[str, ...] = ()  # other From users it may use once it is registered (Q09)
     transport: Literal["any", "udp", "tcp", "tls"] = "any"  # by which it may register
     digest: tuple[Algorithm, ...] = ("MD5",)  # it is offered these, in this order
+    digest_qop: Qop = "both"  # must its proof count the nonce
     certificate: bool = False  # its TLS connection shows one of ours, with its id among the names
     message_bytes: int = MEBIBYTE  # of one Catalog or RecordInfo that comes by a connection
     answer_pings: bool = False  # CR LF for its CR LF CR LF (RFC 5626 3.5.1)
@@ -119,6 +120,7 @@ class UpperPeer:
     username: str  # of the digest; usually our own id
     realm: str = ""  # of its challenges
     digest: tuple[Algorithm, ...] = ("SM3", "SHA-256", "MD5")  # which of its challenges we answer
+    digest_qop: Qop = "both"  # does our answer count the nonce
     port: int = 5060
     transport: Literal["udp", "tcp", "tls", "udp+tcp"] = "udp"  # the last: long requests by TCP
     answer_pings: bool = False  # CR LF for its CR LF CR LF

@@ -220,6 +220,7 @@ def _check_terms(name: str, key: str, peer: "LowerConfig", side: "SideConfig") -
     yield from _check_networks(f"{key}.networks", peer.networks)
     yield from _check_networks(f"{key}.media_networks", peer.media_networks)
     yield from _check_media_target(f"{key}.media_target", peer, side)
+    yield from _check_digest(key, peer)
     yield from _check_lower(key, peer)
     if peer.transport not in {"any", "udp", *(transport for transport, _, _ in side.listeners())}:
         yield f"{key}.transport", saying("config.not_listened", transport=peer.transport, side=name)
@@ -241,6 +242,16 @@ def _check_media_target(key: str, peer: "LowerConfig | UpperConfig", side: "Side
 def _check_digest(key: str, peer: "LowerConfig | UpperConfig") -> Iterator[Finding]:
     if not peer.digest or len(set(peer.digest)) < len(peer.digest):
         yield f"{key}.digest", saying("config.digest")
+
+
+def _odd_digests(name: str, side: "SideConfig") -> Iterator[Finding]:
+    """Where a weaker algorithm is offered before a stronger one: most devices answer the first one."""
+    listed = [(f"{name}.lower[#{number}]", peer.digest) for number, peer in enumerate(side.lower, start=1)]
+    listed += [(f"{name}.admit[#{number}]", rule.digest) for number, rule in enumerate(side.admit, start=1)]
+    for key, digest in listed:
+        if "MD5" in digest[:-1]:
+            better = ", ".join(f'"{each}"' for each in (*(one for one in digest if one != "MD5"), "MD5"))
+            yield f"{key}.digest", saying("config.weak_first", better=better)
 
 
 def _check_lower(key: str, lower: "LowerConfig") -> Iterator[Finding]:
@@ -415,6 +426,7 @@ def _odd_sides(config: "Config", ours: Sequence[tuple[str, "SideConfig"]]) -> It
                 if transport not in offered:
                     what = saying("config.not_heard", transport=transport, side=name)
                     yield f"{name}.upper[#{number}].transport", what
+        yield from _odd_digests(name, side)
         for place, peer in side.peers():
             if not (len(peer.id) == 20 and peer.id.isascii() and peer.id.isdigit()):
                 yield f"{name}.{place}.id", saying("config.odd_id", id=peer.id)

@@ -7,7 +7,7 @@ from msgspec import Meta
 from cascade.model.ids import PeerName, PlatformId
 from cascade.peers import Coordinates, Following, WireCharset
 from gateway.config_document import Count, Document, Seconds
-from sip.algorithms import Algorithm
+from sip.algorithms import Algorithm, Qop
 
 
 class LowerTerms(Document, frozen=True, kw_only=True):
@@ -22,6 +22,9 @@ class LowerTerms(Document, frozen=True, kw_only=True):
     digest: tuple[Algorithm, ...] = ("MD5",)
     """By which digests it may prove itself, the preferred one first: it answers the first that it knows, and
     none that is not here. Default MD5, which every device knows."""
+    digest_qop: Qop = "both"
+    """Its proofs count their nonce: both as it can; none and it is not offered qop, which a few
+    devices answer wrongly; auth and a proof without is wrong. Default both, which every device knows."""
     certificate: bool = False
     """It registers by TLS alone, with a certificate in whose names its id stands. Default false."""
     message_bytes: Annotated[int, Meta(ge=1 << 20, le=16 << 20)] = 1 << 20
@@ -130,6 +133,9 @@ class UpperConfig(Document, frozen=True, kw_only=True):
     """The realm of its challenges. Default: its domain."""
     digest: tuple[Algorithm, ...] = ("SM3", "SHA-256", "MD5")
     """Which of its challenges we answer: of several the strongest. Default: each."""
+    digest_qop: Qop = "both"
+    """Do we count its nonce: both as it offers it (auth, else auth-int, else not); none never; auth
+    always, and a challenge without qop is not answered. Default both."""
     networks: tuple[str, ...] = ()
     """CIDR: where its signalling may come from. Default: `host` alone."""
     media_networks: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, final
 
-from sip.algorithms import Algorithm
+from sip.algorithms import Algorithm, Qop
 
 Address: TypeAlias = tuple[str, int]
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -274,9 +274,12 @@ class Core:
     def seen_from(self, peer: Address) -> tuple[str, Address]:
         """By which transport our requests go there, and our address as they name it."""
 
-    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None:
+    def set_credentials(
+        self, user: str, given: Sequence[tuple[Algorithm, str | None]], qop: Qop = "both"
+    ) -> None:
         """From now on this user is offered these algorithms in this order and proves itself by these HA1;
-        with None in place of an HA1 it is offered and nothing is right. () forgets the user.
+        with None in place of an HA1 it is offered and nothing is right. () forgets the user. `qop`: none is
+        not offered one; auth is right with one alone.
 
         Raises:
             ValueError: not the hex digits of that algorithm, or one algorithm twice; nothing has changed.
@@ -362,7 +365,9 @@ class Engine:
     def set_large_kinds(self, kinds: Sequence[bytes]) -> None: ...
     def set_networks(self, networks: Sequence[str]) -> None: ...
     def seen_from(self, peer: Address) -> tuple[str, Address]: ...
-    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None: ...
+    def set_credentials(
+        self, user: str, given: Sequence[tuple[Algorithm, str | None]], qop: Qop = "both"
+    ) -> None: ...
     def attempts(self, user: str) -> list[Attempt]: ...
     def token(self) -> str: ...
     def counters(self) -> dict[str, int]: ...
@@ -385,13 +390,23 @@ def ha1(user: str, realm: str, password: str, algorithm: Algorithm = "MD5") -> s
     """H(user:realm:password) in hex, which is all that `set_credentials` and `respond` need to know."""
 
 def authorize(
-    challenges: Sequence[str], username: str, password: str, method: str, uri: str, cnonce: str, nc: int = 1
+    challenges: Sequence[str],
+    username: str,
+    password: str,
+    method: str,
+    uri: str,
+    cnonce: str,
+    nc: int = 1,
+    *,
+    body: bytes = ...,
+    qop: Qop = "both",
 ) -> str:
     """The value of the Authorization header that answers the strongest of these WWW-Authenticate (RFC 7616
-    3.4, RFC 8760 2.4); of equally strong ones the first.
+    3.4, RFC 8760 2.4); of equally strong ones the first. With qop auth where it is offered, else with
+    auth-int, which proves `body` too, else without; `qop` none never uses one, auth always.
 
     Raises:
-        ValueError: none of them is Digest with a nonce, an algorithm that we know and a qop that is auth.
+        ValueError: none of them is Digest with a nonce, an algorithm that we know and a qop that we know.
     """
 
 def respond(
@@ -403,6 +418,9 @@ def respond(
     uri: str,
     cnonce: str,
     nc: int = 1,
+    *,
+    body: bytes = ...,
+    qop: Qop = "both",
 ) -> str:
     """The same by what is kept instead of the password: HA1 for that realm, by the algorithms agreed.
 

@@ -259,6 +259,7 @@ class Registrant:
                 "REGISTER",
                 self._server.uri,
                 self._endpoint.token(),
+                qop=self._upper.digest_qop,
             )
         except ValueError as error:
             raise NotRegistered(f"no challenge that we can meet: {error}") from None

@@ -141,6 +141,8 @@ def _digest(side: OfSide, one: OfId, wanted: Wanted, tried: Tried) -> Saying:
             return saying("explain.algorithm", algorithm=given.algorithm or "MD5", offered=offered)
         case "target":
             return saying("explain.target", uri=given.uri, server=side.id)
+        case "qop" if not given.qop:
+            return saying("explain.no_qop", id=one.id)
         case "qop" | "count":
             return saying("explain.qop", qop=given.qop, nc=given.nc)
         case "nonce-foreign":

@@ -8,7 +8,7 @@ from cascade.credential import Credential
 from gateway.credentials.holders import Kept, SideSecrets
 from gateway.side.side import Described, Limits, Side
 from gateway.tls import TlsFiles
-from sip.algorithms import Algorithm
+from sip.algorithms import Algorithm, Qop
 from sip.endpoint import Stack
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.transports import Transports
 
 
-Known = dict[str, tuple[Credential | None, tuple[Algorithm, ...]]]
+Known = dict[str, tuple[Credential | None, tuple[Algorithm, ...], Qop]]
 """What the engine was told of each name: by what it proves itself, if by anything, and what it is offered."""
 
 
@@ -36,15 +36,20 @@ class Credentials:
         self._above = secrets.above
         known: Known = {}
         for peer in own.lower:
-            known.update(dict.fromkeys(peer.aliases, (None, peer.digest)))  # asked alike, whoever they are
+            alike = (None, peer.digest, peer.digest_qop)  # whoever they are
+            known.update(dict.fromkeys(peer.aliases, alike))
         kept = secrets.below
-        known |= {peer.id: (kept[peer.id], peer.digest) for peer in own.lower if peer.id in kept}
+        known |= {
+            peer.id: (kept[peer.id], peer.digest, peer.digest_qop) for peer in own.lower if peer.id in kept
+        }
         for user in self._known.keys() - known.keys():
             self._stack.set_credentials(user, ())
-        for user, (credential, algorithms) in known.items():
-            if self._known.get(user) != (credential, algorithms):
+        for user, told in known.items():
+            if self._known.get(user) != told:
+                credential, algorithms, qop = told
                 nothing = [(algorithm, None) for algorithm in algorithms]
-                self._stack.set_credentials(user, credential.keys(algorithms) if credential else nothing)
+                keys = credential.keys(algorithms) if credential else nothing
+                self._stack.set_credentials(user, keys, qop)
         self._known = known
 
     def ours(self, peer: str) -> Credential | None:

@@ -127,7 +127,7 @@ def test_rules_may_name_whoever_a_rule_may_admit(folder: Path) -> None:
 def test_a_rule_has_the_terms_of_a_table_and_the_id_and_aliases_are_its_own() -> None:
     terms = {field.name for field in fields(LowerTerms)}
     assert {field.name for field in fields(AdmitConfig)} - terms == {"name", "region", "kinds", "most"}
-    assert {field.name for field in fields(LowerConfig)} - terms == {"id", "aliases"}
+    assert {field.name for field in fields(LowerConfig)} - terms == {"id", "aliases", "dial"}
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,39 @@ import re
 
 import pytest
 
+from gateway.config import examine
+from gateway.words import ENGLISH
 from sip._native import authorize
 from tests.clock import run
 from tests.gateway.test_bad_input import Caller, register
+from tests.gateway.test_explain_registration import Device, asked, proof
 from tests.gateway.test_rules_reload import keeper_of, write
-from tests.gateway.world import LOWER, LOWER_ID, OUTER, OUTER_ID, PASSWORD, Link, Wire, text, world
+from tests.gateway.test_status import standing
+from tests.gateway.world import (
+    INNER,
+    LOWER,
+    LOWER_ID,
+    OUTER,
+    OUTER_ID,
+    PASSWORD,
+    UPPER,
+    UPPER_ID,
+    Link,
+    Wire,
+    settings_in,
+    text,
+    world,
+)
 
 SERVER = f"sip:{OUTER_ID}@{OUTER_ID[:10]}"
 
 
+PEER = f'[[outer.lower]]\nid = "{LOWER_ID}"\n'
+
+
 def written(*algorithms: str) -> str:
     listed = ", ".join(f'"{name}"' for name in algorithms)
-    peer = f'[[outer.lower]]\nid = "{LOWER_ID}"\n'
-    return text(**{peer: f"{peer}digest = [{listed}]\n"})
+    return text(**{PEER: f"{PEER}digest = [{listed}]\n"})
 
 
 def offered(answer: str) -> list[str]:
@@ -96,3 +116,78 @@ def test_an_id_that_nobody_has_is_asked_as_those_that_are_known_are(link: Link) 
             caller.close()
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("agreed", "offered_it", "without"), [("both", 1, 200), ("none", 0, 200), ("auth", 1, 401)]
+)
+def test_whether_a_proof_counts_its_nonce_is_agreed_with_each_peer(
+    link: Link, agreed: str, offered_it: int, without: int
+) -> None:
+    """A peer counts where that is offered; of one that does not, auth takes no proof, and says why."""
+
+    async def scenario() -> None:
+        text_of = text(**{PEER: f'{PEER}digest_qop = "{agreed}"\n'})
+        async with world(link, written=text_of, lower_runs=False) as here:
+            wire = Wire(here.network)
+            assert await here.lower.membership.register(3600) == 3600
+            assert wire.between(OUTER, LOWER, "SIP/2.0 401")[0].count('qop="auth"') == offered_it
+            assert wire.between(LOWER, OUTER, "REGISTER")[1].count("qop=auth") == offered_it
+            await here.lower.membership.register(0)
+            device = Device(here, ("203.0.113.77", 5060))
+            challenge = (await device.challenge()).replace(', qop="auth"', "")
+            await device.send(proof(challenge))
+            answers = wire.between(OUTER, "203.0.113.77", f"SIP/2.0 {without}")
+            assert len(answers) == (1 if without == 200 else 2)
+            if without == 401:
+                _, said = asked(here, LOWER_ID)
+                assert "without qop, and its `digest_qop` is auth" in said
+            device.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("agreed", "counted"), [("both", True), ("none", False), ("auth", True)])
+def test_whether_we_count_the_nonce_of_an_upper_is_agreed_with_it(
+    link: Link, agreed: str, counted: bool
+) -> None:
+    """The upper offers qop, and takes a proof without it."""
+
+    async def scenario() -> None:
+        upper = f'[[inner.upper]]\nid = "{UPPER_ID}"\n'
+        async with world(link, written=text(**{upper: f'{upper}digest_qop = "{agreed}"\n'})) as here:
+            wire = Wire(here.network)
+            await here.kill()
+            await here.shown()
+            proofs = [one for one in wire.between(INNER, UPPER, "REGISTER") if "Authorization" in one]
+            assert [("qop=auth" in one) for one in proofs] == [counted]
+            assert standing(here).sides[1].uppers[0].registered
+
+    run(scenario())
+
+
+def test_check_warns_where_a_weaker_algorithm_stands_first() -> None:
+    for algorithms, better in (
+        (("MD5", "SM3"), '["SM3", "MD5"]'),
+        (("SHA-256", "MD5", "SM3"), '["SHA-256", "SM3", "MD5"]'),
+        (("SM3", "SHA-256", "MD5"), ""),
+        (("MD5",), ""),
+    ):
+        with settings_in(written(*algorithms)) as folder:
+            examined = examine(folder / "gateway.toml")
+        assert examined.usable
+        found = [warning for warning in examined.warnings if warning.key.endswith(".digest")]
+        assert [warning.key for warning in found] == ["outer.lower[#1].digest"] * bool(better)
+        assert all(better in ENGLISH.render(warning.what) for warning in found)
+
+
+def test_the_digests_of_a_rule_are_checked_once_and_not_for_each_peer() -> None:
+    rule = '\n[[outer.admit]]\nname = "all"\nregion = "34"\ndigest = ["MD5", "SM3"]\n'
+    passwords = {LOWER_ID: PASSWORD} | {f"3402000000132{number:07d}": PASSWORD for number in range(5)}
+    with settings_in(text(**{"[inner]\n": f"{rule}\n[inner]\n"}), passwords) as folder:
+        file = folder / "gateway.toml"
+        assert [one.key for one in examine(file).warnings if "digest" in one.key] == [
+            "outer.admit[#1].digest"
+        ]
+        file.write_text(text(**{"[inner]\n": f"{rule.replace('SM3', 'MD5')}\n[inner]\n"}))
+        assert [one.key for one in examine(file).problems] == ["outer.admit[#1].digest"]

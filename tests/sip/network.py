@@ -13,6 +13,7 @@ from typing import Final
 
 from sip._native import Core, Kept
 from sip.aio.streams import Streams, Tls
+from sip.algorithms import Qop
 from sip.endpoint import Endpoint
 from sip.events import Address, Algorithm, Attempt, Cut, Event, Listener, Order, Reply, Request
 from tests.sip.bytestreams import Wires
@@ -232,8 +233,10 @@ class VirtualStack:
         self._settle()
         return transaction
 
-    def set_credentials(self, user: str, given: Sequence[tuple[Algorithm, str | None]]) -> None:
-        self._core.set_credentials(user, given)
+    def set_credentials(
+        self, user: str, given: Sequence[tuple[Algorithm, str | None]], qop: Qop = "both"
+    ) -> None:
+        self._core.set_credentials(user, given, qop)
 
     def attempts(self, user: str) -> list[Attempt]:
         return self._core.attempts(user)

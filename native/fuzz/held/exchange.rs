@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use sip_core::codec::{self, Head, Span};
-use sip_core::digest::{self, Algorithm, Parameters, Request, Secret};
+use sip_core::digest::{self, Algorithm, Parameters, Qop, Request, Secret};
 use sip_core::{Answer, Auth, Core, Event, Kind, Order, Outgoing, Time, Transport};
 
 use super::invariants::{address, bounded, core, run_out};
@@ -56,7 +56,7 @@ impl Play {
     fn new() -> Self {
         let mut core = core();
         let ha1 = digest::ha1(Algorithm::Md5, USER, REALM, PASSWORD);
-        core.set_credentials(USER, &[(Algorithm::Md5, Some(ha1.text()))])
+        core.set_credentials(USER, &[(Algorithm::Md5, Some(ha1.text()))], Qop::Both)
             .expect("an HA1");
         Play {
             core,
@@ -188,6 +188,8 @@ impl Play {
                         uri: "sip:b@r",
                         cnonce: "c",
                         nc: self.counted,
+                        body: b"",
+                        qop: Qop::Both,
                     };
                     let secret = Secret::Password(PASSWORD);
                     let made = digest::authorize(&[&self.challenge], USER, &secret, &request);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use sip_core::digest::{Request, Secret, authorize};
+use sip_core::digest::{Qop, Request, Secret, authorize};
 
 /// Digits of an id (GB/T 28181-2022 annex E).
 const DIGITS: usize = 20;
@@ -140,6 +140,8 @@ impl Writer {
                 uri: &uri,
                 cnonce: &cnonce,
                 nc: 1,
+                body: b"",
+                qop: Qop::Both,
             };
             let secret = Secret::Password(&self.terms.password);
             Some(authorize(challenges, &id, &secret, &request)?)

@@ -254,9 +254,10 @@ impl Core {
         Ok((transport.parameter(), pair(own)))
     }
 
+    #[pyo3(signature = (user, given, qop="both"))]
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn set_credentials(&self, user: &str, given: Vec<Given>) -> PyResult<()> {
-        digests::set(&mut self.lock(), user, &given)
+    fn set_credentials(&self, user: &str, given: Vec<Given>, qop: &str) -> PyResult<()> {
+        digests::set(&mut self.lock(), user, &given, qop)
     }
 
     fn attempts(&self, user: &str) -> Vec<Attempt> {
@@ -467,9 +468,10 @@ impl Engine {
         self.with(|engine| engine.core().set_limits(limits))
     }
 
+    #[pyo3(signature = (user, given, qop="both"))]
     #[allow(clippy::needless_pass_by_value)] // extracted from Python
-    fn set_credentials(&self, user: &str, given: Vec<Given>) -> PyResult<()> {
-        self.with(|engine| digests::set(engine.core(), user, &given))?
+    fn set_credentials(&self, user: &str, given: Vec<Given>, qop: &str) -> PyResult<()> {
+        self.with(|engine| digests::set(engine.core(), user, &given, qop))?
     }
 
     fn attempts(&self, user: &str) -> PyResult<Vec<Attempt>> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sip_core::digest::{self, Algorithm};
+use sip_core::digest::{self, Algorithm, Qop};
 use sip_core::{Answer, Core, Event, Limits, Outbox, Settings, Time};
 
 const SERVER: &str = "44010000002000000001";
@@ -54,7 +54,7 @@ impl Bench {
         for index in 0..DEVICES {
             let (user, address) = device(index);
             let key = digest::ha1(Algorithm::Md5, &user, REALM, PASSWORD);
-            core.set_credentials(&user, &[(Algorithm::Md5, Some(key.text()))])
+            core.set_credentials(&user, &[(Algorithm::Md5, Some(key.text()))], Qop::Both)
                 .expect("hex digits");
             core.know(address, true);
         }
@@ -165,6 +165,8 @@ fn main() {
                         uri: &format!("sip:{SERVER}@{REALM}"),
                         cnonce: "0a4f113b",
                         nc: 1,
+                        body: b"",
+                        qop: Qop::Both,
                     };
                     let secret = digest::Secret::Password(PASSWORD);
                     let proof = digest::authorize(&[challenge], &user, &secret, &request)

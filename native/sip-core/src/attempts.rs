@@ -24,7 +24,7 @@ pub enum Why {
     Algorithm,
     /// Its URI is for somebody else than the Request-URI.
     Target,
-    /// Another qop than auth.
+    /// Another qop than auth, or none where one is agreed.
     Qop,
     /// A nonce count that is no number.
     Count,

@@ -2,20 +2,31 @@
 
 use std::collections::HashMap;
 use std::hash::Hasher;
+use std::sync::LazyLock;
 
 use siphasher::sip::SipHasher24;
 
-use crate::digest::{Algorithm, Hex, unhex};
+use crate::digest::{Algorithm, Hex, Qop, unhex};
 use crate::random::{Seed, derive};
 
-/// Which algorithms, the preferred one first.
-type List = Box<[Algorithm]>;
+/// What a user is offered: which algorithms, the preferred one first, and whether to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub algorithms: Box<[Algorithm]>,
+    pub qop: Qop,
+}
+
+/// Where nobody is known.
+static USUAL: LazyLock<Offer> = LazyLock::new(|| Offer {
+    algorithms: Box::new([Algorithm::Md5]),
+    qop: Qop::Both,
+});
 
 #[derive(Debug)]
 struct Held {
-    /// Place in the lists.
-    list: usize,
-    /// HA1 of each in the order of the list, one behind the other. Empty: nothing proves this name.
+    /// Place in the offers.
+    offer: usize,
+    /// HA1 of each in the order of the offer, one behind the other. Empty: nothing proves this name.
     keys: Box<[u8]>,
 }
 
@@ -25,14 +36,15 @@ pub struct Known {
     pub key: Hex,
     /// Is the algorithm one that this user is offered?
     pub offered: bool,
+    pub qop: Qop,
     pub exists: bool,
 }
 
-/// The users of one side. Few lists are in use, so each is kept once, with the number of its users.
+/// The users of one side. Few offers are in use, so each is kept once, with the number of its users.
 #[derive(Debug)]
 pub struct Credentials {
     users: HashMap<Box<[u8]>, Held>,
-    lists: Vec<(List, u64)>,
+    offers: Vec<(Offer, u64)>,
     dummy: Seed,
     draw: [u8; 16],
 }
@@ -43,7 +55,7 @@ impl Credentials {
         draw.copy_from_slice(&derive(seed, "strangers' lists")[..16]);
         Credentials {
             users: HashMap::new(),
-            lists: Vec::new(),
+            offers: Vec::new(),
             dummy: derive(seed, "nobody's password"),
             draw,
         }
@@ -54,7 +66,12 @@ impl Credentials {
     ///
     /// # Errors
     /// A sentence: not the hex digits of that algorithm, or one algorithm twice. Nothing has changed then.
-    pub fn set(&mut self, user: &str, given: &[(Algorithm, Option<&str>)]) -> Result<(), String> {
+    pub fn set(
+        &mut self,
+        user: &str,
+        given: &[(Algorithm, Option<&str>)],
+        qop: Qop,
+    ) -> Result<(), String> {
         let mut keys = Vec::new();
         for (index, (algorithm, ha1)) in given.iter().enumerate() {
             if given[..index].iter().any(|(other, _)| other == algorithm) {
@@ -72,39 +89,40 @@ impl Credentials {
             keys.clear();
         }
         if let Some(before) = self.users.remove(user.as_bytes()) {
-            self.lists[before.list].1 -= 1;
+            self.offers[before.offer].1 -= 1;
         }
         if given.is_empty() {
             return Ok(());
         }
-        let wanted: List = given.iter().map(|(algorithm, _)| *algorithm).collect();
-        let place = self.lists.iter().position(|(list, _)| *list == wanted);
-        let list = place.unwrap_or(self.lists.len());
+        let algorithms = given.iter().map(|(algorithm, _)| *algorithm).collect();
+        let wanted = Offer { algorithms, qop };
+        let place = self.offers.iter().position(|(one, _)| *one == wanted);
+        let offer = place.unwrap_or(self.offers.len());
         if place.is_none() {
-            self.lists.push((wanted, 0)); // at most one of each order of three
+            self.offers.push((wanted, 0)); // at most one of each order of three, three times
         }
-        self.lists[list].1 += 1;
+        self.offers[offer].1 += 1;
         let keys = keys.into_boxed_slice();
         self.users
-            .insert(user.as_bytes().into(), Held { list, keys });
+            .insert(user.as_bytes().into(), Held { offer, keys });
         Ok(())
     }
 
     /// What whoever says to be this user is asked for.
-    pub fn offered(&self, user: &[u8]) -> impl Iterator<Item = Algorithm> {
-        let list = match self.users.get(user) {
-            Some(held) => &self.lists[held.list].0,
+    pub fn offered(&self, user: &[u8]) -> &Offer {
+        match self.users.get(user) {
+            Some(held) => &self.offers[held.offer].0,
             None => self.drawn(user),
-        };
-        list.iter().copied()
+        }
     }
 
     pub fn find(&self, user: &[u8], algorithm: Algorithm) -> Known {
         let held = self.users.get(user);
-        let list = match held {
-            Some(held) => &self.lists[held.list].0,
+        let offer = match held {
+            Some(held) => &self.offers[held.offer].0,
             None => self.drawn(user),
         };
+        let list = &offer.algorithms;
         let place = list.iter().position(|one| *one == algorithm);
         let key = held.zip(place).and_then(|(held, place)| {
             let start: usize = list[..place].iter().map(|one| one.bytes()).sum();
@@ -113,27 +131,28 @@ impl Credentials {
         Known {
             key: Hex::of(key.unwrap_or(&self.dummy[..algorithm.bytes()])),
             offered: place.is_some(),
+            qop: offer.qop,
             exists: held.is_some_and(|held| !held.keys.is_empty()),
         }
     }
 
-    /// The list of an unknown name: that of one of the users, always of the same one, so that no list says
+    /// The offer to an unknown name: that to one of the users, always to the same one, so that no offer says
     /// that its user exists.
-    fn drawn(&self, user: &[u8]) -> &[Algorithm] {
-        let all: u64 = self.lists.iter().map(|(_, users)| users).sum();
+    fn drawn(&self, user: &[u8]) -> &Offer {
+        let all: u64 = self.offers.iter().map(|(_, users)| users).sum();
         if all == 0 {
-            return &[Algorithm::Md5];
+            return &USUAL;
         }
         let mut hasher = SipHasher24::new_with_key(&self.draw);
         hasher.write(user);
         let mut left = hasher.finish() % all;
-        for (list, users) in &self.lists {
+        for (offer, users) in &self.offers {
             if left < *users {
-                return list;
+                return offer;
             }
             left -= users;
         }
-        &[Algorithm::Md5]
+        &USUAL
     }
 }
 
@@ -155,11 +174,11 @@ mod tests {
             .iter()
             .map(|(one, key)| (*one, Some(key.as_str())))
             .collect();
-        users.set(user, &given).unwrap();
+        users.set(user, &given, Qop::Both).unwrap();
     }
 
     fn list(users: &Credentials, user: &str) -> Vec<Algorithm> {
-        users.offered(user.as_bytes()).collect()
+        users.offered(user.as_bytes()).algorithms.to_vec()
     }
 
     #[test]
@@ -184,9 +203,9 @@ mod tests {
         }
         set(&mut users, "a", &[md5]);
         assert!(!users.find(b"a", sm3).offered);
-        users.set("a", &[]).unwrap();
+        users.set("a", &[], Qop::Both).unwrap();
         assert!(!users.find(b"a", md5).exists);
-        assert_eq!(users.lists.iter().map(|(_, count)| count).sum::<u64>(), 1);
+        assert_eq!(users.offers.iter().map(|(_, count)| count).sum::<u64>(), 1);
     }
 
     #[test]
@@ -200,7 +219,7 @@ mod tests {
             vec![(md5, Some(odd.as_str()))],
             vec![(md5, Some(short.as_str())), (md5, Some(short.as_str()))],
         ] {
-            assert!(users.set("a", &given).is_err());
+            assert!(users.set("a", &given, Qop::Both).is_err());
             assert_eq!(list(&users, "a"), [md5]);
         }
     }
@@ -209,7 +228,11 @@ mod tests {
     fn a_name_without_keys_is_offered_its_list_and_never_known() {
         let mut users = Credentials::new(&[1; 32]);
         users
-            .set("alias", &[(Algorithm::Sm3, None), (Algorithm::Md5, None)])
+            .set(
+                "alias",
+                &[(Algorithm::Sm3, None), (Algorithm::Md5, None)],
+                Qop::Both,
+            )
             .unwrap();
         assert_eq!(list(&users, "alias"), [Algorithm::Sm3, Algorithm::Md5]);
         assert!(!users.find(b"alias", Algorithm::Sm3).exists);

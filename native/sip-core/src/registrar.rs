@@ -6,7 +6,7 @@ use crate::attempts::{Attempt, Attempts, Why};
 use crate::codec::values::uri_user;
 use crate::codec::{Head, Span};
 use crate::credentials::{Credentials, Known};
-use crate::digest::{self, Algorithm, Parameters};
+use crate::digest::{self, Algorithm, Counted, Parameters, Qop};
 use crate::nonce::{Nonces, Verdict};
 use crate::random::Seed;
 use crate::time::Time;
@@ -64,7 +64,9 @@ impl Registrar {
         now: Time,
     ) {
         let nonce = self.nonces.issue(address, now);
-        for algorithm in self.credentials.offered(user) {
+        let offer = self.credentials.offered(user);
+        let counts = self.qop && offer.qop != Qop::None;
+        for algorithm in &offer.algorithms {
             let parts: [&[u8]; 8] = [
                 b"WWW-Authenticate: Digest realm=\"",
                 self.realm.as_bytes(),
@@ -72,7 +74,7 @@ impl Registrar {
                 &nonce,
                 b"\", algorithm=",
                 algorithm.name().as_bytes(),
-                if self.qop { b", qop=\"auth\"" } else { b"" },
+                if counts { b", qop=\"auth\"" } else { b"" },
                 if stale { b", stale=true\r\n" } else { b"\r\n" },
             ];
             for part in parts {
@@ -94,6 +96,7 @@ impl Registrar {
         let Known {
             key,
             offered,
+            qop,
             exists: known,
         } = self.credentials.find(user, algorithm);
         let counted = !given.qop.is_empty();
@@ -101,7 +104,11 @@ impl Registrar {
             algorithm,
             &key,
             given.nonce.of(bytes),
-            counted.then_some((given.nc.of(bytes), given.cnonce.of(bytes))),
+            counted.then_some(Counted {
+                nc: given.nc.of(bytes),
+                cnonce: given.cnonce.of(bytes),
+                body: None,
+            }),
             head.method(bytes),
             given.uri.of(bytes),
         );
@@ -111,7 +118,11 @@ impl Registrar {
         } else {
             None
         };
-        let auth_only = !counted || given.qop.of(bytes).eq_ignore_ascii_case(b"auth");
+        let fits = if counted {
+            given.qop.of(bytes).eq_ignore_ascii_case(b"auth")
+        } else {
+            qop != Qop::Auth
+        };
         let wrong = if given.realm.of(bytes) != self.realm.as_bytes() {
             Some(Why::Realm)
         } else if !known {
@@ -120,7 +131,7 @@ impl Registrar {
             Some(Why::Algorithm)
         } else if !same_target(bytes, given.uri, head.uri()) {
             Some(Why::Target)
-        } else if !auth_only {
+        } else if !fits {
             Some(Why::Qop)
         } else if counted && count.is_none() {
             Some(Why::Count)

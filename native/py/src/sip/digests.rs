@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use sip_core::Time;
 use sip_core::codec::Span;
-use sip_core::digest::{self, Algorithm, Hex, Request, Secret};
+use sip_core::digest::{self, Algorithm, Hex, Qop, Request, Secret};
 
 use super::given::fault;
 
@@ -18,12 +18,25 @@ fn algorithm(name: &str) -> PyResult<Algorithm> {
         .ok_or_else(|| fault(format!("not an algorithm: {name:?}")))
 }
 
-pub(super) fn set(core: &mut sip_core::Core, user: &str, given: &[Given]) -> PyResult<()> {
+fn counting(name: &str) -> PyResult<Qop> {
+    Qop::ALL
+        .into_iter()
+        .find(|one| one.name() == name)
+        .ok_or_else(|| fault(format!("neither both nor none nor auth: {name:?}")))
+}
+
+pub(super) fn set(
+    core: &mut sip_core::Core,
+    user: &str,
+    given: &[Given],
+    qop: &str,
+) -> PyResult<()> {
     let given: Vec<(Algorithm, Option<&str>)> = given
         .iter()
         .map(|(name, ha1)| PyResult::Ok((algorithm(name)?, ha1.as_deref())))
         .collect::<PyResult<_>>()?;
-    core.set_credentials(user, &given).map_err(fault)
+    let qop = counting(qop)?;
+    core.set_credentials(user, &given, qop).map_err(fault)
 }
 
 /// What was wrong, when, from which address, for which Request-URI; what stood in the digest (user name,
@@ -96,8 +109,8 @@ fn answer(
 
 /// The value of the Authorization header that answers the strongest of some challenges by a password.
 #[pyfunction]
-#[pyo3(signature = (challenges, username, password, method, uri, cnonce, nc=1))]
-#[allow(clippy::needless_pass_by_value)] // extracted from Python
+#[pyo3(signature = (challenges, username, password, method, uri, cnonce, nc=1, *, body=b"".as_slice(), qop="both"))]
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as Python gives it
 pub(super) fn authorize(
     challenges: Vec<PyBackedStr>,
     username: &str,
@@ -106,19 +119,23 @@ pub(super) fn authorize(
     uri: &str,
     cnonce: &str,
     nc: u32,
+    body: &[u8],
+    qop: &str,
 ) -> PyResult<String> {
     let request = Request {
         method,
         uri,
         cnonce,
         nc,
+        body,
+        qop: counting(qop)?,
     };
     answer(&challenges, username, &Secret::Password(password), &request)
 }
 
 /// The same by what is kept instead of the password.
 #[pyfunction]
-#[pyo3(signature = (challenges, username, realm, keys, method, uri, cnonce, nc=1))]
+#[pyo3(signature = (challenges, username, realm, keys, method, uri, cnonce, nc=1, *, body=b"".as_slice(), qop="both"))]
 #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as Python gives it
 pub(super) fn respond(
     challenges: Vec<PyBackedStr>,
@@ -129,6 +146,8 @@ pub(super) fn respond(
     uri: &str,
     cnonce: &str,
     nc: u32,
+    body: &[u8],
+    qop: &str,
 ) -> PyResult<String> {
     let keys: Vec<(Algorithm, Hex)> = keys
         .iter()
@@ -145,6 +164,8 @@ pub(super) fn respond(
         uri,
         cnonce,
         nc,
+        body,
+        qop: counting(qop)?,
     };
     answer(&challenges, username, &secret, &request)
 }

@@ -23,7 +23,7 @@ use crate::attempts::Attempt;
 use crate::client::Client;
 use crate::codec::Headers;
 use crate::counters::Counters;
-use crate::digest::{Algorithm, HEX};
+use crate::digest::{Algorithm, HEX, Qop};
 use crate::event::{Event, Kind, Message};
 use crate::hop::{Hop, Transport, Way};
 use crate::kept::Answers;
@@ -197,8 +197,9 @@ impl Core {
         &mut self,
         user: &str,
         given: &[(Algorithm, Option<&str>)],
+        qop: Qop,
     ) -> Result<(), String> {
-        self.registrar.credentials.set(user, given)
+        self.registrar.credentials.set(user, given, qop)
     }
 
     /// What was not right about the last digests of this user, the last from each address; and when we gave

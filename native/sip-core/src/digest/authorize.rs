@@ -1,6 +1,6 @@
 //! The answer to a challenge: ours at the platforms above us, and that of simulated devices.
 
-use super::{Algorithm, Hex, Parameters, ha1};
+use super::{Algorithm, Hex, Parameters, Qop, ha1};
 use crate::codec::Span;
 use crate::codec::values::trim;
 
@@ -22,14 +22,24 @@ pub struct Request<'a> {
     pub uri: &'a str,
     pub cnonce: &'a str,
     pub nc: u32,
+    /// Proven too where nothing but auth-int is offered.
+    pub body: &'a [u8],
+    pub qop: Qop,
+}
+
+/// Whether the nonce is counted, and what else is proven then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counting {
+    Not,
+    Auth,
+    Body,
 }
 
 pub(super) struct Challenge<'a> {
     pub bytes: &'a [u8],
     pub asked: Parameters,
     pub algorithm: Algorithm,
-    /// It offers qop, and auth is one of them.
-    pub counted: bool,
+    pub counting: Counting,
 }
 
 /// The value of the Authorization header that answers the strongest of these challenges that we can answer;
@@ -54,7 +64,9 @@ pub fn authorize(
     let mut best: Option<(Challenge<'_>, Hex)> = None;
     let mut why = "there is no challenge".to_owned();
     for text in challenges {
-        match Challenge::read(text).and_then(|one| Ok((one.key(username, secret)?, one))) {
+        match Challenge::read(text, request.qop)
+            .and_then(|one| Ok((one.key(username, secret)?, one)))
+        {
             Ok((key, one)) => {
                 let better = best
                     .as_ref()
@@ -71,7 +83,7 @@ pub fn authorize(
 }
 
 impl<'a> Challenge<'a> {
-    fn read(text: &'a str) -> Result<Self, String> {
+    fn read(text: &'a str, wanted: Qop) -> Result<Self, String> {
         if text.len() > usize::from(u16::MAX) {
             return Err("a challenge longer than a datagram".to_owned());
         }
@@ -86,18 +98,27 @@ impl<'a> Challenge<'a> {
             let name = said(asked.algorithm);
             format!("an algorithm that is not MD5, SHA-256 or SM3: {name:?}")
         })?;
-        let offers = asked.qop.of(bytes);
-        let counted = offers
-            .split(|byte| *byte == b',')
-            .any(|offer| offer.trim_ascii().eq_ignore_ascii_case(b"auth"));
-        if !counted && !offers.is_empty() {
-            return Err(format!("no qop that is auth: {:?}", said(asked.qop)));
-        }
+        let offers = |wanted: &[u8]| {
+            let each = asked.qop.of(bytes).split(|byte| *byte == b',');
+            each.map(<[u8]>::trim_ascii)
+                .any(|offer| offer.eq_ignore_ascii_case(wanted))
+        };
+        let counting = match wanted {
+            Qop::None => Counting::Not,
+            _ if offers(b"auth") => Counting::Auth,
+            _ if offers(b"auth-int") => Counting::Body,
+            _ if !asked.qop.is_empty() => {
+                let offered = said(asked.qop);
+                return Err(format!("no qop that is auth or auth-int: {offered:?}"));
+            }
+            Qop::Auth => return Err("it offers no qop, and one is agreed with it".to_owned()),
+            Qop::Both => Counting::Not,
+        };
         Ok(Challenge {
             bytes,
             asked,
             algorithm,
-            counted,
+            counting,
         })
     }
 
@@ -136,6 +157,8 @@ mod tests {
         uri: "sip:44010000002000000001@4401000000",
         cnonce: "a1b2c3d4",
         nc: 1,
+        body: b"",
+        qop: Qop::Both,
     };
 
     fn answer(challenges: &[&str]) -> Result<String, String> {
@@ -204,6 +227,35 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_proven_where_nothing_else_is_offered_and_a_peer_may_want_no_count_or_one() {
+        let answered = |offer: &str, qop| {
+            let challenge = format!("{}{offer}", offered("MD5"));
+            let request = Request { qop, ..REQUEST };
+            authorize(&[&challenge], USER, &Secret::Password(PASSWORD), &request)
+        };
+        for (offer, wanted, written) in [
+            ("", Qop::Both, Some("")),
+            (",qop=\"auth\"", Qop::Both, Some("auth")),
+            (",qop=\"auth-int\"", Qop::Both, Some("auth-int")),
+            (",qop=\"auth-int, auth\"", Qop::Both, Some("auth")),
+            ("", Qop::None, Some("")),
+            (",qop=\"auth\"", Qop::None, Some("")),
+            (",qop=\"auth-int\"", Qop::None, Some("")),
+            ("", Qop::Auth, None),
+            (",qop=\"auth\"", Qop::Auth, Some("auth")),
+            (",qop=\"auth-int\"", Qop::Auth, Some("auth-int")),
+            (",qop=\"auth-conf\"", Qop::Both, None),
+        ] {
+            let value = answered(offer, wanted).ok();
+            let qop = value.as_deref().map(|value| {
+                let behind = value.split_once(", qop=").map(|(_, behind)| behind);
+                behind.map_or("", |behind| behind.split(',').next().unwrap_or_default())
+            });
+            assert_eq!(qop, written, "{offer} {wanted:?}: {value:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_answered_is_refused() {
         for challenge in [
             "",
@@ -211,7 +263,7 @@ mod tests {
             "Digest realm=\"x\"",
             "Digest realm=\"x\",nonce=\"y\",algorithm=SHA-512-256",
             "Digest realm=\"x\",nonce=\"y\",algorithm=MD5-sess",
-            "Digest realm=\"x\",nonce=\"y\",qop=\"auth-int\"",
+            "Digest realm=\"x\",nonce=\"y\",qop=\"auth-conf\"",
         ] {
             assert!(answer(&[challenge]).is_err(), "{challenge}");
         }

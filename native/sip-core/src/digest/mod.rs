@@ -71,6 +71,49 @@ impl Algorithm {
     }
 }
 
+/// Is a proof to count its nonce (RFC 7616 section 3.3)?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Qop {
+    /// As the other end can: offered, and not asked for.
+    #[default]
+    Both,
+    /// Not offered, and as a client not used (RFC 2069).
+    None,
+    /// Nothing else is right.
+    Auth,
+}
+
+impl Qop {
+    pub const ALL: [Qop; 3] = [Qop::Both, Qop::None, Qop::Auth];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Qop::Both => "both",
+            Qop::None => "none",
+            Qop::Auth => "auth",
+        }
+    }
+}
+
+/// What a counted proof has besides.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    pub nc: &'a [u8],
+    pub cnonce: &'a [u8],
+    /// The body, where it is proven too: qop is auth-int.
+    pub body: Option<&'a [u8]>,
+}
+
+impl Counted<'_> {
+    /// The value of qop.
+    pub fn qop(&self) -> &'static str {
+        match self.body {
+            Some(_) => "auth-int",
+            None => "auth",
+        }
+    }
+}
+
 fn hash<H: md5::Digest>(parts: &[&[u8]]) -> Hex {
     let mut state = H::new();
     for (index, part) in parts.iter().enumerate() {
@@ -130,18 +173,24 @@ pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> Hex
     algorithm.hash(&[user.as_bytes(), realm.as_bytes(), password.as_bytes()])
 }
 
-/// The response; `counted` is nc and cnonce where qop is auth. `uri` as the client wrote it (Q02).
+/// The response; `counted` where there is a qop. `uri` as the client wrote it (Q02).
 pub fn response(
     algorithm: Algorithm,
     ha1: &Hex,
     nonce: &[u8],
-    counted: Option<(&[u8], &[u8])>,
+    counted: Option<Counted<'_>>,
     method: &[u8],
     uri: &[u8],
 ) -> Hex {
-    let ha2 = algorithm.hash(&[method, uri]);
+    let ha2 = match counted.and_then(|one| one.body) {
+        Some(body) => algorithm.hash(&[method, uri, &algorithm.hash(&[body])]),
+        None => algorithm.hash(&[method, uri]),
+    };
     match counted {
-        Some((nc, cnonce)) => algorithm.hash(&[ha1, nonce, nc, cnonce, b"auth", &ha2]),
+        Some(one) => {
+            let qop = one.qop().as_bytes();
+            algorithm.hash(&[ha1, nonce, one.nc, one.cnonce, qop, &ha2])
+        }
         None => algorithm.hash(&[ha1, nonce, &ha2]),
     }
 }

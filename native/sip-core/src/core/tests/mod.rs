@@ -8,7 +8,7 @@ mod strangers;
 mod stream;
 
 use super::*;
-use crate::digest::{self, Algorithm};
+use crate::digest::{self, Algorithm, Qop};
 use crate::event::Kind;
 use crate::registrar::Auth;
 
@@ -112,6 +112,8 @@ fn proof(challenges: &[&str], user: &str, password: &str, uri: &str) -> String {
         uri,
         cnonce: "c",
         nc: 1,
+        body: b"",
+        qop: Qop::Both,
     };
     digest::authorize(
         challenges,
@@ -132,7 +134,7 @@ fn admit(core: &mut Core, user: &str, algorithms: &[Algorithm]) {
         .iter()
         .map(|(one, key)| (*one, Some(key.text())))
         .collect();
-    core.set_credentials(user, &given).unwrap();
+    core.set_credentials(user, &given, Qop::Both).unwrap();
 }
 
 fn reply(core: &mut Core, transaction: u64, status: u16, seconds: f64) {
