@@ -223,11 +223,24 @@ class AsLower:
 
     def _led(self, upper: PlatformId, place: Place | None) -> None:
         self.counts["redirects_followed" if place is not None else "redirects_over"] += 1
+        self._route_to(upper, place)
         self._uppers.lead(upper, place)
         if (found := self._uppers.get(upper)) is not None:
             self._media_networks[upper] = media_networks(found.peer, self._listeners)
         where = "home" if place is None else f"{place.id}@{place.host}:{place.port}"
         self._gate.note("redirected", upper, to=where)
+
+    def _route_to(self, upper: PlatformId, place: Place | None) -> None:
+        """Speak to where it leads as that says. Where an upper is configured stays as that is."""
+        if (found := self._uppers.get(upper)) is None:
+            return
+        configured = {(other.configured.host, other.configured.port) for other in self._uppers}
+        stack, old = self._endpoint.stack, (found.peer.host, found.peer.port)
+        if old not in configured:
+            stack.set_route(old, None)
+        if place is not None and place.address not in configured:
+            by, large = ("udp", True) if place.transport == "udp+tcp" else (place.transport, False)
+            stack.set_route(place.address, by, large_by_tcp=large, pong=found.configured.answer_pings)
 
     def _lost(self, upper: PlatformId) -> None:
         self._legs.lose(upper, "upper lost")

@@ -5,13 +5,14 @@ What it waits for and how long are pure functions below; time and chance come wi
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from typing import Final
 
-from cascade.as_lower.redirects import Journey, Place, places_of
+from cascade.as_lower.redirects import KNOWS, Journey, Place, places_of
 from cascade.credential import Credential
 from cascade.manscdp import CONTENT_TYPE
 from cascade.peers import UpperPeer
@@ -79,8 +80,11 @@ class Registrant:
         self._tell_led = led
         self._journey = Journey()
         self._place: Place | None = None  # that it led us to
+        self._until = math.inf  # when we ask the upper itself anew
+        self._home = (upper.host, upper.port)
         self._destination = (upper.host, upper.port)
         self._server = Party(upper.id, upper.domain)
+        self._call_id, self._from_tag, self._cseq = "", "", 0
         self._anew()
         self.registered = False
         self.missed = 0
@@ -113,13 +117,13 @@ class Registrant:
                     await self._stay(refresh_after(lease, self._random.random()))
                     if not self.registered and self._place is not None:
                         self._go(None)
+                    elif self._place is not None and self._time() >= self._until:
+                        await self._ask_home(self._place)
                     self._journey.begin(self._destination)
         finally:
             if self.registered:
                 self.registered = False
-                with suppress(NotRegistered, TimeoutError):
-                    async with asyncio.timeout(LEAVING_SECONDS):
-                        await self._register(0)
+                await self._leave()
 
     def _follow(self, answer: Event) -> None:
         """Take note of where a 302 leads. Raises NotRegistered where that is nowhere."""
@@ -128,6 +132,33 @@ class Registrant:
             raise NotRegistered("REGISTER answered 302, which leads nowhere that may be tried")
         if led == "endless":
             raise NotRegistered("REGISTER answered 302, which leads on and on")
+
+    async def _ask_home(self, place: Place) -> None:
+        """What it said is over: is it still so? We stay here unless it takes us or leads elsewhere."""
+        here = (self._destination, self._server, self._call_id, self._from_tag, self._cseq)
+        self._destination, self._server = self._home, Party(self._upper.id, self._upper.domain)
+        self._anew()
+        self._journey.begin(self._home)
+        taken = True
+        try:
+            await self._register(self._upper.expires)
+        except NotRegistered:
+            taken = False
+        further = None if taken else self._journey.next()
+        self._destination, self._server, self._call_id, self._from_tag, self._cseq = here
+        same = further is None or (further.id, further.address) == (place.id, place.address)
+        if not taken and same:
+            seconds = self._upper.retry_max if further is None else further.seconds
+            self._until = self._time() + (math.inf if seconds is None else seconds)
+            return
+        await self._leave()
+        self._lost("the upper leads elsewhere")
+        self._go(further)
+
+    async def _leave(self) -> None:
+        with suppress(NotRegistered, TimeoutError):
+            async with asyncio.timeout(LEAVING_SECONDS):
+                await self._register(0)
 
     def _goes_on(self, problem: str) -> bool:
         """Is there somewhere else to try at once? Where all fails that it leads to, its own address is."""
@@ -148,7 +179,9 @@ class Registrant:
         upper = self._upper
         log.info("upper.led", extra={"upper": upper.id, "to": "home" if place is None else place.host})
         self._place = place
-        self._destination = (upper.host, upper.port) if place is None else place.address
+        seconds = None if place is None else place.seconds
+        self._until = math.inf if seconds is None else self._time() + seconds
+        self._destination = self._home if place is None else place.address
         server = (upper.id, upper.domain) if place is None else (place.id, place.domain)
         self._server = Party(*server)
         self._anew()
@@ -162,7 +195,7 @@ class Registrant:
 
     async def _stay(self, seconds: float) -> None:
         """Send keepalives until the registration has to be made anew. Intervals count from the answer."""
-        renew = self._time() + seconds
+        renew = min(self._time() + seconds, self._until)
         self.missed = 0
         while True:
             await asyncio.sleep(min(self._upper.keepalive_seconds, max(0.0, renew - self._time())))
@@ -228,6 +261,8 @@ class Registrant:
     async def _send(self, expires: int, authorization: str | None) -> Event:
         self._cseq += 1
         headers = [("Expires", str(expires))]
+        if self._upper.redirects:
+            headers.append(KNOWS)
         if authorization is not None:
             headers.append(("Authorization", authorization))
         register = self._endpoint.request(

@@ -13,6 +13,9 @@ OUR_VERSION: Final = "2.0"
 
 VERSIONED: Final = [("X-GB-Ver", OUR_VERSION)]
 
+LEADING: Final = ("X-GB-Ver", "3.0")
+"""Beside a 302: no earlier edition has it."""
+
 BEIJING: Final = timezone(timedelta(hours=8))
 
 
@@ -83,7 +86,7 @@ def _other(decision: Challenged | Refused | Redirected) -> Reply:
         return (decision.transaction, 401, VERSIONED)
     if isinstance(decision, Redirected):
         headers = [*(("Contact", place) for place in decision.places), ("Expires", str(decision.expires))]
-        return (decision.transaction, 302, headers + VERSIONED if decision.versioned else headers)
+        return (decision.transaction, 302, [*headers, LEADING])
     if decision.status == 423:
         return (decision.transaction, 423, [("Min-Expires", str(decision.min_expires))])
     return (decision.transaction, decision.status)

@@ -45,6 +45,7 @@ class Registrar:
     def __init__(self, known: Iterable[str], wall: Callable[[], float]) -> None:
         self.rejected = 0
         self.redirect: Sequence[str] = ()  # Contact values: who proved itself is led there by 302
+        self.redirect_seconds = 3600
         self._known = frozenset(known)
         self._wall = wall
         self._loop = asyncio.get_running_loop()
@@ -94,7 +95,7 @@ class Registrar:
             return (
                 event.transaction,
                 302,
-                [*(("Contact", place) for place in self.redirect), ("Expires", "3600")],
+                [*(("Contact", place) for place in self.redirect), ("Expires", str(self.redirect_seconds))],
             )
         expires = min(_USUAL_EXPIRES if event.expires is None else event.expires, _MAX_EXPIRES)
         moment = datetime.fromtimestamp(self._wall(), BEIJING)

@@ -17,6 +17,7 @@ from interop.sim.upper import UpperPlatform
 from sip.endpoint import Party
 from tests.clock import run
 from tests.gateway.test_alarms import RULE
+from tests.gateway.test_transports import sip_of
 from tests.gateway.world import (
     INNER,
     INNER_ID,
@@ -28,6 +29,7 @@ from tests.gateway.world import (
     UPPER,
     UPPER_ID,
     WALL,
+    By,
     Wire,
     World,
     open_calls,
@@ -82,7 +84,7 @@ def test_who_knows_the_edition_is_led_away_and_taken_when_it_comes_back() -> Non
                 assert not here.gateway.outer.side.as_upper.online(PlatformId(LOWER_ID))
                 (answer,) = wire.between(OUTER, LOWER, "SIP/2.0 302")
                 assert "\r\nExpires: 3600\r\n" in answer
-                assert "\r\nX-GB-Ver: " in answer
+                assert "\r\nX-GB-Ver: 3.0\r\n" in answer
                 (challenge,) = wire.between(OUTER, LOWER, "SIP/2.0 401")
                 assert "203.0.113.22" not in challenge, "who has proved nothing hears nothing"
                 await asyncio.sleep(60.0)
@@ -213,6 +215,97 @@ def test_nobody_leads_us_where_the_configuration_does_not_allow(places: list[str
             assert registers(wire, UPPER) <= 20
             here.upper.registrar.redirect = ()
             await here.upper.wait_registered(INNER_ID)
+
+    run(scenario())
+
+
+def events(here: World) -> list[str]:
+    """Where it led us, by the audit trail."""
+    notes = [each for each in here.audit("inner") if each.get("event") == "redirected"]
+    return [each["details"]["to"] for each in notes]
+
+
+def test_what_it_said_counts_for_as_long_as_it_said_and_then_it_is_asked_again() -> None:
+    async def scenario() -> None:
+        async with world(written=FOLLOWING) as here, servers(here) as (other, third):
+            here.upper.registrar.redirect_seconds = 900
+            here.upper.registrar.redirect = [contact(OTHER_ID, OTHER)]
+            here.upper.registrar.forget(INNER_ID)
+            wire = Wire(here.network)
+            await here.shown()
+            await other.wait_registered(INNER_ID)
+            home = registers(wire, UPPER)
+            assert "\r\nX-GB-Ver: 3.0\r\n" in wire.between(INNER, UPPER, "REGISTER")[-1]
+            async with other.play(here.shared()[0]) as playing:
+                await asyncio.sleep(880.0)
+                assert registers(wire, UPPER) == home
+                await asyncio.sleep(60.0)
+                assert registers(wire, UPPER) == home + 2, "asked, and it leads to the same place"
+                before = playing.packets
+                await asyncio.sleep(2.0)
+                assert playing.packets > before, "nothing was lost"
+            assert events(here) == [f"{OTHER_ID}@{OTHER}:5060"]
+            here.upper.registrar.redirect = [contact(OTHER_ID, THIRD)]
+            await third.wait_registered(INNER_ID)
+            assert other.registered() == (), "it was told that we left"
+            here.upper.registrar.redirect = ()
+            await here.upper.wait_registered(INNER_ID)
+            await asyncio.sleep(1.0)
+            assert third.registered() == ()
+            assert events(here) == [f"{OTHER_ID}@{OTHER}:5060", f"{OTHER_ID}@{THIRD}:5060", "home"]
+
+    run(scenario())
+
+
+def test_who_cannot_be_asked_any_more_leaves_us_where_we_are() -> None:
+    async def scenario() -> None:
+        async with world(written=FOLLOWING) as here, servers(here) as (other, _third):
+            here.upper.registrar.redirect_seconds = 300
+            here.upper.registrar.redirect = [contact(OTHER_ID, OTHER)]
+            here.upper.registrar.forget(INNER_ID)
+            await other.wait_registered(INNER_ID)
+            here.network.cut(UPPER)
+            await asyncio.sleep(4000.0)
+            assert len(other.registered()) == 1
+            assert events(here) == [f"{OTHER_ID}@{OTHER}:5060"]
+
+    run(scenario())
+
+
+def test_a_contact_says_by_what_it_is_spoken_to_and_for_how_long_itself() -> None:
+    async def scenario() -> None:
+        async with world(written=FOLLOWING) as here, AsyncExitStack() as held:
+            by = By("tcp", (INNER, 5060), 5060)
+            calls = await open_calls(held, here.network, Party(OTHER_ID, OTHER_ID[:10]), (OTHER, 5060), by=by)
+            other = UpperPlatform(
+                endpoint=calls.endpoint,
+                calls=calls,
+                net=here.network,
+                media_host=OTHER,
+                passwords={INNER_ID: PASSWORD},
+                open_screen=FakeScreen,
+                wall=lambda: WALL + here.network.loop.time(),
+            )
+            datagrams = sip_of(here)
+            here.upper.registrar.redirect = [
+                f"<sip:{OTHER_ID}@{OTHER}:5060;transport=tls>",
+                f"<sip:{OTHER_ID}@{THIRD}:5060>;expires=0",
+                f"<sip:{OTHER_ID}@{OTHER}:5060;transport=tcp>;expires=86400",
+            ]
+            here.upper.registrar.forget(INNER_ID)
+            await other.wait_registered(INNER_ID)
+            here.network.cut(UPPER)
+            del datagrams[:]
+            await here.shown()
+            assert len((await other.catalog()).channels()) == 4
+            await asyncio.sleep(3600.0)
+            assert len(other.registered()) == 1
+            assert [each for each in datagrams if OTHER.encode() in each] == []
+            here.network.mend(UPPER)
+            here.upper.registrar.redirect = ()
+            here.network.wires.cut.add(OTHER)
+            await here.upper.wait_registered(INNER_ID)
+            here.network.wires.cut.discard(OTHER)
 
     run(scenario())
 
