@@ -9,6 +9,9 @@ from sip.algorithms import ALGORITHMS, Algorithm
 
 _BYTES: Final[dict[Algorithm, int]] = {"MD5": 16, "SHA-256": 32, "SM3": 32}
 
+BYTES: Final = sum(_BYTES.values())
+"""Of all hashes of one user."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -29,7 +32,7 @@ class Credential:
     @property
     def sound(self) -> bool:
         """Are there as many bytes as it takes?"""
-        return len(self.hashes) == sum(_BYTES.values())
+        return len(self.hashes) == BYTES
 
     def keys(self, algorithms: Sequence[Algorithm]) -> list[tuple[Algorithm, str]]:
         """Each with its HA1 in hex, in that order."""

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeVar, cast
+
+from msgspec import Struct
 
 from cascade.deviations import Deviation
 from cascade.model.ids import GbId, PlatformId
@@ -49,11 +52,9 @@ USUAL_PTZ: Final = PtzTerms()
 MEBIBYTE: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LowerPeer:
-    """A device or platform below us: it registers, we query and play."""
+class LowerTerms(Struct, frozen=True, kw_only=True):
+    """How we deal with a device or platform below us. A hundred thousand devices share a few of these."""
 
-    id: PlatformId
     networks: tuple[str, ...]  # CIDR; where its signalling may come from
     media_networks: tuple[str, ...] = ()  # CIDR; where its media may come from; () is `networks`
     aliases: tuple[str, ...] = ()  # other From users it may use once it is registered (Q09)
@@ -95,6 +96,62 @@ class LowerPeer:
     media_loss_seconds: float = 15.0
     alarms_a_minute: int = 600  # more are refused with 503
     alarm_response: bool = True  # is an alarm answered by a message of its own beside the 200 (Q86)
+
+
+T = TypeVar("T")
+
+
+def _of(term: T) -> T:
+    """The same of a peer, by its terms."""
+    name: str = cast("Any", term).__name__
+    return cast("T", property(attrgetter(f"terms.{name}")))
+
+
+class LowerPeer(Struct, frozen=True, gc=False):
+    """A device or platform below us: it registers, we query and play."""
+
+    id: PlatformId
+    terms: LowerTerms
+
+    networks = _of(LowerTerms.networks)
+    media_networks = _of(LowerTerms.media_networks)
+    aliases = _of(LowerTerms.aliases)
+    transport = _of(LowerTerms.transport)
+    digest = _of(LowerTerms.digest)
+    digest_qop = _of(LowerTerms.digest_qop)
+    certificate = _of(LowerTerms.certificate)
+    message_bytes = _of(LowerTerms.message_bytes)
+    answer_pings = _of(LowerTerms.answer_pings)
+    dial = _of(LowerTerms.dial)
+    keepalive_seconds = _of(LowerTerms.keepalive_seconds)
+    keepalive_misses = _of(LowerTerms.keepalive_misses)
+    grace_seconds = _of(LowerTerms.grace_seconds)
+    min_expires = _of(LowerTerms.min_expires)
+    max_expires = _of(LowerTerms.max_expires)
+    binding = _of(LowerTerms.binding)
+    revival = _of(LowerTerms.revival)
+    fault = _of(LowerTerms.fault)
+    ssrc = _of(LowerTerms.ssrc)
+    coordinates = _of(LowerTerms.coordinates)
+    charset = _of(LowerTerms.charset)
+    charset_in = _of(LowerTerms.charset_in)
+    catalog_seconds = _of(LowerTerms.catalog_seconds)
+    first_page_seconds = _of(LowerTerms.first_page_seconds)
+    page_seconds = _of(LowerTerms.page_seconds)
+    max_items = _of(LowerTerms.max_items)
+    redirect = _of(LowerTerms.redirect)
+    redirect_any = _of(LowerTerms.redirect_any)
+    subscribe = _of(LowerTerms.subscribe)
+    subscribe_seconds = _of(LowerTerms.subscribe_seconds)
+    notify_state = _of(LowerTerms.notify_state)
+    media_target = _of(LowerTerms.media_target)
+    to_host = _of(LowerTerms.to_host)
+    domain = _of(LowerTerms.domain)
+    invite_seconds = _of(LowerTerms.invite_seconds)
+    first_media_seconds = _of(LowerTerms.first_media_seconds)
+    media_loss_seconds = _of(LowerTerms.media_loss_seconds)
+    alarms_a_minute = _of(LowerTerms.alarms_a_minute)
+    alarm_response = _of(LowerTerms.alarm_response)
 
 
 ID_DIGITS: Final = 20

@@ -154,7 +154,7 @@ async def open_side(
 ) -> AsyncIterator[Open]:
     """Run one side until the context ends: BYE on every leg, goodbye above, stores written."""
     own = config.outer if name == "outer" else config.inner
-    us, lowers = own.us(), own.lowers(name)
+    us = own.us()
     async with AsyncExitStack() as held:
         store = around.store(name)
         held.push_async_callback(store.close)
@@ -204,7 +204,7 @@ async def open_side(
             us=us,
             endpoint=endpoint,
             calls=calls,
-            peers=lowers,
+            peers=own.lowers(name),
             gate=gate,
             index=below,
             store=store,
@@ -223,7 +223,7 @@ async def open_side(
             endpoint=endpoint,
             calls=calls,
             uppers=own.uppers(),
-            lowers=lowers,
+            lowers=as_upper.peers,
             secrets=credentials.ours,
             gate=gate,
             index=shared,
@@ -377,7 +377,7 @@ async def open_host(
 
 def _terms(config: Config) -> Terms:
     """Silence between the hosts is told later than any peer's, whose own side knows more."""
-    peers = [peer for side in (config.outer, config.inner) for _, peer in side.peers()]
+    peers = (peer for side in (config.outer, config.inner) for _, peer in side.peers())
     longest = max((max(peer.first_media_seconds, peer.media_loss_seconds) for peer in peers), default=0.0)
     seconds = max(Terms().idle_seconds, longest + 30.0)
     return Terms(

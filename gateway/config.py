@@ -14,7 +14,9 @@ from msgspec.structs import asdict, replace
 from cascade.model.ids import GbId, PlatformId
 from cascade.outbox import Quota
 from cascade.peers import (
+    Following,
     LowerPeer,
+    LowerTerms,
     PtzTerms,
     UpperPeer,
     Us,
@@ -29,6 +31,7 @@ from gateway.config_checks import check, check_admitted, check_secrets
 from gateway.config_document import Document, Port
 from gateway.config_limits import LimitsConfig
 from gateway.config_link import filled
+from gateway.config_lowers import Lowers, pairs
 from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.config_reading import Problem, read
 from gateway.credentials.holders import Secrets, load_secrets
@@ -95,7 +98,7 @@ class SideConfig(Document, frozen=True, kw_only=True):
     """What this side holds and takes at most."""
     admit: tuple[AdmitConfig, ...] = ()
     """Rules by which platforms and devices are below us that have a password and no table of their own."""
-    lower: tuple[LowerConfig, ...] = ()
+    lower: Sequence[LowerConfig] = ()
     """Platforms and devices below us in this network."""
     upper: tuple[UpperConfig, ...] = ()
     """Platforms above us in this network."""
@@ -125,14 +128,24 @@ class SideConfig(Document, frozen=True, kw_only=True):
     def lowers(self, name: SideName) -> dict[PlatformId, LowerPeer]:
         """By id, with the defaults of the side that bears that name filled in."""
         peers = {}
-        for lower in self.lower:
-            fields = asdict(lower)
-            fields["networks"] = lower.networks or self.networks
-            fields["media_networks"] = lower.media_networks or fields["networks"]
-            fields["domain"] = lower.domain or lower.id[:10]
-            fields["binding"] = lower.binding or usual_binding(lower.id, outside=name == "outer")
-            peers[lower.id] = LowerPeer(**fields)
+        shared: dict[tuple[int, str, Following], LowerTerms] = {}
+        for peer, alike in pairs(self.lower):
+            domain = alike.domain or peer[:10]
+            binding = alike.binding or usual_binding(peer, outside=name == "outer")
+            key = id(alike), domain, binding
+            terms = shared.get(key)
+            if terms is None:
+                terms = shared[key] = self._terms(alike, domain, binding)
+            peers[peer] = LowerPeer(peer, terms)
         return peers
+
+    def _terms(self, lower: LowerConfig, domain: str, binding: Following) -> LowerTerms:
+        fields = asdict(lower)
+        del fields["id"]
+        networks = lower.networks or self.networks
+        media = lower.media_networks or networks
+        given = {"networks": networks, "media_networks": media, "domain": domain, "binding": binding}
+        return LowerTerms(**(fields | given))
 
     def uppers(self) -> dict[PlatformId, UpperPeer]:
         """By id, with the side's defaults filled in."""
@@ -332,5 +345,6 @@ def _resolved(config: Config, folder: Path) -> Config:
 
 
 def _with_files(side: SideConfig, folder: Path) -> SideConfig:
+    side = replace(side, lower=Lowers(side.lower))
     files = {name: str(folder / file) for name, file in asdict(side.tls).items() if file}
     return replace(side, tls=replace(side.tls, **files)) if files else side

@@ -1,7 +1,7 @@
 """Peers below that are admitted by a rule: no table each, but a password each.
 
 Every id that has a password on a side, that no `[[SIDE.lower]]` describes and that a `[[SIDE.admit]]` fits
-is a peer with the terms of that rule; the first rule that fits counts. They are made when the
+is a peer with the terms of that rule; the first rule that fits counts. They are found when the
 configuration is read, so that whoever comes after that sees a peer like any other.
 """
 
@@ -13,6 +13,7 @@ from msgspec.structs import fields, replace
 
 from cascade.model.ids import PlatformId
 from certs.identities import SideName
+from gateway.config_lowers import ANYBODY, Lowers, pairs
 from gateway.config_peers import LowerConfig, LowerTerms
 from gateway.words import Saying, saying
 
@@ -79,33 +80,37 @@ def _side(
     if not side.admit:
         return side, []
     described = {side.id, *(called for _, peer in side.peers() for called in (peer.id, *peer.aliases))}
-    beyond = {peer.id for _, peer in other.peers()}
-    found: dict[str, list[LowerConfig]] = {rule.name: [] for rule in side.admit}
-    terms = {rule.name: rule.terms() for rule in side.admit}  # of a rule that admits many
+    beyond = {*(peer for peer, _ in pairs(other.lower)), *(upper.id for upper in other.upper)}
+    found: dict[str, list[PlatformId]] = {rule.name: [] for rule in side.admit}
     wrong: list[Finding] = []
     for text in known:
         rule = rule_for(side, text)
-        if rule is None or text in described or not _is_name(text):
+        if rule is None or text in described or (peer := _name(text)) is None:
             continue
         key = f"{name}.admit[#{side.admit.index(rule) + 1}]"
         if text in beyond:
             wrong.append((key, saying("config.on_both_sides", peer=text)))
             continue
-        found[rule.name].append(LowerConfig(id=PlatformId(text), **terms[rule.name]))
+        found[rule.name].append(peer)
     for number, rule in enumerate(side.admit, start=1):
         count = len(found[rule.name])
         if count > rule.most:
             what = saying("config.admits_more", rule=rule.name, count=count, most=rule.most)
             wrong.append((f"{name}.admit[#{number}].most", what))
-    peers = [peer for rule in side.admit for peer in found[rule.name]]
-    return replace(side, lower=(*side.lower, *peers)), wrong
+    lower = Lowers(side.lower)
+    for rule in side.admit:
+        lower.add(rule.peer(ANYBODY), found[rule.name])
+    return replace(side, lower=lower), wrong
 
 
-def _is_name(text: str) -> bool:
+def _name(text: str) -> PlatformId | None:
+    if isinstance(text, PlatformId):
+        return text
     try:
-        return PlatformId(text) == text
+        name = PlatformId(text)
     except ValueError:
-        return False
+        return None
+    return name if name == text else None
 
 
 def check_admits(name: str, side: "SideConfig") -> Iterator[Finding]:
@@ -129,9 +134,9 @@ def check_admits(name: str, side: "SideConfig") -> Iterator[Finding]:
 def odd_admits(name: str, side: "SideConfig") -> Iterator[Finding]:
     """Rules that admit nobody. `side` holds those who are admitted already."""
     used: set[str] = set()
-    for lower in side.lower if side.admit else ():
-        rule = rule_for(side, lower.id)
-        if rule is not None and rule.name not in used and rule.peer(lower.id) == lower:
+    for peer, alike in pairs(side.lower) if side.admit else ():
+        rule = rule_for(side, peer)
+        if rule is not None and rule.name not in used and rule.peer(alike.id) == alike:
             used.add(rule.name)
     for number, rule in enumerate(side.admit, start=1):
         if rule.name not in used:

@@ -1,14 +1,16 @@
 """What differs between the configuration that counts and another: what is taken at once, and what waits."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from cascade.as_lower.adoption import ADDRESS, NAMES
+from cascade.model.ids import PlatformId
 from certs.identities import SideName
 from gateway.config_diff import RuleChanges, changed_rules
+from gateway.config_lowers import pairs
 from gateway.credentials.holders import Kept, Secrets, SideSecrets
 from gateway.words import Saying, Words, saying
 
@@ -88,8 +90,10 @@ def changes_of(
     for side in _sides(here):
         own, new = _side(before, side), _side(after, side)
         was, now = (SideSecrets() if one is None else one.of(side) for one in (known, given))
-        found.append(_peers(side, False, own.lower, new.lower, _others(was.below, now.below)))
-        found.append(_peers(side, True, own.upper, new.upper, _others(was.above, now.above)))
+        lower = dict(pairs(own.lower)), dict(pairs(new.lower))
+        upper = _by_id(own.upper), _by_id(new.upper)
+        found.append(_peers(side, False, *lower, _others(was.below, now.below)))
+        found.append(_peers(side, True, *upper, _others(was.above, now.above)))
     return Changes(
         changed_rules(before.rule, after.rule),
         tuple(each for each in found if each.any),
@@ -145,31 +149,42 @@ def _differing(key: str, old: object, new: object) -> Iterator[str]:
 
 def _others(known: Kept, given: Kept) -> tuple[str, ...]:
     """The peers that have another than they had."""
+    if known == given:
+        return ()
     return tuple(peer for peer in known if peer in given and known[peer] != given[peer])
+
+
+def _by_id(peers: "Sequence[UpperConfig]") -> "dict[PlatformId, UpperConfig]":
+    return {peer.id: peer for peer in peers}
 
 
 def _peers(
     side: SideName,
     above: bool,
-    before: "Sequence[LowerConfig] | Sequence[UpperConfig]",
-    after: "Sequence[LowerConfig] | Sequence[UpperConfig]",
+    old: Mapping[PlatformId, "LowerConfig | UpperConfig"],
+    new: Mapping[PlatformId, "LowerConfig | UpperConfig"],
     passwords: Sequence[str],
 ) -> PeerChanges:
-    old, new = {str(peer.id): peer for peer in before}, {str(peer.id): peer for peer in after}
+    """Of those by the ids of either, each id with somebody who is described alike."""
     others = []
+    compared: dict[tuple[int, int], tuple[str, ...]] = {}
     for name, was in old.items():
         peer = new.get(name)
-        if peer is not None and peer != was:
-            keys = tuple(_differing("", was, peer))
-            keys = tuple(key.removeprefix(".") for key in keys)
-            others.append(Other(name, keys, above and not {*ADDRESS, *NAMES}.isdisjoint(keys)))
+        if peer is None:
+            continue
+        pair = id(was), id(peer)
+        if pair not in compared:
+            differing = (key.removeprefix(".") for key in _differing("", was, peer))
+            compared[pair] = tuple(key for key in differing if key != "id")
+        if keys := compared[pair]:
+            others.append(Other(str(name), keys, above and not {*ADDRESS, *NAMES}.isdisjoint(keys)))
     return PeerChanges(
         side,
         above,
-        added=tuple(name for name in new if name not in old),
-        removed=tuple(name for name in old if name not in new),
+        added=tuple(str(name) for name in new if name not in old),
+        removed=tuple(str(name) for name in old if name not in new),
         others=tuple(others),
-        passwords=tuple(name for name in passwords if name in old and name in new),
+        passwords=tuple(str(name) for name in passwords if name in old and name in new),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cascade.model.ids import GbId, PeerName, PlatformId
+from cascade.model.ids import GbId, PeerName
 from certs.identities import SideName
 from gateway.chamber.codec import payloads
 from gateway.chamber.coverage import covered
@@ -18,6 +18,7 @@ from gateway.chamber.shadows import Shadowed, shadowed
 from gateway.chamber.tickets import PREFIX
 from gateway.config_admit import check_admits, odd_admits, rule_for
 from gateway.config_link import check_link, odd_link
+from gateway.config_lowers import ANYBODY, pairs
 from gateway.config_reading import Problem
 from gateway.credentials.holders import SIDES, Secrets, expected
 from gateway.credentials.store import Holder
@@ -39,9 +40,6 @@ MAX_SHADOWS: Final = 100
 """Pairs of rules that one check warns of."""
 MAX_OWNER: Final = 256
 """Characters of an Owner that a selector can name."""
-
-ANYBODY: Final = PlatformId("00000000000000000000")
-"""Stands for whoever a rule admits, where its terms are looked at."""
 
 Finding = tuple[str, Saying]
 """Key, and what is wrong with it."""
@@ -329,17 +327,21 @@ def _check_sides_together(outer: "SideConfig", inner: "SideConfig") -> Iterator[
 
 
 def _check_names_together(outer: "SideConfig", inner: "SideConfig") -> Iterator[Finding]:
-    outside = {peer.id for _, peer in outer.peers()}
+    outside = _ids(outer)
     for place, peer in inner.peers():
         if peer.id in outside:
             yield f"inner.{place}.id", saying("config.on_both_sides", peer=peer.id)
 
 
+def _ids(side: "SideConfig") -> set[str]:
+    return {*(peer for peer, _ in pairs(side.lower)), *(upper.id for upper in side.upper)}
+
+
 def _check_rules(config: "Config") -> Iterator[Finding]:
     seen: set[str] = set()
     here = {
-        "inward": {peer.id for _, peer in config.outer.peers()},
-        "outward": {peer.id for _, peer in config.inner.peers()},
+        "inward": _ids(config.outer),
+        "outward": _ids(config.inner),
     }
     for number, rule in enumerate(config.rule, start=1):
         key = f"rule[#{number}]"

@@ -4,7 +4,7 @@ import difflib
 import functools
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -128,7 +128,7 @@ def _typed(kind: type[Any], value: object) -> object:
 
 def _many(kind: Any) -> type[Struct] | None:
     """The table of a list of tables."""
-    if get_origin(kind) is tuple:
+    if get_origin(kind) in {tuple, Sequence}:
         first = get_args(kind)[0]
         if isinstance(first, type) and issubclass(first, Struct):
             return first

@@ -28,6 +28,7 @@ from gateway.config import Config, Examined, examine
 from gateway.config_changes import Changes, changes_of, in_force, noted
 from gateway.config_checks import odd_rules
 from gateway.config_diff import RuleChanges
+from gateway.config_lowers import pairs
 from gateway.config_reading import Problem
 from gateway.credentials.holders import Secrets, SideSecrets
 from gateway.local.messages import Flowing, Reload, Reloaded, RulesState
@@ -335,7 +336,7 @@ class Keeper:
 def _odd(config: Config) -> Counter[str]:
     """Of its rules, and of what the stores keep of the channels."""
     odd = counted(Problem("", key, what, warning=True) for key, what in odd_rules(config.rule))
-    peers = [str(lower.id) for side in (config.outer, config.inner) for lower in side.lower]
+    peers = [str(peer) for side in (config.outer, config.inner) for peer, _ in pairs(side.lower)]
     odd[IDLE] = len(idle_selectors(Path(config.gateway.state), peers, config.rule))
     return +odd
 

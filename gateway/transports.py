@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from certs.identities import SideName
 from gateway.config import SideConfig
+from gateway.config_lowers import pairs
 from gateway.config_peers import LowerConfig
 from gateway.side.firsts import Firsts
 from gateway.tls import TlsFiles, read_files
@@ -68,10 +69,10 @@ class Agreement:
             pong = upper.answer_pings
             self._stack.set_route(address, transport, large_by_tcp=large_by_tcp, pong=pong)
         self._reached = set(reached)
-        for lower in own.lower:
-            large = lower.message_bytes if lower.message_bytes > MEBIBYTE else 0
-            dial = _dialled(lower)
-            self._stack.set_terms(lower.id, large=large, pong=lower.answer_pings, dial=dial)
+        for peer, alike in pairs(own.lower):
+            large = alike.message_bytes if alike.message_bytes > MEBIBYTE else 0
+            dial = _dialled(alike)
+            self._stack.set_terms(peer, large=large, pong=alike.answer_pings, dial=dial)
         self._stack.set_limits(limits_of(own))
 
 
@@ -181,9 +182,9 @@ def _tls(own: SideConfig, files: TlsFiles) -> Tls:
     ids: dict[Address, frozenset[str]] = {
         (upper.host, upper.port): frozenset({upper.id, upper.host}) for upper in own.upper
     }
-    for lower in own.lower:
-        if (there := _dialled(lower)) is not None:
-            ids[there] = frozenset({lower.id, there[0]})
+    for peer, alike in pairs(own.lower):
+        if (there := _dialled(alike)) is not None:
+            ids[there] = frozenset({peer, there[0]})
     return Tls(files.server, files.client, ids.get if own.tls.authority else _anybody)
 
 

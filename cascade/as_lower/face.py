@@ -104,7 +104,7 @@ class AsLower:
         self.us = us
         self.index = index
         self.counts: Counter[str] = Counter()
-        self._lowers = frozenset(lowers)
+        self._lowers = lowers
         self._listeners = listeners
         self._endpoint = endpoint
         self._secrets = secrets

@@ -5,9 +5,8 @@ loses its lease and its legs, and its rows go beyond too; who may not speak from
 its lease. All else counts from the next time that it is asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from cascade.addresses import Listener, Networks, networks_of
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.herald import NOTHING, Herald
 from cascade.as_upper.movements import Movements
@@ -31,8 +30,6 @@ class Adoption:
         self,
         *,
         peers: Peers,
-        media: dict[PlatformId, Networks],
-        listeners: Sequence[Listener],
         registrar: Registrar,
         standing: Standing,
         catalogs: Catalogs,
@@ -45,8 +42,6 @@ class Adoption:
         follow: Callable[[], None],
     ) -> None:
         self._peers = peers
-        self._media = media
-        self._listeners = listeners
         self._registrar = registrar
         self._standing = standing
         self._catalogs = catalogs
@@ -72,8 +67,8 @@ class Adoption:
             before = self._peers.get(id)
             if before != described:
                 self._peers[id] = described
-                self._media[id] = media_networks(described, self._listeners)
                 self._changed(before, described)
+        self._registrar.learn(self._peers)
 
     def _forget(self, peer: PlatformId) -> None:
         rows = self._index.rows(peer)
@@ -81,7 +76,7 @@ class Adoption:
         self._store.save_rows(peer, NOTHING, rows.ids())
         self._herald.offer(peer)  # what no rule shows can't be withdrawn by rows
         self._catalogs.forget(peer)
-        del self._peers[peer], self._media[peer]
+        del self._peers[peer]
 
     def _changed(self, before: LowerPeer | None, peer: LowerPeer) -> None:
         self._catalogs.adopt(peer)
@@ -94,8 +89,3 @@ class Adoption:
             self._standing.judge_faults(peer.id)
         if before.coordinates != peer.coordinates and self._standing.online(peer.id):
             self._catalogs.start(peer)
-
-
-def media_networks(peer: LowerPeer, listeners: Sequence[Listener]) -> Networks:
-    """Where its media may come from."""
-    return networks_of(peer.media_networks or peer.networks, tuple(listeners))

@@ -1,13 +1,13 @@
 """Lowers that call us: only for a voice that was announced to them (9.12, 6.6, Q94)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 from cascade.accepting import Refusal, Wish, checked, offer_of
-from cascade.addresses import Networks
+from cascade.addresses import Listener, Networks, networks_of
 from cascade.as_upper.questions import Asker
 from cascade.as_upper.registrar import Registrar
 from cascade.model.commands.broadcast import BROADCAST
-from cascade.model.ids import PlatformId
+from cascade.peers import LowerPeer
 from cascade.sdp import voices_of
 from sip.events import Event
 
@@ -16,7 +16,7 @@ class Callers:
     """Those of one face; `shown` is the id in our answers, `networks` those where media may go."""
 
     def __init__(
-        self, registrar: Registrar, asker: Asker, networks: Mapping[PlatformId, Networks], shown: str
+        self, registrar: Registrar, asker: Asker, networks: Callable[[LowerPeer], Networks], shown: str
     ) -> None:
         self._registrar = registrar
         self._asker = asker
@@ -38,7 +38,7 @@ class Callers:
         fit = (
             read
             if isinstance(read, Refusal)
-            else checked(event, read, self._networks[peer.id], peer.media_target)
+            else checked(event, read, self._networks(peer), peer.media_target)
         )
         if isinstance(fit, Refusal):
             return fit
@@ -58,3 +58,9 @@ class Callers:
             invitation=found.correlation,
             encodings=encodings,
         )
+
+
+def media_networks(listeners: Sequence[Listener]) -> Callable[[LowerPeer], Networks]:
+    """Where the media of each peer may come from: not from sockets of our own."""
+    own = tuple(listeners)
+    return lambda peer: networks_of(peer.media_networks or peer.networks, own)

@@ -16,10 +16,10 @@ from typing import Final
 
 from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener
-from cascade.as_upper.adoption import Adoption, media_networks
+from cascade.as_upper.adoption import Adoption
 from cascade.as_upper.alarms import LATER, Alarms
 from cascade.as_upper.attempts import Attempts
-from cascade.as_upper.callers import Callers
+from cascade.as_upper.callers import Callers, media_networks
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.controls import Controls
 from cascade.as_upper.faults import Faults
@@ -106,11 +106,11 @@ class AsUpper:
             told=lambda peer, rows: self._standing.as_told(peer, rows),
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
-        self._registrar = Registrar(peers)
+        self._registrar = Registrar(self.peers)
         self._following = Following(self._registrar, loop, self._follow_one)
         self._asker = Asker(endpoint, gate, self._serials, self._origin, bounds)
         self._legs = Legs()
-        self._media_networks = {peer.id: media_networks(peer, listeners) for peer in peers.values()}
+        self._media_networks = media_networks(listeners)
         pool = SsrcPool(us.id, random=chance)
         self._deviations = Deviations()
         self._placer = Placer(
@@ -198,8 +198,6 @@ class AsUpper:
         )
         self._adoption = Adoption(
             peers=self.peers,
-            media=self._media_networks,
-            listeners=listeners,
             registrar=self._registrar,
             standing=self._standing,
             catalogs=self._catalogs,
@@ -466,7 +464,7 @@ class AsUpper:
             to=party_of(peer, channel.name, lease.address),
             sender=channel.name,
             receiver=self.us.id.digits,
-            networks=self._media_networks[peer.id],
+            networks=self._media_networks(peer),
             stream_number=stream_number,
         )
         async with self._placer.place(invitation, port=port, expect=expect) as leg:

@@ -6,8 +6,8 @@ somebody counts as there is the business of `leases`, what a REGISTER comes to t
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, cast
 
 from cascade.addresses import networks_of
 from cascade.as_upper.binding import move
@@ -31,7 +31,7 @@ class Registrar:
     """
 
     def __init__(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
-        self._learn(peers)
+        self.learn(peers)
         self._leases = Leases()
         self.counts: Counter[str] = Counter()
         self._redirects = Redirects(self.counts)
@@ -40,22 +40,23 @@ class Registrar:
         """How many are online."""
         return len(self._leases)
 
-    def _learn(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
-        self._peers = dict(peers)
-        self._names: dict[str, LowerPeer] = {}
-        for peer in peers.values():
-            self._names[str(peer.id)] = peer
-            self._names.update(dict.fromkeys(peer.aliases, peer))
-        self._networks = {peer.id: networks_of(peer.networks) for peer in peers.values()}
+    def learn(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
+        """This is the table of the peers; it is kept as it is, since there may be very many."""
+        self._peers = peers
+        self._known = cast("Callable[[str], LowerPeer | None]", peers.get)  # any text may be asked for
+        self._aliases = {alias: peer for peer in peers.values() for alias in peer.aliases}
+        self._networks = {
+            networks: networks_of(networks) for networks in {p.networks for p in peers.values()}
+        }
 
     def adopt(self, peers: Mapping[PlatformId, LowerPeer]) -> None:
         """These are the peers from now on: who is none, or may not speak so or from there, has no lease."""
-        self._learn(peers)
+        self.learn(peers)
         for lease in self._leases:
             peer = lease.peer.id
             new = self._peers.get(peer)
             other = new is not None and new.transport not in {"any", lease.peer.transport}
-            if new is None or other or lease.host not in self._networks[peer]:
+            if new is None or other or lease.host not in self._networks[new.networks]:
                 self._leases.remove(peer)
             elif new != lease.peer:
                 self._leases.renew(lease, new)
@@ -103,7 +104,7 @@ class Registrar:
         A name we do not know counts as its peer's when it comes from exactly the registered
         address (Q09).
         """
-        known = self._names.get(user)
+        known = self._known(user) or self._aliases.get(user)
         peer = self._leases.at(source) if known is None else known.id
         lease = None if peer is None else self._leases.of(peer)
         return lease if lease is not None and lease.address == source else None
@@ -117,7 +118,7 @@ class Registrar:
 
     def _near(self, user: str, source: Address) -> Lease | None:
         """The lease of that name, if it is at any port of that host."""
-        known = self._names.get(user)
+        known = self._known(user) or self._aliases.get(user)
         lease = None if known is None else self._leases.of(known.id)
         return lease if lease is not None and lease.host == source[0] else None
 
@@ -161,7 +162,7 @@ class Registrar:
         """Take up what was stored of those who may still be where they were."""
         for binding in bindings:
             peer = self._peers.get(binding.peer)
-            if peer is not None and binding.host in self._networks[peer.id]:
+            if peer is not None and binding.host in self._networks[peer.networks]:
                 self._leases.restore(peer, binding, now, wall)
         self._leases.saved()
 
@@ -206,7 +207,7 @@ class Registrar:
     ) -> Decision:
         username, source, arrived, transport, certificate, wanted, contact = proof
         versioned = version is not None
-        peer = self._names.get(user)
+        peer = self._known(user) or self._aliases.get(user)
         if peer is None or username != peer.id:
             self.counts["another_name"] += 1  # right password of one id, presented for another
             return Challenged(transaction, versioned)
@@ -248,7 +249,7 @@ class Registrar:
     def _may(self, peer: LowerPeer, source: Address, transport: str, certificate: str) -> bool:
         """May it register from there? From its networks, by the transport that was agreed, and with a
         certificate in its name where it needs one."""
-        if source[0] not in self._networks[peer.id]:
+        if source[0] not in self._networks[peer.networks]:
             self.counts["another_network"] += 1
             return False
         if (peer.transport != "any" and peer.transport != transport) or (

@@ -15,6 +15,7 @@ from gateway.chamber.replay import channel_of
 from gateway.chamber.tickets import Ticket
 from gateway.config import Config
 from gateway.config_checks import ACTIONS
+from gateway.config_lowers import pairs
 from gateway.config_reading import Problem
 from gateway.odd_rules import idle_selectors
 from gateway.store.sqlite.reading import peers_with, rows_of
@@ -32,9 +33,9 @@ class Catalogs:
         self._words = words
         self._state = Path(config.gateway.state)
         self.sides: dict[str, tuple[str, Direction]] = {
-            lower.id: (name, direction)
+            peer: (name, direction)
             for (name, direction), side in zip(SIDES, (config.outer, config.inner), strict=True)
-            for lower in side.lower
+            for peer, _ in pairs(side.lower)
         }
         self._indexes: dict[str, Index] = {}
 

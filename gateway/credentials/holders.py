@@ -9,7 +9,9 @@ from msgspec import Struct
 from cascade.credential import Credential
 from certs.identities import SideName
 from gateway.config_admit import rule_for
+from gateway.config_lowers import pairs
 from gateway.credentials.store import Holder, Place, read
+from gateway.credentials.table import Table
 from gateway.words import Saying, saying
 
 if TYPE_CHECKING:
@@ -72,10 +74,10 @@ def expected(config: "Config", here: SideName | None = None) -> Iterator[Expecte
         if here not in {None, name}:
             continue
         side = config.outer if name == "outer" else config.inner
-        for lower in side.lower:
-            yield _below(name, side, lower.id)
-        for upper, peer in zip(side.upper, side.uppers().values(), strict=True):
-            yield Expected(Holder(name, True, str(peer.id)), upper.username, peer.realm, peer.username)
+        for peer, _ in pairs(side.lower):
+            yield _below(name, side, peer)
+        for upper, above in zip(side.upper, side.uppers().values(), strict=True):
+            yield Expected(Holder(name, True, str(above.id)), upper.username, above.realm, above.username)
 
 
 def admissible(config: "Config", name: str, here: SideName | None = None) -> Iterator[Expected]:
@@ -93,12 +95,12 @@ def _below(name: SideName, side: "SideConfig", peer: str) -> Expected:
 
 def by_side(kept: Mapping[Holder, Credential]) -> Secrets:
     """The same, as each side takes them."""
-    found: dict[tuple[SideName, bool], dict[str, Credential]] = {
-        (side, above): {} for side in SIDES for above in (False, True)
-    }
-    for holder, credential in kept.items():
-        found[holder.side, holder.above][holder.peer] = credential
-    outer, inner = (SideSecrets(found[side, False], found[side, True]) for side in SIDES)
+
+    def of(side: SideName, above: bool) -> Table:
+        rows = kept.items()
+        return Table((one.peer, own) for one, own in rows if (one.side, one.above) == (side, above))
+
+    outer, inner = (SideSecrets(of(side, False), of(side, True)) for side in SIDES)
     return Secrets(outer, inner)
 
 

@@ -1,26 +1,32 @@
 """What a running side takes of another configuration: its peers, their secrets, its limits."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import asdict
 
 from cascade.credential import Credential
+from gateway.config_lowers import pairs
 from gateway.credentials.holders import Kept, SideSecrets
 from gateway.side.side import Described, Limits, Side
 from gateway.tls import TlsFiles
-from sip.algorithms import Algorithm, Qop
 from sip.endpoint import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from certs.identities import SideName
     from gateway.config import Config, SideConfig
+    from gateway.config_peers import LowerConfig
     from gateway.transports import Transports
+    from sip.algorithms import Algorithm, Qop
 
 
-Known = dict[str, tuple[Credential | None, tuple[Algorithm, ...], Qop]]
-"""What the engine was told of each name: by what it proves itself, if by anything, and what it is offered."""
+class Offer(NamedTuple):
+    """What whoever bears a name is asked for, and whether anything proves it."""
+
+    proves: bool
+    algorithms: "tuple[Algorithm, ...]"
+    qop: "Qop"
 
 
 class Credentials:
@@ -29,32 +35,35 @@ class Credentials:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._above: Kept = {}
-        self._known: Known = {}  # to the engine
+        self._below: Kept = {}
+        self._lower: Sequence[LowerConfig] = ()  # and these were told to the engine
 
     def take(self, own: "SideConfig", secrets: SideSecrets) -> None:
         """Each counts from the next REGISTER on; who is registered stays so."""
-        self._above = secrets.above
-        known: Known = {}
-        for peer in own.lower:
-            alike = (None, peer.digest, peer.digest_qop)  # whoever they are
-            known.update(dict.fromkeys(peer.aliases, alike))
-        kept = secrets.below
-        known |= {
-            peer.id: (kept[peer.id], peer.digest, peer.digest_qop) for peer in own.lower if peer.id in kept
-        }
-        for user in self._known.keys() - known.keys():
+        kept, before = secrets.below, self._below
+        told = dict(_offered(self._lower, before))
+        for user, offer in _offered(own.lower, kept):
+            credential = kept.get(user) if offer.proves else None
+            if told.pop(user, None) != offer or (offer.proves and before.get(user) != credential):
+                nothing = [(algorithm, None) for algorithm in offer.algorithms]
+                keys = credential.keys(offer.algorithms) if credential else nothing
+                self._stack.set_credentials(user, keys, offer.qop)
+        for user in told:
             self._stack.set_credentials(user, ())
-        for user, told in known.items():
-            if self._known.get(user) != told:
-                credential, algorithms, qop = told
-                nothing = [(algorithm, None) for algorithm in algorithms]
-                keys = credential.keys(algorithms) if credential else nothing
-                self._stack.set_credentials(user, keys, qop)
-        self._known = known
+        self._above, self._below, self._lower = secrets.above, kept, own.lower
 
     def ours(self, peer: str) -> Credential | None:
         """By what we prove ourselves to one above us."""
         return self._above.get(peer)
+
+
+def _offered(lower: "Sequence[LowerConfig]", kept: Kept) -> "Iterator[tuple[str, Offer]]":
+    """Each name that somebody below may have; an alias is asked like its peer, and proves nothing."""
+    for peer, alike in pairs(lower):
+        for alias in alike.aliases:
+            yield alias, Offer(False, alike.digest, alike.digest_qop)
+        if peer in kept:
+            yield peer, Offer(True, alike.digest, alike.digest_qop)
 
 
 def described(own: "SideConfig") -> Described:

@@ -21,6 +21,7 @@ from sip._native import authorize, ha1
 from sip.aio.calls import Calls, ask
 from sip.endpoint import Endpoint, Party
 from sip.events import Address, Auth, Event, Kind, Reply
+from tests.cascade.lowers import lower
 from tests.sip.network import Network, VirtualStack
 
 OURS: Final = "44010000002000000001"
@@ -33,7 +34,7 @@ AT_UPPER: Final[Address] = ("198.51.100.10", 5060)
 WALL: Final = 1_772_323_200.0  # 2026-03-01 08:00 in Beijing
 
 US: Final = Us(id=GbId(OURS), domain="4401000000", name="Guangzhou", civil_code="440100")
-LOWER_PEER: Final = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+LOWER_PEER: Final = lower(NVR, networks=("203.0.113.0/24",))
 UPPER_PEER: Final = UpperPeer(
     id=UPPER, domain="4400000000", host=AT_UPPER[0], username=OURS, networks=("198.51.100.0/24",)
 )

@@ -13,9 +13,9 @@ from cascade.as_upper.registering import answers
 from cascade.as_upper.registrar import Registrar
 from cascade.limits import USUAL
 from cascade.model.ids import PlatformId
-from cascade.peers import LowerPeer
 from sip._native import Core, authorize, ha1
 from sip.events import Address, Event, registrations
+from tests.cascade.lowers import lower
 from tests.sip.ground import header
 
 REALM: Final = "4401000000"
@@ -101,7 +101,7 @@ class Door:
     statuses: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.peer = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+        self.peer = lower(NVR, networks=("203.0.113.0/24",))
         self.core = Core(("203.0.113.20", 5060), REALM, ["203.0.113.0/24"], b"s" * 32)
         self.core.set_credentials(NVR, [("MD5", ha1(NVR, REALM, SECRET))])
         self.registrar = Registrar({NVR: self.peer})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cascade.as_upper.registering import Accepted, Refused
 from cascade.as_upper.registrar import Registrar
 from cascade.ports import Binding
+from tests.cascade.lowers import like
 from tests.cascade.test_registrar import (
     HOME,
     NVR,
@@ -38,7 +39,7 @@ def port(one: Registrar) -> int:
 
 @pytest.mark.parametrize("binding", ["strict", "same-host", "reauth"])
 def test_a_keepalive_from_another_address_moves_nothing(binding: Following) -> None:
-    one = registered(replace(PEER, binding=binding))
+    one = registered(like(PEER, binding=binding))
     for at in (1.0, 60.0, 120.0, 180.0):
         assert keepalive(one, at, AWAY) == 403
     assert one.lease_of(NVR, HOME) is not None
@@ -49,7 +50,7 @@ def test_a_keepalive_from_another_address_moves_nothing(binding: Following) -> N
 
 @pytest.mark.parametrize(("binding", "status"), [("same-host", 200), ("reauth", 403), ("strict", 403)])
 def test_another_port_is_followed_by_same_host_alone(binding: Following, status: int) -> None:
-    one = registered(replace(PEER, binding=binding))
+    one = registered(like(PEER, binding=binding))
     assert keepalive(one, 60.0, ANEW) == status
     assert port(one) == (ANEW[1] if status == 200 else HOME[1])
     assert one.counts["followed"] == (status == 200)
@@ -60,7 +61,7 @@ def test_another_port_is_followed_by_same_host_alone(binding: Following, status:
 def test_a_register_from_the_new_address_moves_it_and_until_then_the_old_one_stays(
     binding: Following,
 ) -> None:
-    one = registered(replace(PEER, binding=binding))
+    one = registered(like(PEER, binding=binding))
     assert keepalive(one, 60.0, AWAY) == 403
     assert keepalive(one, 61.0) == 200
     [decision] = judged(one, [replace(REGISTER, source=AWAY, arrived=62.0)], 62.0, WALL)
@@ -69,7 +70,7 @@ def test_a_register_from_the_new_address_moves_it_and_until_then_the_old_one_sta
 
 
 def test_a_strict_binding_moves_by_no_register_before_its_lease_is_over() -> None:
-    one = registered(replace(PEER, binding="strict"), expires=100)
+    one = registered(like(PEER, binding="strict"), expires=100)
     there = replace(REGISTER, source=AWAY)
     assert judged(one, [replace(there, arrived=99.0)], 99.0, WALL) == [Refused(1, 403)]
     [decision] = judged(one, [replace(there, arrived=100.0)], 100.0, WALL)
@@ -122,7 +123,7 @@ def test_what_is_no_keepalive_counts_from_its_own_port_alone() -> None:
     assert one.lease_of(NVR, BESIDE) is None
     assert one.claims(NVR, BESIDE)  # it may be a keepalive, and those are judged
     assert not one.claims(NVR, AWAY)
-    assert not registered(replace(PEER, binding="reauth")).claims(NVR, BESIDE)
+    assert not registered(like(PEER, binding="reauth")).claims(NVR, BESIDE)
 
 
 def test_a_restart_does_not_prove_a_port_that_was_followed() -> None:

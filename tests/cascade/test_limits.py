@@ -27,16 +27,17 @@ from cascade.model.commands.device_control import ControlPtz, Movement
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.serials import Serials
 from cascade.outbox import Quota
-from cascade.peers import LowerPeer, PtzTerms
+from cascade.peers import PtzTerms
 from cascade.questions import Questions
 from gateway.chamber.gate import Gate
 from gateway.chamber.under_way import Questions as Crossings
 from sip.events import Auth
 from tests.cascade.ground import Shelf
+from tests.cascade.lowers import lower
 from tests.clock import run
 
 NVR: Final = PlatformId("44010600001180000001")
-PEER: Final = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+PEER: Final = lower(NVR, networks=("203.0.113.0/24",))
 CAMERAS: Final = [ChannelId(NVR, PeerName(f"4401060000132000000{number}")) for number in range(3)]
 NOTICE: Final = b"<Notify><CmdType>Catalog</CmdType><SN>1</SN><DeviceID>1</DeviceID></Notify>"
 (HEAD,) = heads([NOTICE])
@@ -68,7 +69,7 @@ def unread(bounds: Bounds) -> None:
 def queries(bounds: Bounds) -> None:
     sync = CatalogSync(Serials(lambda: 1), bounds)
     for number in range(BURST + 2):
-        sync.start(LowerPeer(id=PlatformId(f"{number:020d}"), networks=()), 1.0)
+        sync.start(lower(PlatformId(f"{number:020d}"), networks=()), 1.0)
     asked = 0
     while queries := sync.advance(1.0):
         asked += len(queries)
@@ -191,7 +192,7 @@ def guessers(bounds: Bounds) -> None:
 def tries(auth: Auth, *, known: bool, at_once: bool = False) -> Callable[[Bounds], None]:
     def provoke(bounds: Bounds) -> None:
         ids = [PlatformId(f"4401060000118000000{number}") for number in range(3)]
-        peers = {each: LowerPeer(id=each, networks=()) for each in ids} if known else {}
+        peers = {each: lower(each, networks=()) for each in ids} if known else {}
         attempts = Attempts(peers, lambda: 0.0, cast("Any", SimpleNamespace(note=None)), bounds)
         for number, each in enumerate(ids):
             event: Any = SimpleNamespace(

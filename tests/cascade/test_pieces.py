@@ -16,6 +16,7 @@ from cascade.manscdp import Head, catalog, heads
 from cascade.manscdp.pieces import HEAD_BYTES, PIECE_BYTES, pieces
 from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
+from tests.cascade.lowers import lower
 from tests.clock import run
 
 LOWER = PlatformId("44010600002000000001")
@@ -110,7 +111,7 @@ def hearing(written: Written, counts: Counter[str]) -> Hearing:
 
 
 def peer(id: PlatformId) -> LowerPeer:
-    return LowerPeer(id=id, networks=("0.0.0.0/0",), media_networks=("0.0.0.0/0",), domain=id[:10])
+    return lower(id, networks=("0.0.0.0/0",), media_networks=("0.0.0.0/0",), domain=id[:10])
 
 
 def head_of(page: bytes) -> Head:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 from typing import Literal
@@ -32,6 +32,7 @@ from tests.cascade.ground import (
     nvr,
     page,
 )
+from tests.cascade.lowers import like
 from tests.clock import run
 from tests.sip.network import Network
 
@@ -57,13 +58,13 @@ def answer(*, host: str = "203.0.113.51", port: int = 15060, ssrc: int | None = 
     ],
 )
 def test_which_number_media_must_carry(mode: Mode, theirs: int | None, agreed: int | None) -> None:
-    peer = replace(LOWER_PEER, ssrc=mode)
+    peer = like(LOWER_PEER, ssrc=mode)
     assert agree(peer, answer(ssrc=theirs), 100, AT_NVR[0], NETWORKS).ssrc == agreed
 
 
 def test_strict_takes_no_other_number() -> None:
     with pytest.raises(Unacceptable):
-        agree(replace(LOWER_PEER, ssrc="strict"), answer(ssrc=7), 100, AT_NVR[0], NETWORKS)
+        agree(like(LOWER_PEER, ssrc="strict"), answer(ssrc=7), 100, AT_NVR[0], NETWORKS)
 
 
 def test_an_answer_without_an_address_means_the_packet_s_own() -> None:
@@ -72,13 +73,13 @@ def test_an_answer_without_an_address_means_the_packet_s_own() -> None:
 
 @pytest.mark.parametrize(("target", "host"), [("source", AT_NVR[0]), ("203.0.113.77", "203.0.113.77")])
 def test_q51_a_peer_s_switch_overrides_the_address_of_its_answer(target: str, host: str) -> None:
-    peer = replace(LOWER_PEER, media_target=target)
+    peer = like(LOWER_PEER, media_target=target)
     assert agree(peer, answer(host="10.0.0.5"), 1, AT_NVR[0], NETWORKS).host == host
 
 
 def test_q51_no_switch_leads_out_of_the_peer_s_networks() -> None:
     with pytest.raises(Unacceptable):
-        agree(replace(LOWER_PEER, media_target="192.0.2.1"), answer(), 1, AT_NVR[0], NETWORKS)
+        agree(like(LOWER_PEER, media_target="192.0.2.1"), answer(), 1, AT_NVR[0], NETWORKS)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_q60_what_we_send_names_the_peer_s_address_or_its_domain(
         assert query.uri == f"sip:{NVR}@{written}"
         assert f"<{invite.uri}>" in (invite.header("To") or "")
 
-    play(scenario, replace(LOWER_PEER, to_host=host, domain="4401060000"))
+    play(scenario, like(LOWER_PEER, to_host=host, domain="4401060000"))
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from cascade.manscdp import catalog
 from cascade.model.ids import ChannelId, PeerName, PlatformId
 from cascade.model.index import Index, Mapping, Rows
 from cascade.model.serials import Serials
-from cascade.peers import LowerPeer
 from cascade.placing import agree
 from cascade.sdp import read_answer
 from sip._native import parse
+from tests.cascade.lowers import like, lower
 from tests.cascade.test_registrar import NVR, REGISTER, WALL, Request, judged, keepalives
 from tests.cascade.test_sync import Page
 from tests.cascade.vectors import Vector, vectors
@@ -29,7 +29,7 @@ from tests.cascade.vectors import Vector, vectors
 HERE = Path(__file__).parent / "vectors"
 OWN = "44010000002000000001"
 UPPER = PlatformId("44000000002000000001")
-PEER = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+PEER = lower(NVR, networks=("203.0.113.0/24",))
 CAMERA, GROUP, UNKNOWN = "44010600001320000001", "44010600002150000001", "44010600001329999999"
 OURS = 100_000_001
 
@@ -126,7 +126,7 @@ def test_numbers_are_agreed_as_the_vectors_say(entry: dict[str, Any]) -> None:
         f"m=video 15060 RTP/AVP 96\r\na=sendonly\r\na=rtpmap:96 PS/90000\r\n{y}"
     )
     answer, networks = read_answer(body.encode()), Networks(PEER.networks)
-    peer = replace(PEER, ssrc=entry["mode"])
+    peer = like(PEER, ssrc=entry["mode"])
     if entry["ssrc"] == "refused":
         with pytest.raises(Unacceptable):
             agree(peer, answer, OURS, "203.0.113.50", networks)

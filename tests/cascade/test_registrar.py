@@ -16,10 +16,11 @@ from cascade.model.ids import PlatformId
 from cascade.peers import LowerPeer
 from cascade.ports import Binding
 from sip.events import Address, Auth, Registration, Reply
+from tests.cascade.lowers import like, lower
 
 NVR = PlatformId("44010600001180000001")
 OTHER = PlatformId("44010600001180000002")
-PEER = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+PEER = lower(NVR, networks=("203.0.113.0/24",))
 HOME = ("203.0.113.50", 5060)
 WALL = 1_772_323_200.0  # 2026-03-01 08:00 in Beijing
 
@@ -106,7 +107,7 @@ def test_a_proven_registration_is_accepted_and_announced_once() -> None:
     ],
 )
 def test_whatever_is_not_proven_is_challenged_alike(request_: Request) -> None:
-    one = registrar(PEER, replace(PEER, id=OTHER))
+    one = registrar(PEER, like(PEER, OTHER))
     assert judged(one, [request_], 0.0, WALL) == [Challenged(1, False)]
     assert (len(one), one.changes()) == (0, [])
 
@@ -165,7 +166,7 @@ def test_a_peer_is_silent_after_the_misses_and_the_grace() -> None:
 
 
 def test_a_registration_that_may_not_be_revived_expires_in_spite_of_keepalives() -> None:
-    one = registered(replace(PEER, revival="refuse"), expires=100)
+    one = registered(like(PEER, revival="refuse"), expires=100)
     assert keepalive(one, 60.0) == 200
     one.advance(100.0)
     assert one.changes() == [Change(NVR, False, "expired")]
@@ -220,7 +221,7 @@ def test_the_time_that_we_stood_still_counts_for_nobodys_silence(
 
 
 def test_a_keepalive_after_a_hold_up_is_no_revival() -> None:
-    one = registered(replace(PEER, revival="refuse"), expires=100)
+    one = registered(like(PEER, revival="refuse"), expires=100)
     one.held_up(90.0, 140.0)  # the registration ended meanwhile, and its renewal may be lost
     one.advance(140.0)
     assert keepalive(one, 150.0) == 200
@@ -242,7 +243,7 @@ def test_hold_ups_are_remembered_in_bounded_memory() -> None:
 
 @pytest.mark.parametrize(("binding", "moved"), [("same-host", True), ("reauth", True), ("strict", False)])
 def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved: bool) -> None:
-    one = registered(replace(PEER, binding=binding))
+    one = registered(like(PEER, binding=binding))
     there = ("203.0.113.77", 5060)
     decision = judged(one, [replace(REGISTER, source=there, arrived=5.0)], 5.0, WALL)[0]
     assert isinstance(decision, Accepted if moved else Refused)
@@ -253,7 +254,7 @@ def test_a_new_registration_from_elsewhere_takes_over(binding: Following, moved:
 
 
 def test_a_name_alone_links_no_request_and_an_address_alone_only_an_unknown_name() -> None:
-    one = registrar(PEER, replace(PEER, id=OTHER, aliases=("alias-of-other",)))
+    one = registrar(PEER, like(PEER, OTHER, aliases=("alias-of-other",)))
     judged(one, [REGISTER], 0.0, WALL)
     judged(
         one, [replace(REGISTER, from_user=OTHER, username=OTHER, source=("203.0.113.60", 5060))], 0.0, WALL
@@ -273,9 +274,9 @@ def test_what_was_stored_is_taken_up_again() -> None:
     live = Binding(NVR, *HOME, "sip:x", WALL + 1000.0, WALL - 2600.0)
     lapsed = Binding(OTHER, "203.0.113.51", 5060, "sip:y", WALL - 10.0, WALL - 3610.0)
     unknown = Binding(PlatformId("1"), "203.0.113.52", 5060, "", WALL + 1000.0, WALL)
-    moved_out = replace(PEER, id=PlatformId("2"), networks=("192.0.2.0/24",))
+    moved_out = like(PEER, PlatformId("2"), networks=("192.0.2.0/24",))
     outside = Binding(PlatformId("2"), *HOME, "", WALL + 1000.0, WALL)
-    one = registrar(PEER, replace(PEER, id=OTHER), moved_out)
+    one = registrar(PEER, like(PEER, OTHER), moved_out)
     one.restore([live, lapsed, unknown, outside], 50.0, WALL)
     assert one.changes() == [Change(NVR, True, "restored")]
     assert len(one) == 1
@@ -298,7 +299,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, PlatformId, float]]) -> None:
     """Whatever happens, a peer goes online only when offline, and back; the heap forgets nobody."""
-    one = registrar(PEER, replace(PEER, id=OTHER, revival="refuse"))
+    one = registrar(PEER, like(PEER, OTHER, revival="refuse"))
     homes = {NVR: HOME, OTHER: ("203.0.113.60", 5060)}
     online = {NVR: False, OTHER: False}
     now = 0.0
@@ -332,7 +333,7 @@ def test_changes_alternate_and_agree_with_the_leases(steps: list[tuple[str, Plat
 
 
 def test_a_strict_binding_cannot_be_ended_elsewhere_to_begin_anew_there() -> None:
-    one = registered(replace(PEER, binding="strict"))
+    one = registered(like(PEER, binding="strict"))
     thief = replace(REGISTER, source=("203.0.113.66", 5060), arrived=10.0, expires=0)
     assert judged(one, [thief], 10.0, WALL) == [Refused(1, 403)]
     assert one.changes() == []
@@ -346,12 +347,12 @@ def test_a_strict_binding_cannot_be_ended_elsewhere_to_begin_anew_there() -> Non
     ("agreed", "came", "shown", "status"),
     [
         (PEER, "tls", "", Accepted),
-        (replace(PEER, transport="tcp"), "tcp", "", Accepted),
-        (replace(PEER, transport="tls"), "tcp", "", Challenged),
-        (replace(PEER, transport="udp"), "tls", NVR, Challenged),
-        (replace(PEER, transport="tls", certificate=True), "tls", f"gate.example {NVR}", Accepted),
-        (replace(PEER, transport="tls", certificate=True), "tls", "gate.example", Challenged),
-        (replace(PEER, certificate=True), "udp", "", Challenged),
+        (like(PEER, transport="tcp"), "tcp", "", Accepted),
+        (like(PEER, transport="tls"), "tcp", "", Challenged),
+        (like(PEER, transport="udp"), "tls", NVR, Challenged),
+        (like(PEER, transport="tls", certificate=True), "tls", f"gate.example {NVR}", Accepted),
+        (like(PEER, transport="tls", certificate=True), "tls", "gate.example", Challenged),
+        (like(PEER, certificate=True), "udp", "", Challenged),
     ],
 )
 def test_a_peer_registers_by_the_transport_and_with_the_certificate_that_were_agreed(
@@ -364,7 +365,7 @@ def test_a_peer_registers_by_the_transport_and_with_the_certificate_that_were_ag
 
 
 def test_a_port_of_a_connection_is_no_address_that_moves() -> None:
-    peer = replace(PEER, binding="strict")
+    peer = like(PEER, binding="strict")
     for transport, expected in (("tcp", Accepted), ("udp", Refused)):
         here = registered(peer)
         host, port = HOME

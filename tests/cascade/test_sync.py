@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +13,10 @@ from cascade.model.ids import PlatformId
 from cascade.model.index import Rows
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer
+from tests.cascade.lowers import like, lower
 
 NVR = PlatformId("44010600001180000001")
-PEER = LowerPeer(id=NVR, networks=("203.0.113.0/24",))
+PEER = lower(NVR, networks=("203.0.113.0/24",))
 
 
 @dataclass
@@ -132,7 +133,7 @@ def test_pages_of_another_query_or_peer_are_counted_and_dropped() -> None:
 
 
 def test_more_rows_than_allowed_end_it_partial() -> None:
-    sync, sn = started(replace(PEER, max_items=3))
+    sync, sn = started(like(PEER, max_items=3))
     assert sync.take(NVR, Page(sn, 100, (1, 2, 3)), 1.0) is None
     finished = sync.take(NVR, Page(sn, 100, (4,)), 1.0)
     assert finished is not None
@@ -166,7 +167,7 @@ def test_a_peer_that_went_offline_is_forgotten() -> None:
 def test_numbers_differ_between_queries_of_all_peers() -> None:
     sync = CatalogSync(Serials(itertools.count(random.Random(1).getrandbits(31)).__next__))
     for number in range(100):
-        sync.start(replace(PEER, id=PlatformId(f"peer-{number}")), 0.0)
+        sync.start(like(PEER, PlatformId(f"peer-{number}")), 0.0)
     queries: list[Query] = []
     while due := [output for output in sync.advance(0.0) if isinstance(output, Query)]:
         queries += due
@@ -190,7 +191,7 @@ def test_what_had_to_be_put_up_with_is_counted_and_told() -> None:
 
 
 def test_rows_that_come_say_in_which_system_their_places_are() -> None:
-    sync, sn = started(replace(PEER, coordinates="GCJ02"))
+    sync, sn = started(like(PEER, coordinates="GCJ02"))
     page = Page(sn, 2)
     page.rows = Rows.build([{"id": "1", "longitude": "113.3", "latitude": "23.1"}, {"id": "2"}])
     finished = sync.take(NVR, page, 1.0)
@@ -199,7 +200,7 @@ def test_rows_that_come_say_in_which_system_their_places_are() -> None:
 
 
 def test_who_comes_with_everybody_else_is_asked_in_turn_and_once() -> None:
-    peers = [replace(PEER, id=PlatformId(f"{44010600001180000000 + number}")) for number in range(2000)]
+    peers = [like(PEER, PlatformId(f"{44010600001180000000 + number}")) for number in range(2000)]
     sync = CatalogSync(Serials(itertools.count(1).__next__))
     for peer in peers:
         sync.start(peer, 0.0)

@@ -19,6 +19,7 @@ from cascade.model.index import Rows
 from cascade.peers import LowerPeer, Topic
 from cascade.ports import Binding
 from tests.cascade.ground import AT_OUTER, WALL, OneSide, Shelf
+from tests.cascade.lowers import lower
 from tests.sip.network import Network
 from tests.turns import CountingLoop, counted
 
@@ -38,7 +39,7 @@ def _quiet() -> Iterator[None]:
 
 def peers(count: int, subscribe: tuple[Topic, ...]) -> list[LowerPeer]:
     ids = [PlatformId(f"44010600001180{number:06d}") for number in range(count)]
-    return [LowerPeer(id=each, networks=("203.0.113.0/24",), subscribe=subscribe) for each in ids]
+    return [lower(each, networks=("203.0.113.0/24",), subscribe=subscribe) for each in ids]
 
 
 def kept(lowers: list[LowerPeer]) -> Shelf:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cascade.credential import Credential
 from cascade.model.ids import GbId, PlatformId
-from cascade.peers import LowerPeer, UpperPeer, usual_binding
+from cascade.peers import LowerPeer, LowerTerms, UpperPeer, usual_binding
 from gateway.chamber.rules import Rule
 from gateway.config import (
     Config,
@@ -33,6 +33,7 @@ from gateway.config_peers import LowerConfig, UpperConfig
 from gateway.credentials.holders import load_secrets
 from gateway.words import LANGUAGES, Words
 from interop.demo.sealing import seal
+from tests.cascade.lowers import lower
 
 LOWER = PlatformId("44010000002000000001")
 UPPER = PlatformId("44000000002000000001")
@@ -105,8 +106,8 @@ def test_a_small_document_fills_in_the_rest(folder: Path) -> None:
     us = config.outer.us()
     assert (us.id, us.domain, us.name) == (GbId("44010000002000000999"), "4401000000", "Lockgate")
     assert config.outer.lowers("outer") == {
-        LOWER: LowerPeer(
-            id=LOWER,
+        LOWER: lower(
+            LOWER,
             networks=("127.0.1.0/24",),
             media_networks=("127.0.1.0/24",),
             domain="4401000000",
@@ -150,16 +151,37 @@ def test_a_binding_that_is_written_counts_for_every_role(folder: Path) -> None:
     assert load(file).outer.lowers("outer")[LOWER].binding == "strict"
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(LowerConfig, LowerPeer), (UpperConfig, UpperPeer)])
-def test_the_document_has_the_fields_and_defaults_of_the_peer(ours: Any, theirs: Any) -> None:
-    wanted = {field.name: field.default for field in dataclasses.fields(theirs)}
-    given = {field.name: field.default for field in msgspec.structs.fields(ours)}
-    assert given.keys() == wanted.keys()
+REQUIRED: Final = object()
+
+
+def defaults(table: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(table):
+        found = {field.name: field.default for field in dataclasses.fields(table)}
+    else:
+        found = {field.name: field.default for field in msgspec.structs.fields(table)}
+    missing = (dataclasses.MISSING, msgspec.NODEFAULT)
+    return {name: REQUIRED if default in missing else default for name, default in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(LowerConfig, defaults(LowerTerms) | {"id": REQUIRED}), (UpperConfig, defaults(UpperPeer))],
+    ids=["lower", "upper"],
+)
+def test_the_document_has_the_fields_and_defaults_of_the_peer(ours: Any, theirs: dict[str, Any]) -> None:
+    given = defaults(ours)
+    assert given.keys() == theirs.keys()
     filled_in = {"networks", "media_networks", "domain", "username", "binding"}
-    for name in wanted.keys() - filled_in:
-        known = given[name] is not msgspec.NODEFAULT
-        assert known == (wanted[name] is not dataclasses.MISSING), name
-        assert not known or given[name] == wanted[name], name
+    assert {name: given[name] for name in given.keys() - filled_in} == {
+        name: theirs[name] for name in theirs.keys() - filled_in
+    }
+
+
+def test_a_peer_shows_each_of_its_terms() -> None:
+    terms = LowerTerms(networks=("192.0.2.0/24",), subscribe=("alarm",))
+    peer = LowerPeer(LOWER, terms)
+    for name in defaults(LowerTerms):
+        assert getattr(peer, name) is getattr(terms, name)
 
 
 def test_every_field_says_what_it_is() -> None:
