@@ -28,6 +28,7 @@ OF_ENGINE: Final[Mapping[str, tuple[str, ...]]] = {
     "strangers_waiting": ("strangers_dropped", "strangers_curtly"),
     "strangers_a_second": ("strangers_a_second",),
     "strangers_of_source": ("strangers_of_source",),
+    "failures_of_source": ("failures_curtly",),
 }
 """What the engine counts at each limit; of `connections` the first holds those of `connections_of_source`."""
 
@@ -86,6 +87,9 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Messages of all strangers in a second; the others are dropped unread. Default 20,000."""
     strangers_of_source: Annotated[int, Meta(ge=10, le=10_000_000)] = 5000
     """The same of one address (of IPv6 one /64). Default 5,000."""
+    failures_of_source: Annotated[int, Meta(ge=1, le=10_000_000)] = 100
+    """REGISTERs of one address in a second whose digest is not right, whoever is there. More are challenged
+    and not decided; a right one always is. Default 100."""
     questions: Held = 4096
     """Questions to peers and to the other side that wait for an answer, of each kind. Who asks beyond them is
     refused. Default 4,096."""

@@ -8,6 +8,7 @@ import binascii
 import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -178,8 +179,12 @@ class Attempts:
         clock: Callable[[], float],
         gate: Auditor,
         bounds: Bounds | None = None,
+        later: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
+        """`later` calls after the answers of this turn have left: a record that is written of an id that
+        somebody has must not show in how long its answer takes."""
         bounds = bounds or Bounds()
+        self._later = later
         self._peers = peers
         self._clock = clock
         self._gate = gate
@@ -257,7 +262,8 @@ class Attempts:
         put_off, told = self.backoff.wrong(host, user, event.arrived)
         known = self._peers.get(PlatformId(user)) if told and user in self._peers else None
         if known is not None and self._audited.due(known.id):
-            self._gate.note("password-guessed", known.id, source=host, times=str(told))
+            note = partial(self._gate.note, "password-guessed", known.id, source=host, times=str(told))
+            note() if self._later is None else self._later(note)
         return put_off
 
 

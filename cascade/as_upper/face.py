@@ -125,7 +125,7 @@ class AsUpper:
             deviates=self._deviations.note,
         )
         self.acceptor = Acceptor(media_address, pool, self._legs, store, loop.time)
-        self.attempts = Attempts(self.peers, loop.time, gate, bounds)
+        self.attempts = Attempts(self.peers, loop.time, gate, bounds, loop.call_soon)
         self._hold_ups = Sparse(loop.time)
         self._faults = Faults(loop.time, self._deviations.note)
         self._standing = Standing(

@@ -30,6 +30,10 @@ LIMITS: Final = {
         "what": saying("limit.strangers_of_source.what"),
         "remedy": saying("limit.strangers_of_source.remedy"),
     },
+    "failures_of_source": {
+        "what": saying("limit.failures_of_source.what"),
+        "remedy": saying("limit.failures_of_source.remedy"),
+    },
     "answers": {"what": saying("limit.answers.what"), "remedy": saying("limit.answers.remedy")},
     "questions": {"what": saying("limit.questions.what"), "remedy": saying("limit.questions.remedy")},
     "unread_bytes": {

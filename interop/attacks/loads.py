@@ -52,9 +52,16 @@ class Load:
         )
 
     async def flood(self, ground: Ground) -> Outcome:
-        """What of the peer's own registrations and keepalives is answered meanwhile."""
+        """What of the peer's own registrations and keepalives is answered while strangers register."""
+        return await self._goodput(ground, elsewhere=True)
+
+    async def beside(self, ground: Ground) -> Outcome:
+        """The same while guesses at its own password come from its own address."""
+        return await self._goodput(ground, elsewhere=False)
+
+    async def _goodput(self, ground: Ground, *, elsewhere: bool) -> Outcome:
         asked = good = 0
-        async with self._flooding(ground) as flooded:
+        async with self._flooding(ground, elsewhere=elsewhere) as flooded:
             loop = asyncio.get_running_loop()
             until = loop.time() + self.seconds
             while loop.time() < until:
@@ -70,18 +77,19 @@ class Load:
         return Outcome(said, part > GOODPUT)
 
     @asynccontextmanager
-    async def _flooding(self, ground: Ground) -> AsyncIterator["_Sent"]:
+    async def _flooding(self, ground: Ground, *, elsewhere: bool) -> AsyncIterator["_Sent"]:
         sent = _Sent()
-        async with ground.line(elsewhere=True) as line:
-            flooding = asyncio.get_running_loop().create_task(self._flood(ground, line, sent))
+        async with ground.line(elsewhere=elsewhere) as line:
+            user = "" if elsewhere else ground.target.user
+            flooding = asyncio.get_running_loop().create_task(self._flood(ground, line, sent, user))
             try:
                 yield sent
             finally:
                 flooding.cancel()
                 await asyncio.gather(flooding, return_exceptions=True)
 
-    async def _flood(self, ground: Ground, line: Line, sent: "_Sent") -> None:
-        """Each of another user that nobody knows, with a digest that is worth being computed."""
+    async def _flood(self, ground: Ground, line: Line, sent: "_Sent", only: str) -> None:
+        """Each of that user, or of others that nobody knows, with a digest that is worth being computed."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         asked = Challenge(ground.target.domain, secrets.token_hex(16), qop="auth")
@@ -89,7 +97,7 @@ class Load:
             due = int((loop.time() - begun + _BATCH) * self.rate)
             while sent.count < due:
                 sent.count += 1
-                user = f"{secrets.randbelow(10**20):020d}"
+                user = only or f"{secrets.randbelow(10**20):020d}"
                 proof = replace(ground.peer.proof(), user=user, password="guessed")
                 register = replace(
                     ground.peer.next(),
@@ -169,6 +177,13 @@ def attacks(load: Load) -> list[Attack]:
             saying("attack.flood.sent", rate=load.rate, seconds=load.seconds),
             saying("attack.flood.good", percent=round(100 * GOODPUT)),
             load.flood,
+        ),
+        Attack(
+            "flood-beside",
+            saying("attack.flood_beside.what"),
+            saying("attack.flood_beside.sent", rate=load.rate, seconds=load.seconds),
+            saying("attack.flood.good", percent=round(100 * GOODPUT)),
+            load.beside,
         ),
         Attack(
             "sizes",

@@ -12,6 +12,7 @@ import pytest
 from cascade.manscdp import keepalive
 from tests.clock import run
 from tests.gateway.test_bad_input import STRANGER, Caller, register
+from tests.gateway.test_status import drawn, standing
 from tests.gateway.world import (
     INNER,
     INNER_ID,
@@ -324,3 +325,45 @@ def test_one_answer_is_never_much_larger_than_its_question(link: Link) -> None:
                     assert came <= 2 * len(question), (question, stranger.answers)
 
     run(scenario())
+
+
+def test_guesses_in_a_peer_s_name_from_its_own_address_cost_few_decisions_and_the_peer_passes(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever forges its address spends what it has of wrong digests; a right one is never counted."""
+
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            side = here.gateway.outer.side
+            caller = Caller(here, (LOWER, 41_022))
+            wire = Wire(here.network)
+            before = side.endpoint.stack.counters()["digest_wrong"]
+            for turn in range(60):
+                for number in range(25):
+                    guess = (
+                        f'Digest username="{LOWER_ID}", realm="{OUTER_ID[:10]}", nonce="AAAA", '
+                        f'uri="sip:{OUTER_ID}@{OUTER_ID[:10]}", '
+                        f'response="{turn:016x}{number:016x}", algorithm=MD5'
+                    )
+                    caller.throw(register(LOWER_ID, f"g{turn}-{number}", guess, caller.address))
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
+            counters = side.counters()
+            assert counters["digest_wrong"] - before == 1500
+            decided = 1500 - counters["failures_curtly"]
+            assert 390 <= decided <= 410  # a second's worth at once, and three seconds'
+            assert counters["registrations_put_off"] < decided
+            assert len(caller.answers) == 1500
+            asked = len(wire.between(LOWER, OUTER, "REGISTER"))
+            assert await here.lower.membership.register(3600) == 3600
+            assert len(wire.between(LOWER, OUTER, "REGISTER")) == asked + 2  # its challenge, and its proof
+            assert side.as_upper.state()[0].address == f"{LOWER}:5060"
+            shown = drawn(standing(here), None, "en", columns=240)
+            assert "limit failures_of_source met" in shown
+            caller.close()
+
+    with caplog.at_level(logging.WARNING, logger="gateway.side.router"):
+        run(scenario())
+    told = [vars(line) for line in caplog.records if line.getMessage() == "limit.reached"]
+    assert [(line["limit"], line["source"]) for line in told] == [("failures_of_source", f"{LOWER}:41022")]

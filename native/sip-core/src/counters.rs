@@ -82,6 +82,8 @@ counters! {
     strangers_of_source,
     /// Messages of strangers that were challenged or refused without a decision, as too many waited.
     strangers_curtly,
+    /// REGISTERs whose digest was not right that were challenged without a decision, as many came from there.
+    failures_curtly,
     /// Answers to strangers that were not kept for a repeated request, as their half of the cache is full.
     answers_unkept,
     /// Replies to transactions that were over, or answered before.

@@ -31,6 +31,9 @@ pub struct Limits {
     pub strangers_a_second: usize,
     /// The same of one address of strangers.
     pub strangers_of_source: usize,
+    /// REGISTERs a second of one address whose digest is not right; more are challenged without a decision.
+    /// A right one never is.
+    pub failures_of_source: usize,
     /// Seconds: the shortest Retry-After of a 503.
     pub retry_after: usize,
     /// Seconds: by chance up to so much is added, lest all come back at once.
@@ -52,6 +55,7 @@ impl Default for Limits {
             strangers_waiting: 4096,
             strangers_a_second: 20_000,
             strangers_of_source: 5000,
+            failures_of_source: 100,
             retry_after: 10,
             retry_spread: 20,
         }
@@ -77,6 +81,7 @@ impl Limits {
             "strangers_waiting" => &mut self.strangers_waiting,
             "strangers_a_second" => &mut self.strangers_a_second,
             "strangers_of_source" => &mut self.strangers_of_source,
+            "failures_of_source" => &mut self.failures_of_source,
             "retry_after" => &mut self.retry_after,
             "retry_spread" => &mut self.retry_spread,
             _ => return Err(format!("no limit is called {name:?}")),

@@ -253,6 +253,10 @@ impl Core {
                 Auth::Wrong => self.counters.digest_wrong += 1,
                 Auth::Stale => self.counters.digest_stale += 1,
             }
+            let stale = proof.auth == Auth::Stale;
+            if (stale || proof.auth == Auth::Wrong) && !self.may_fail(hop, now) {
+                return self.challenge_curtly(bytes, head, hop, key, stale, now);
+            }
         }
         let mut server = Server::new(key, tag, hop, message, kind == Kind::Invite, now);
         server.known = known;

@@ -45,6 +45,7 @@ pub(super) struct Strangers {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     budgets: Budgets,
+    failing: Budgets,
     told_since: Time,
     told: u32,
 }
@@ -57,6 +58,7 @@ impl Strangers {
             waiting: VecDeque::new(),
             bytes: 0,
             budgets: Budgets::new(),
+            failing: Budgets::new(),
             told_since: Time::default(),
             told: 0,
         }
@@ -190,6 +192,38 @@ impl Core {
         false
     }
 
+    /// Charge one digest that was not right to its address, known or not: may it have a decision? Whoever forges
+    /// a peer's address spends what is that peer's, who loses nothing by it: a right digest is never charged.
+    pub(super) fn may_fail(&mut self, hop: Hop, now: Time) -> bool {
+        let (source, most) = (hop.address.ip(), self.limits.failures_of_source);
+        let spent = self
+            .strangers
+            .failing
+            .spend(&self.keys, source, most, usize::MAX, now);
+        if spent.is_err() {
+            self.counters.failures_curtly += 1;
+            self.tell_limit("failures_of_source", hop, now);
+        }
+        spent.is_ok()
+    }
+
+    /// Challenge a REGISTER, and remember nothing of it.
+    pub(super) fn challenge_curtly(
+        &mut self,
+        bytes: &[u8],
+        head: &Head,
+        hop: Hop,
+        key: u128,
+        stale: bool,
+        now: Time,
+    ) {
+        let user = uri_user(bytes, head.from_uri).of(bytes);
+        let begun = self.begin_stateless(bytes, head, hop, key, 401);
+        let (address, out) = (hop.address.ip(), &mut self.outbox.bytes);
+        self.registrar.challenge(out, user, address, stale, now);
+        self.end_stateless(begun, hop, usize::MAX);
+    }
+
     /// Seconds after which somebody whom we refuse may come back: by chance, since many are refused at once.
     pub(super) fn retry_after(&mut self) -> String {
         let spread = u64::try_from(self.limits.retry_spread).unwrap_or(0) + 1;
@@ -243,11 +277,7 @@ impl Core {
         }
         let key = self.transaction_key(bytes, &head, hop, method);
         if register {
-            let user = uri_user(bytes, head.from_uri).of(bytes);
-            let begun = self.begin_stateless(bytes, &head, hop, key, 401);
-            let (address, out) = (hop.address.ip(), &mut self.outbox.bytes);
-            self.registrar.challenge(out, user, address, false, now);
-            self.end_stateless(begun, hop, usize::MAX);
+            self.challenge_curtly(bytes, &head, hop, key, false, now);
         } else {
             let later = self.retry_after();
             let headers = [("Retry-After", later.as_str())];

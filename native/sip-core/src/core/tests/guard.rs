@@ -345,3 +345,51 @@ fn mutated_messages_never_panic() {
         assert!(count(&core, reached) > 100, "{reached}");
     }
 }
+
+#[test]
+fn beyond_its_failures_a_source_is_challenged_without_memory_and_a_right_digest_passes() {
+    let mut core = registrar();
+    core.set_limits(Limits {
+        failures_of_source: 10,
+        ..Limits::default()
+    });
+    let right = challenged(&mut core, USER, "right", 0.0);
+    core.take_outputs();
+    let wrong = String::from_utf8(challenged(&mut core, USER, "wrong", 0.25)).unwrap();
+    core.take_outputs();
+    let open = count(&core, "now_open");
+    let answers: Vec<String> = (0..200)
+        .map(|number| {
+            let user = ["", "9"][number % 2]; // unknown ones are no other
+            let guess = wrong.replace(USER, &format!("{USER}{user}"));
+            let guess = guess.replace("z9hG4bKr", &format!("z9hG4bKg{number}"));
+            feed(&mut core, guess.as_bytes(), 0.5);
+            core.take_outputs().first().map(text).unwrap_or_default()
+        })
+        .collect();
+    let told: Vec<Event> = core.take_events(1000).collect();
+    let of = |kind| told.iter().filter(move |event| event.kind == kind);
+    assert_eq!(of(Kind::Register).count(), 10);
+    assert!(of(Kind::Limited).all(|event| event.fault == "failures_of_source"));
+    assert!((1..=10).contains(&of(Kind::Limited).count()));
+    assert_eq!(count(&core, "failures_curtly"), 190);
+    assert_eq!(count(&core, "now_open"), open + 10);
+    assert!(answers[..10].iter().all(String::is_empty));
+    for answer in &answers[10..] {
+        assert!(answer.starts_with("SIP/2.0 401 "), "{answer}");
+        assert!(!answer.contains("stale"), "{answer}");
+    }
+    feed(&mut core, &right, 0.5);
+    assert_eq!(event(&mut core).auth, Auth::Verified);
+    let replayed = String::from_utf8(right).unwrap();
+    let replayed = replayed.replace("z9hG4bKr", "z9hG4bKagain");
+    feed(&mut core, replayed.as_bytes(), 0.5);
+    let answer = text(&core.take_outputs()[0]);
+    assert!(header(&answer, "WWW-Authenticate").ends_with("stale=true"));
+    feed(
+        &mut core,
+        wrong.replace("z9hG4bKr", "z9hG4bKl").as_bytes(),
+        2.0,
+    );
+    assert_eq!(event(&mut core).auth, Auth::Wrong); // a second later there is room again
+}
