@@ -135,10 +135,10 @@ impl Signalling {
         orders
     }
 
-    pub fn reply(&mut self, answers: &[Answer<'_>]) {
+    pub fn reply<'a>(&mut self, answers: impl Iterator<Item = Answer<'a>>) {
         let now = monotonic();
         for answer in answers {
-            self.core.reply(answer, time(now));
+            self.core.reply(&answer, time(now));
         }
         self.flush(now);
         self.settle(now);

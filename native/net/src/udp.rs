@@ -1,13 +1,13 @@
 //! One UDP socket that takes and gives datagrams in batches.
 
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// Datagrams in one system call.
-pub const BATCH: usize = 64;
-const BATCH_COUNT: libc::c_uint = 64;
+pub const BATCH: usize = 128;
+const BATCH_COUNT: libc::c_uint = 128;
 /// What most datagrams fit into. An odd number of cache lines, so that slots do not lie on the same ones.
 const SLOT: usize = 1600;
 /// The largest datagram.
@@ -183,28 +183,30 @@ impl Udp {
         let mut datagrams = datagrams.into_iter().peekable();
         let mut first = 0;
         while datagrams.peek().is_some() {
-            // SAFETY: all three are plain old data, for which all zeros is valid.
-            let (mut names, mut pieces, mut messages): (
-                [libc::sockaddr_storage; BATCH],
-                [libc::iovec; BATCH],
-                [libc::mmsghdr; BATCH],
-            ) = unsafe { (zeroed(), zeroed(), zeroed()) };
+            // Filled as far as there are datagrams: most turns have few.
+            let mut names = [const { MaybeUninit::<Name>::uninit() }; BATCH];
+            let mut pieces = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH];
+            let mut messages = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
             let mut count = 0;
             for (bytes, destination) in datagrams.by_ref().take(BATCH) {
-                let length = to_raw(destination, self.v6, &mut names[count]);
+                let (name, length) = Name::of(destination, self.v6);
                 // The kernel only reads from a piece that is sent; the type has no const form.
-                pieces[count] = libc::iovec {
+                let piece = pieces[count].write(libc::iovec {
                     iov_base: bytes.as_ptr().cast_mut().cast(),
                     iov_len: bytes.len(),
-                };
-                let header = &mut messages[count].msg_hdr;
-                header.msg_name = (&raw mut names[count]).cast();
-                header.msg_namelen = length;
-                header.msg_iov = &raw mut pieces[count];
-                header.msg_iovlen = 1;
+                });
+                // SAFETY: plain old data, for which all zeros is valid.
+                let message = messages[count].write(unsafe { zeroed() });
+                message.msg_hdr.msg_name = (&raw mut *names[count].write(name)).cast();
+                message.msg_hdr.msg_namelen = length;
+                message.msg_hdr.msg_iov = piece;
+                message.msg_hdr.msg_iovlen = 1;
                 count += 1;
             }
-            self.send_batch(&mut messages[..count], |index, sent| {
+            // SAFETY: the first `count` were written just now.
+            let messages =
+                unsafe { std::slice::from_raw_parts_mut(messages.as_mut_ptr().cast(), count) };
+            self.send_batch(messages, |index, sent| {
                 tell(first + index, sent);
             });
             first += count;
@@ -289,37 +291,43 @@ fn from_raw(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-fn to_raw(address: SocketAddr, v6: bool, storage: &mut libc::sockaddr_storage) -> libc::socklen_t {
-    let port = address.port().to_be();
-    let (ip, scope) = match address {
-        SocketAddr::V4(address) if !v6 => {
-            let raw = libc::sockaddr_in {
-                sin_family: family(libc::AF_INET),
-                sin_port: port,
-                sin_addr: libc::in_addr {
-                    s_addr: u32::from(*address.ip()).to_be(),
-                },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: the storage is large and aligned enough for every address form.
-            unsafe { (&raw mut *storage).cast::<libc::sockaddr_in>().write(raw) };
-            return length_of::<libc::sockaddr_in>();
-        }
-        SocketAddr::V4(address) => (address.ip().to_ipv6_mapped(), 0),
-        SocketAddr::V6(address) => (*address.ip(), address.scope_id()),
-    };
-    let raw = libc::sockaddr_in6 {
-        sin6_family: family(libc::AF_INET6),
-        sin6_port: port,
-        sin6_flowinfo: 0,
-        sin6_addr: libc::in6_addr {
-            s6_addr: ip.octets(),
-        },
-        sin6_scope_id: scope,
-    };
-    // SAFETY: as above.
-    unsafe { (&raw mut *storage).cast::<libc::sockaddr_in6>().write(raw) };
-    length_of::<libc::sockaddr_in6>()
+/// An address as the kernel reads it.
+#[derive(Clone, Copy)]
+union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+impl Name {
+    /// For a socket of that family; and how long it is.
+    fn of(address: SocketAddr, v6: bool) -> (Self, libc::socklen_t) {
+        let port = address.port().to_be();
+        let (ip, scope) = match address {
+            SocketAddr::V4(address) if !v6 => {
+                let v4 = libc::sockaddr_in {
+                    sin_family: family(libc::AF_INET),
+                    sin_port: port,
+                    sin_addr: libc::in_addr {
+                        s_addr: u32::from(*address.ip()).to_be(),
+                    },
+                    sin_zero: [0; 8],
+                };
+                return (Name { v4 }, length_of::<libc::sockaddr_in>());
+            }
+            SocketAddr::V4(address) => (address.ip().to_ipv6_mapped(), 0),
+            SocketAddr::V6(address) => (*address.ip(), address.scope_id()),
+        };
+        let v6 = libc::sockaddr_in6 {
+            sin6_family: family(libc::AF_INET6),
+            sin6_port: port,
+            sin6_flowinfo: 0,
+            sin6_addr: libc::in6_addr {
+                s6_addr: ip.octets(),
+            },
+            sin6_scope_id: scope,
+        };
+        (Name { v6 }, length_of::<libc::sockaddr_in6>())
+    }
 }
 
 fn family(family: libc::c_int) -> libc::sa_family_t {

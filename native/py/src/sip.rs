@@ -140,7 +140,7 @@ impl Core {
         let mut core = self.lock();
         with_answers(&replies, |answers| {
             for answer in answers {
-                core.reply(answer, Time::from_seconds(now));
+                core.reply(&answer, Time::from_seconds(now));
             }
         });
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use siphasher::sip::SipHasher24;
 
 use crate::digest::{Algorithm, Hex, Qop, unhex};
-use crate::random::{Seed, derive};
+use crate::random::{Quick, Seed, derive};
 
 /// What a user is offered: which algorithms, the preferred one first, and whether to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Known {
 /// The users of one side. Few offers are in use, so each is kept once, with the number of its users.
 #[derive(Debug)]
 pub struct Credentials {
-    users: HashMap<Box<[u8]>, Held>,
+    users: HashMap<Box<[u8]>, Held, Quick>,
     offers: Vec<(Offer, u64)>,
     dummy: Seed,
     draw: [u8; 16],
@@ -54,7 +54,7 @@ impl Credentials {
         let mut draw = [0; 16];
         draw.copy_from_slice(&derive(seed, "strangers' lists")[..16]);
         Credentials {
-            users: HashMap::new(),
+            users: HashMap::with_hasher(Quick::new(seed, "names of users")),
             offers: Vec::new(),
             dummy: derive(seed, "nobody's password"),
             draw,

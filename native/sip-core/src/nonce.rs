@@ -3,7 +3,7 @@
 //! base64(timestamp || 16 random bytes || HMAC-SHA256(key, timestamp || random || address || realm)[:16]).
 //! Bound to the address of the asker, not to its port: address translation changes ports at will.
 
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -15,13 +15,15 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::network::octets;
-use crate::random::{Random, Seed, derive};
+use crate::random::{ByHash, Quick, Random, Seed, derive};
 use crate::time::Time;
 
 /// How long a nonce may be used.
 pub const LIFETIME: u64 = 60_000_000;
 /// How many used nonces one user may have us remember: 68 registrations a second, for as long as it likes.
 pub const SHARE: u32 = 4096;
+/// Tables with more room than that and eight times what is in them give back what they do not need.
+const SMALL: usize = 4096;
 const RAW: usize = 8 + 16 + 16;
 
 /// What `RAW` bytes are in base64.
@@ -47,11 +49,12 @@ pub struct Nonces {
     mac: Hmac<Sha256>,
     realm: String,
     random: Random,
-    used: HashMap<Signature, Use>,
-    order: VecDeque<(Time, Signature, u64)>,
+    /// By half of the signature: of two that share it the second is challenged anew, once in 2^64.
+    used: HashMap<u64, Use, ByHash>,
+    order: VecDeque<(Time, u64, u64)>,
     /// How many of them each user has, by a hash of its name under a key of our own.
-    shares: HashMap<u64, u32>,
-    hasher: RandomState,
+    shares: HashMap<u64, u32, ByHash>,
+    hasher: Quick,
     limit: usize,
     share: u32,
 }
@@ -80,10 +83,10 @@ impl Nonces {
             mac,
             realm: realm.to_owned(),
             random: Random::new(seed, "nonce random"),
-            used: HashMap::new(),
+            used: HashMap::default(),
             order: VecDeque::new(),
-            shares: HashMap::new(),
-            hasher: RandomState::new(),
+            shares: HashMap::default(),
+            hasher: Quick::new(seed, "shares of users"),
             limit,
             share: SHARE,
         }
@@ -129,7 +132,10 @@ impl Nonces {
         if now < issued || now.since(issued) > LIFETIME {
             return Verdict::Expired;
         }
-        if let Some(entry) = self.used.get_mut(&signature) {
+        let mut place = [0; 8];
+        place.copy_from_slice(&signature[..8]);
+        let place = u64::from_be_bytes(place);
+        if let Some(entry) = self.used.get_mut(&place) {
             let fresh = count.is_some_and(|count| !entry.spent && entry.see(count));
             return if fresh { Verdict::Fresh } else { Verdict::Used };
         }
@@ -150,8 +156,8 @@ impl Nonces {
             window: 1,
             spent: count.is_none(),
         };
-        self.used.insert(signature, entry);
-        self.order.push_back((now.after(LIFETIME), signature, user));
+        self.used.insert(place, entry);
+        self.order.push_back((now.after(LIFETIME), place, user));
         Verdict::Fresh
     }
 
@@ -171,11 +177,11 @@ impl Nonces {
 
     /// Drop what has expired: entries stand in the order of their first use, which is late enough.
     fn forget(&mut self, now: Time) {
-        while let Some((until, signature, user)) = self.order.front() {
+        while let Some((until, place, user)) = self.order.front() {
             if *until >= now {
                 break;
             }
-            self.used.remove(signature);
+            self.used.remove(place);
             if let Entry::Occupied(mut share) = self.shares.entry(*user) {
                 *share.get_mut() -= 1;
                 if *share.get() == 0 {
@@ -183,6 +189,11 @@ impl Nonces {
                 }
             }
             self.order.pop_front();
+            if self.used.capacity() > SMALL && self.used.len() < self.used.capacity() / 8 {
+                self.used.shrink_to(2 * self.used.len());
+                self.shares.shrink_to(2 * self.shares.len());
+                self.order.shrink_to(2 * self.order.len());
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -165,31 +166,26 @@ pub(super) fn accept(
     Ok(accepted.unwrap_or(0))
 }
 
-/// One reply as Python gave it, checked.
-pub(super) struct Reply {
+/// Replies as Python gave them, checked; the headers of all lie in one place.
+#[derive(Default)]
+pub(super) struct Replies {
+    replies: Vec<Reply>,
+    headers: Headers,
+}
+
+struct Reply {
     transaction: u64,
     status: u16,
-    headers: Headers,
+    headers: Range<usize>,
     body: Option<PyBackedBytes>,
 }
 
-fn checked_headers(headers: Headers, body: Option<&PyBackedBytes>) -> PyResult<Headers> {
-    for (name, value) in &headers {
-        codec::check_header(name, value).map_err(fault)?;
+impl Replies {
+    pub(super) fn is_empty(&self) -> bool {
+        self.replies.is_empty()
     }
-    let typed = || {
-        headers
-            .iter()
-            .any(|(name, _)| codec::same_name(name, "Content-Type"))
-    };
-    if body.is_some_and(|body| !body.is_empty()) && !typed() {
-        return Err(fault("a body without Content-Type"));
-    }
-    Ok(headers)
-}
 
-pub(super) fn read_replies(replies: &Bound<'_, PyAny>) -> PyResult<Vec<Reply>> {
-    let read = |reply: Bound<'_, PyAny>| {
+    fn read(&mut self, reply: &Bound<'_, PyAny>) -> PyResult<()> {
         let reply = reply.cast::<PyTuple>()?;
         let length = reply.len();
         if !(2..=4).contains(&length) {
@@ -201,28 +197,55 @@ pub(super) fn read_replies(replies: &Bound<'_, PyAny>) -> PyResult<Vec<Reply>> {
         if !(100..700).contains(&status) {
             return Err(fault(format!("not a status: {status}")));
         }
-        let headers = if length > 2 {
-            reply.get_item(2)?.extract()?
-        } else {
-            Headers::new()
-        };
+        let first = self.headers.len();
+        if length > 2 {
+            for header in reply.get_item(2)?.try_iter()? {
+                self.headers.push(header?.extract()?);
+            }
+        }
         let body = if length > 3 {
             Some(reply.get_item(3)?.extract()?)
         } else {
             None
         };
-        let headers = checked_headers(headers, body.as_ref())?;
-        Ok(Reply {
+        check_headers(&self.headers[first..], body.as_ref())?;
+        self.replies.push(Reply {
             transaction: reply.get_item(0)?.extract()?,
             status,
-            headers,
+            headers: first..self.headers.len(),
             body,
-        })
-    };
-    replies.try_iter()?.map(|reply| read(reply?)).collect()
+        });
+        Ok(())
+    }
 }
 
-fn borrowed(headers: &Headers) -> Vec<(&str, &str)> {
+fn check_headers(
+    headers: &[(PyBackedStr, PyBackedStr)],
+    body: Option<&PyBackedBytes>,
+) -> PyResult<()> {
+    for (name, value) in headers {
+        codec::check_header(name, value).map_err(fault)?;
+    }
+    let typed = || {
+        headers
+            .iter()
+            .any(|(name, _)| codec::same_name(name, "Content-Type"))
+    };
+    if body.is_some_and(|body| !body.is_empty()) && !typed() {
+        return Err(fault("a body without Content-Type"));
+    }
+    Ok(())
+}
+
+pub(super) fn read_replies(replies: &Bound<'_, PyAny>) -> PyResult<Replies> {
+    let mut read = Replies::default();
+    for reply in replies.try_iter()? {
+        read.read(&reply?)?;
+    }
+    Ok(read)
+}
+
+fn borrowed(headers: &[(PyBackedStr, PyBackedStr)]) -> Vec<(&str, &str)> {
     headers
         .iter()
         .map(|(name, value)| (&**name, &**value))
@@ -230,22 +253,18 @@ fn borrowed(headers: &Headers) -> Vec<(&str, &str)> {
 }
 
 /// Call `with` with the replies in the form the core takes.
-pub(super) fn with_answers<R>(replies: &[Reply], with: impl FnOnce(&[Answer<'_>]) -> R) -> R {
-    let headers: Vec<Vec<(&str, &str)>> = replies
-        .iter()
-        .map(|reply| borrowed(&reply.headers))
-        .collect();
-    let answers: Vec<Answer<'_>> = replies
-        .iter()
-        .zip(&headers)
-        .map(|(reply, headers)| Answer {
-            transaction: reply.transaction,
-            status: reply.status,
-            headers,
-            body: reply.body.as_deref().unwrap_or_default(),
-        })
-        .collect();
-    with(&answers)
+pub(super) fn with_answers<R>(
+    given: &Replies,
+    with: impl FnOnce(&mut dyn Iterator<Item = Answer<'_>>) -> R,
+) -> R {
+    let headers = borrowed(&given.headers);
+    let mut answers = given.replies.iter().map(|reply| Answer {
+        transaction: reply.transaction,
+        status: reply.status,
+        headers: &headers[reply.headers.clone()],
+        body: reply.body.as_deref().unwrap_or_default(),
+    });
+    with(&mut answers)
 }
 
 pub(super) type Request = (
@@ -261,7 +280,7 @@ pub(super) type Request = (
 pub(super) fn read_requests(requests: &Bound<'_, PyAny>) -> PyResult<Vec<Request>> {
     let read = |request: Bound<'_, PyAny>| {
         let (method, uri, destination, headers, body, ack_for): Request = request.extract()?;
-        let headers = checked_headers(headers, Some(&body))?;
+        check_headers(&headers, Some(&body))?;
         Ok((method, uri, destination, headers, body, ack_for))
     };
     requests.try_iter()?.map(|request| read(request?)).collect()

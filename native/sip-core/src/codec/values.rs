@@ -253,8 +253,11 @@ pub fn uri_user(bytes: &[u8], uri: Span) -> Span {
 pub fn first_contact(bytes: &[u8], value: Span) -> Option<NameAddr> {
     let value = trim(bytes, value);
     let (start, end) = value.bounds();
-    let open = find_unquoted(bytes, value, b'<');
     let comma = find_unquoted(bytes, value, b',');
+    if comma == end {
+        return name_addr(bytes, value).ok();
+    }
+    let open = find_unquoted(bytes, value, b'<');
     let from = if open < comma {
         open + memchr::memchr(b'>', &bytes[open..end])?
     } else {

@@ -97,7 +97,8 @@ impl Core {
             }
         }
         self.post(start, is_call(head, bytes), hop, 0);
-        if kind == Kind::Register && (200..300).contains(&status) && !username.is_empty() {
+        let proven = kind == Kind::Register && !username.is_empty();
+        if proven && (200..300).contains(&status) && hop.connection() != 0 {
             let registered = head.expires(bytes) != Some(0);
             self.know_stream(hop, username.of(bytes), registered, now);
         }

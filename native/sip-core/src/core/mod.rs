@@ -172,7 +172,7 @@ impl Core {
             pool: Pool::default(),
             outbox: Outbox::default(),
             streams: Streams::new(&limits),
-            strangers: Strangers::new(),
+            strangers: Strangers::new(&seed),
             whence: Whence::new(several),
             terms: HashMap::new(),
             large_kinds: Vec::new(),

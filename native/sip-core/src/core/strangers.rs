@@ -17,6 +17,7 @@ use crate::codec::{self, Head, Start};
 use crate::event::Kind;
 use crate::hop::Hop;
 use crate::limits::Limits;
+use crate::random::{Quick, Seed};
 use crate::time::Time;
 
 /// Strangers that are served in a turn in which known peers had something to say.
@@ -40,7 +41,7 @@ struct Waiting {
 
 #[derive(Debug)]
 pub(super) struct Strangers {
-    known: HashSet<SocketAddr>,
+    known: HashSet<SocketAddr, Quick>,
     hosts: HashSet<IpAddr>,
     waiting: VecDeque<Waiting>,
     bytes: usize,
@@ -51,9 +52,9 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    pub fn new() -> Self {
+    pub fn new(seed: &Seed) -> Self {
         Strangers {
-            known: HashSet::new(),
+            known: HashSet::with_hasher(Quick::new(seed, "addresses of peers")),
             hosts: HashSet::new(),
             waiting: VecDeque::new(),
             bytes: 0,

@@ -52,8 +52,17 @@ impl Parameters {
         let mut found = Parameters::default();
         let mut at = start + 6;
         while at < end {
-            let stop = find_unquoted(bytes, Span::new(at, end), b',');
-            let equals = find_unquoted(bytes, Span::new(at, stop), b'=');
+            let named = bytes[at..end]
+                .iter()
+                .take_while(|byte| !matches!(byte, b'=' | b',' | b'"'));
+            let behind = at + named.count();
+            let (equals, stop) = if behind < end && bytes[behind] == b'=' {
+                let stop = find_unquoted(bytes, Span::new(behind + 1, end), b',');
+                (behind, stop)
+            } else {
+                let stop = find_unquoted(bytes, Span::new(at, end), b',');
+                (find_unquoted(bytes, Span::new(at, stop), b'='), stop)
+            };
             let name = trim(bytes, Span::new(at, equals)).of(bytes);
             let place = found.place(name);
             if let Some(place) = place.filter(|place| place.is_empty()) {
