@@ -6,10 +6,12 @@ may be silent and where a message goes is the engine's; this does what it orders
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 from sip.aio.secured import Secured
@@ -20,6 +22,11 @@ WRITE, CLOSE, DIAL = 1, 2, 3
 
 BACKLOG: Final = 64 * 1024
 """Bytes that wait for a slow reader before the engine is told."""
+
+ACCEPTED: Final = 64
+"""Connections taken up in one turn of the loop, so that a crowd which comes at once holds nobody up."""
+
+SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 
 DIAL_SECONDS: Final = 8.0
 FLUSH_SECONDS: Final = 2.0
@@ -44,6 +51,30 @@ class Listening(Protocol):
     def close(self) -> None: ...
 
 
+def _bound(address: Address) -> socket.socket:
+    """A listening socket to be. Raises OSError: the address is not to be had."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _unaccepted() -> int:
+    """As many as this kernel lets wait; who comes beyond that tries again a second later, and then three."""
+    try:
+        return int(SOMAXCONN.read_text())
+    except (OSError, ValueError):
+        return socket.SOMAXCONN
+
+
 class Plug(Protocol):
     """How connections are had: sockets here, something in memory in tests."""
 
@@ -61,7 +92,14 @@ class Sockets:
 
     async def listen(self, address: Address, make: Make) -> Listening:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(make, *address, backlog=1024)
+        listening = _bound(address)
+        try:
+            server = await loop.create_server(make, sock=listening, backlog=ACCEPTED)
+            listening.listen(_unaccepted())  # the same number was asyncio's for both
+        except BaseException:
+            listening.close()
+            raise
+        return server
 
     async def dial(self, local: str, peer: Address, make: Make) -> None:
         loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """The benchmarks that nobody runs every day still run: with tiny numbers, and without a word about time."""
 
-from benchmarks import bench_soak, bench_storm
+from benchmarks import bench_idle, bench_soak, bench_storm
 
 
 def test_the_storm_of_a_few_devices_loses_none_and_answers_every_invite() -> None:
@@ -21,3 +21,12 @@ def test_a_short_soak_handles_everything_and_answers_every_good_message() -> Non
     assert found["soak: errors"].value == 0
     assert found["soak: good messages not answered well"].value == 0
     assert "soak: longest turn of the loop, by the clock" in found
+
+
+def test_behind_a_small_crowd_real_peers_register_and_keep_alive() -> None:
+    results = bench_idle.measure(60, 20, seconds=0.5)
+    raw = results[0].raw
+    assert raw["connections_in_all"] >= 80
+    assert raw["real_connections_cut"] == 0
+    assert raw["registrations_later"] > 0
+    assert [result.unit for result in results] == ["s", "s", "s", "KiB", "cores"]

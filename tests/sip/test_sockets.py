@@ -1,10 +1,12 @@
 """The real thing: datagrams of any size, TCP and TLS over this machine's own sockets, IPv4 and IPv6."""
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from sip._native import Engine
 from sip.aio.ask import ask
 from sip.aio.driver import Driver
-from sip.aio.streams import CannotBind, Streams, Tls
+from sip.aio.streams import ACCEPTED, SOMAXCONN, CannotBind, Sockets, Streams, Tls
 from sip.endpoint import Endpoint, Party
 from sip.errors import TransportFailed
 from sip.events import Address, Kind
@@ -129,5 +131,35 @@ def test_a_stop_closes_the_connections_that_are_there() -> None:
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_crowd_that_comes_at_once_is_let_in_whole_and_a_few_a_turn() -> None:
+    """More than 1,024: the kernel drops whoever finds no room, and that one tries again a second later."""
+    crowd = min(1_500, int(SOMAXCONN.read_text()))
+
+    async def scenario() -> None:
+        at, made = ("127.0.0.1", free("127.0.0.1", socket.SOCK_STREAM)), list[asyncio.Protocol]()
+
+        def make() -> asyncio.Protocol:
+            made.append(asyncio.Protocol())
+            return made[-1]
+
+        server = await Sockets().listen(at, make)
+        with ExitStack() as held, select.epoll() as writable:
+            held.callback(server.close)
+            for _ in range(crowd):
+                client = held.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(at)
+                writable.register(client, select.EPOLLOUT)
+            there = [event for _, event in writable.poll(0, crowd)]
+            assert there == [select.EPOLLOUT] * crowd  # though nobody has accepted any of them
+            turns = [len(made)]
+            while len(made) < crowd:
+                await asyncio.sleep(0)
+                turns.append(len(made))
+            assert max(after - before for before, after in pairwise(turns)) <= ACCEPTED
 
     asyncio.run(scenario())

@@ -12,6 +12,9 @@ use crate::streams::framing::Found;
 use crate::streams::{Displaced, Order, Route, Stream, Terms};
 use crate::time::Time;
 
+/// Connections closed for silence in one call of [`Core::advance`]; for others it is due again at once.
+const CLOSED: usize = 64;
+
 impl Core {
     /// A connection came in, to that address of ours; None: it is to be closed at once.
     pub fn accept_at(
@@ -233,10 +236,14 @@ impl Core {
         !lost
     }
 
-    /// Close those whose time is over.
+    /// Close those whose time is over, some at a time: a crowd that came at once would else be closed at once,
+    /// and come back at once.
     pub(super) fn expire_streams(&mut self, now: Time) {
         self.streams.forget_refusing(now);
-        while let Some(connection) = self.streams.expired(now) {
+        for _ in 0..CLOSED {
+            let Some(connection) = self.streams.expired(now) else {
+                return;
+            };
             let lost = self.streams.get(connection).is_some_and(Stream::is_ending);
             self.counters.streams_timed_out += u64::from(!lost);
             let reason = if lost {

@@ -394,6 +394,24 @@ fn the_slow_and_the_silent_are_closed_in_time() {
 }
 
 #[test]
+fn a_crowd_that_fell_silent_at_once_is_closed_some_at_a_time() {
+    let mut core = core_with(Limits {
+        connections_of_source: 1000,
+        ..Limits::default()
+    });
+    for port in 0..200 {
+        accept(&mut core, &format!("203.0.113.50:{}", 41_000 + port), 0.0);
+    }
+    let mut closed = Vec::new();
+    while core.deadline() == Some(at(5.0)) {
+        core.advance(at(5.0));
+        closed.push(orders(&mut core).len());
+    }
+    assert_eq!(closed, [64, 64, 64, 8]);
+    assert_eq!(count(&core, "streams_timed_out"), 200);
+}
+
+#[test]
 fn the_newest_stranger_displaces_the_oldest_and_nobody_who_is_known() {
     let limits = Limits {
         connections: 4,
