@@ -85,7 +85,15 @@ impl Play {
             b'?' => self.ask(rest, peer),
             b'x' => self.core.cancel(self.asked, self.now),
             b'~' => self.core.undelivered(self.asked, "no route", self.now),
-            b'0' => self.core.closed(self.connection, "ended", self.now),
+            b'0' => {
+                self.core.closed(self.connection, "ended", self.now);
+                self.connection = 0;
+            }
+            b'#' => {
+                let other = address("203.0.113.9:40000"); // another connection of the same host
+                let accepted = self.core.accept(other, Transport::Tcp, self.now);
+                self.connection = accepted.unwrap_or(0);
+            }
             _ => {}
         }
         self.take(&[peer, stranger], None);
