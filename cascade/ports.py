@@ -72,7 +72,7 @@ class Binding(Struct, frozen=True, array_like=True, gc=False):
     peer: PlatformId
     host: str
     port: int
-    contact: str
+    contact: str  # as earlier versions kept it; we speak to where the REGISTER came from
     expires_at: float
     registered_at: float
     proven: int = 0  # the port that its REGISTER came from; 0: `port`

@@ -52,7 +52,6 @@ class Lease:
     peer: LowerPeer
     host: str
     port: int
-    contact: str
     granted: int
     registered_at: float  # wall clock
     ends: float
@@ -89,6 +88,8 @@ class Leases:
         self._other: dict[Address, bool] = {}  # somebody is there now, or is no longer
         self._cut: list[Cut] = []  # reached by connections that ended with an earlier process
         self._held_up: deque[tuple[float, float]] = deque(maxlen=MAX_HELD_UP)  # until when, how long
+        self._grants: dict[int, int] = {}  # one object for all who have the same number; so many are there
+        self._silences: dict[float, float] = {}
 
     def __len__(self) -> int:
         """How many are online."""
@@ -149,8 +150,7 @@ class Leases:
         """Take up what was stored: who still has a registration is online until it is silent."""
         ends = now + binding.expires_at - wall
         lease = self.enter(peer, (binding.host, binding.port), now, ends)
-        lease.contact = binding.contact
-        lease.granted = max(1, round(binding.expires_at - binding.registered_at))
+        self.grant(lease, max(1, round(binding.expires_at - binding.registered_at)))
         lease.registered_at = binding.registered_at
         lease.proven = binding.proven or binding.port
         lease.transport = binding.transport
@@ -195,14 +195,14 @@ class Leases:
                 continue
             ends = lease.ends + offset
             at, proven, transport = lease.registered_at, lease.proven, lease.transport
-            kept.append(Binding(peer, lease.host, lease.port, lease.contact, ends, at, proven, transport))
+            kept.append(Binding(peer, lease.host, lease.port, "", ends, at, proven, transport))
         self._unsaved.clear()
         return kept, gone
 
     def enter(self, peer: LowerPeer, source: Address, heard: float, ends: float) -> Lease:
         lease = self._leases.get(peer.id)
         if lease is None:
-            lease = Lease(peer, *source, "", 0, 0.0, ends, heard, silence(peer), online=False)
+            lease = Lease(peer, *source, 0, 0.0, ends, heard, self._silence(peer), online=False)
             self._leases[peer.id] = lease
         else:
             if lease.port != source[1] or lease.host != source[0]:
@@ -218,6 +218,11 @@ class Leases:
         if not lease.queued or due < lease.queued:
             self.queue(lease, due)
         return lease
+
+    def grant(self, lease: Lease, expires: int) -> None:
+        """For so many seconds it is registered, and by each keepalive again."""
+        if lease.granted != expires:
+            lease.granted = self._grants.setdefault(expires, expires)
 
     def refresh(self, lease: Lease, source: Address, heard: float, ends: float) -> None:
         """As `enter`, of one who is there already and speaks from where it is."""
@@ -254,7 +259,7 @@ class Leases:
 
     def renew(self, lease: Lease, peer: LowerPeer) -> None:
         """Its peer is described otherwise from now on."""
-        lease.peer, lease.silence = peer, silence(peer)
+        lease.peer, lease.silence = peer, self._silence(peer)
         self.queue(lease, lease.due)
 
     def follow(self, lease: Lease, source: Address) -> None:
@@ -267,6 +272,10 @@ class Leases:
         lease.port = source[1]
         self._be_at(source, lease.peer.id)
         self._unsaved.add(lease.peer.id)
+
+    def _silence(self, peer: LowerPeer) -> float:
+        seconds = silence(peer)
+        return self._silences.setdefault(seconds, seconds)
 
     def over(self, lease: Lease, at: float) -> bool:
         """Has it ended by `at`?"""

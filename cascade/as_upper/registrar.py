@@ -198,7 +198,7 @@ class Registrar:
             return None
         expires = wanted if wanted <= peer.max_expires else peer.max_expires
         self._leases.refresh(lease, source, arrived, arrived + expires)
-        lease.contact, lease.granted = contact, expires
+        self._leases.grant(lease, expires)
         lease.registered_at = arrived + offset
         return Accepted(transaction, expires, contact, version is not None)
 
@@ -238,13 +238,14 @@ class Registrar:
             leases.moved(elsewhere, source, "followed" if kept else "moved")
             self.counts["moved"] += 1
         lease = leases.enter(peer, source, arrived, arrived + expires)
-        lease.contact = contact or f"sip:{peer.id}@{source[0]}:{source[1]}"
-        lease.granted, lease.transport = expires, transport
+        leases.grant(lease, expires)
+        lease.transport = transport
         lease.registered_at = arrived + offset
         if came:
             lease.online = True
             leases.changed(lease, "registered")
-        return Accepted(transaction, expires, lease.contact, versioned)
+        contact = contact or f"sip:{peer.id}@{source[0]}:{source[1]}"
+        return Accepted(transaction, expires, contact, versioned)
 
     def _may(self, peer: LowerPeer, source: Address, transport: str, certificate: str) -> bool:
         """May it register from there? From its networks, by the transport that was agreed, and with a

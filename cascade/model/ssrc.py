@@ -2,6 +2,7 @@
 five digits of the domain's id, four that are free.
 """
 
+from array import array
 from collections import deque
 from random import Random
 from typing import Final, Literal
@@ -26,7 +27,7 @@ class SsrcPool:
         kind: Literal["0", "1"] = "1" if history else "0"
         self._base = int(f"{kind}{domain.digits[3:8]:0<5}0000")
         self._random = random
-        self._free = list(range(PER_KIND))
+        self._free = array("H", range(PER_KIND))
         self._resting: deque[tuple[float, int]] = deque()  # (until, number)
 
     def take(self, now: float) -> int | None:
