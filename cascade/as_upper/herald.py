@@ -166,6 +166,8 @@ class Herald:
         )
         for state in states:
             del self._states[state.peer]
+        if not self._states:
+            self._states.clear()  # gives back the room that a hundred thousand needed
         if not states:
             return True
         if not self._notice(states) and len(states) > 1:
@@ -208,6 +210,8 @@ class Herald:
             return self._offered.popleft()
         peer = self._order.popleft()
         self._anew.remove(peer)
+        if not self._anew:
+            self._anew.clear()  # gives back its room too
         return _Batch(peer, "anew", NOTHING, offered=True)
 
     def _overtakes(self, batch: _Batch) -> bool:

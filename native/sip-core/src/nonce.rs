@@ -176,7 +176,7 @@ impl Nonces {
     }
 
     /// Drop what has expired: entries stand in the order of their first use, which is late enough.
-    fn forget(&mut self, now: Time) {
+    pub fn forget(&mut self, now: Time) {
         while let Some((until, place, user)) = self.order.front() {
             if *until >= now {
                 break;

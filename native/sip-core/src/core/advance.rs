@@ -211,6 +211,7 @@ impl Core {
     /// End what is not an INVITE and has come to its time, and forget answers whose time is over.
     pub(super) fn forget_expired(&mut self, now: Time) {
         self.answers.forget(now);
+        self.registrar.nonces.forget(now);
         while let Some(&(due, number)) = self.expiry.front() {
             let gone = self.servers.get(number).is_none();
             if due > now && !gone {
