@@ -12,13 +12,13 @@ PULSE_SECONDS: Final = 0.002
 WINDOW_SECONDS: Final = 0.05
 """How long is looked back at before anything is judged."""
 
-BEGIN: Final = 2
+BEGIN: Final = 1.5
 """Gathering begins where at least so many turns fell into the time of one pulse."""
 
 ENOUGH: Final = 8
 """Events a turn with which a turn is cheap enough as it is."""
 
-WORTH: Final = 1.5
+WORTH: Final = 1.2
 """Events a pulse with which gathering goes on."""
 
 KEPT: Final = 0.6
