@@ -45,7 +45,10 @@ class Timer:
 
     def plan(self) -> None:
         """Wake up earlier if something is due earlier than planned."""
-        due = self._deadline()
+        self.plan_for(self._deadline())
+
+    def plan_for(self, due: float | None) -> None:
+        """The same, where nothing else may have moved."""
         if due is not None and (self._planned is None or due < self._planned):
             self._sooner.set()
 

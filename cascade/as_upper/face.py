@@ -107,7 +107,7 @@ class AsUpper:
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(self.peers)
-        self._following = Following(self._registrar, loop, self._follow_one)
+        self._following = Following(self._registrar, endpoint.stack, store, loop, wall, self._follow_one)
         self._asker = Asker(endpoint, gate, self._serials, self._origin, bounds)
         self._legs = Legs()
         self._media_networks = media_networks(listeners)
@@ -268,7 +268,7 @@ class AsUpper:
             if peer in self.peers:
                 self.index.apply(peer, rows, complete=False)
         self._registrar.restore(await self._store.bindings(), self._loop.time(), self._wall())
-        self._record()
+        self._following.record()
         self._standing.restore()
         await self.controls.restore(self.peers)
         await self.alarms.restore()
@@ -371,21 +371,13 @@ class AsUpper:
 
     def _follow(self) -> None:
         """Do what the registrar's changes ask for: tell, ask for catalogs, end lost legs; store them."""
-        self._following.follow()
-        self._record()
+        if self._following.follow():
+            self._timer.plan()
+        else:
+            self._timer.plan_for(self._registrar.deadline)
 
     def _follow_all(self) -> None:
         self._following.follow_all()
-        self._record()
-
-    def _record(self) -> None:
-        """The engine knows who is where, and the store what was promised, before anybody is answered."""
-        addresses = self._registrar.addresses()
-        if any(addresses):
-            self._endpoint.stack.know(*addresses)
-        kept, gone = self._registrar.bindings(self._loop.time(), self._wall())
-        if kept or gone:
-            self._store.save_bindings(kept, gone)
         self._timer.plan()
 
     def _follow_one(self, change: Change) -> None:

@@ -11,6 +11,8 @@ from typing import Final
 
 from cascade.as_upper.leases import Change
 from cascade.as_upper.registrar import Registrar
+from cascade.ports import Store
+from sip.endpoint import Stack
 
 log = logging.getLogger(__name__)
 
@@ -25,25 +27,47 @@ class Following:
     """Of one face. `carry_out` is called with each change, once."""
 
     def __init__(
-        self, registrar: Registrar, loop: asyncio.AbstractEventLoop, carry_out: Callable[[Change], None]
+        self,
+        registrar: Registrar,
+        stack: Stack,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        wall: Callable[[], float],
+        carry_out: Callable[[Change], None],
     ) -> None:
         self._registrar = registrar
+        self._stack = stack
+        self._store = store
         self._loop = loop
+        self._wall = wall
         self._carry_out = carry_out
         self._planned = False
         self._count = 0
         self._first: list[tuple[str, str]] = []
 
-    def follow(self) -> None:
-        """Carry out what changed; behind what waits for its turn already."""
-        if not self._planned:
+    def follow(self) -> bool:
+        """Carry out what changed, behind what waits for its turn already; was there anything?"""
+        changing = self._registrar.changing
+        if changing and not self._planned:
             self._part()
+        self.record()
+        return changing
 
     def follow_all(self) -> None:
         """Carry out all of it now."""
         while self._registrar.changing:
             self._carry_out_part()
         self._tell()
+        self.record()
+
+    def record(self) -> None:
+        """Let the engine know who is where, and the store what is promised: before anybody is answered."""
+        addresses = self._registrar.addresses()
+        if any(addresses):
+            self._stack.know(*addresses)
+        kept, gone = self._registrar.bindings(self._loop.time(), self._wall())
+        if kept or gone:
+            self._store.save_bindings(kept, gone)
 
     def _part(self) -> None:
         self._planned = False

@@ -224,12 +224,17 @@ class Leases:
         if lease.granted != expires:
             lease.granted = self._grants.setdefault(expires, expires)
 
-    def refresh(self, lease: Lease, source: Address, heard: float, ends: float) -> None:
+    def refresh(
+        self, lease: Lease, source: Address, heard: float, granted: int, registered_at: float
+    ) -> None:
         """As `enter`, of one who is there already and speaks from where it is."""
-        lease.ends, lease.heard = ends, heard
-        lease.proven, lease.contested = source[1], False
+        lease.heard = heard
+        lease.ends = ends = heard + granted
+        lease.registered_at = registered_at
+        self.grant(lease, granted)
+        lease.proven, lease.contested = lease.port, False
         peer = lease.peer.id
-        if self._by_address.get(source) != peer:
+        if source not in self._by_address:
             self._be_at(source, peer)
         self._unsaved.add(peer)
         silent = heard + lease.silence

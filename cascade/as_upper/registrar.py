@@ -64,13 +64,31 @@ class Registrar:
     def decide(self, run: Iterable[Registration], now: float, wall: float) -> list[Decision]:
         """Judge a run of REGISTER. `now` belongs to `wall`; leases count from each event's stamp."""
         offset = wall - now
-        return [
-            Challenged(transaction, version is not None)
-            if proof is None
-            else self._refresh(transaction, version, user, proof, offset)
-            or self._decide(transaction, version, user, proof, offset)
-            for transaction, _, version, user, proof in run
-        ]
+        find, refresh = self._leases.of, self._leases.refresh
+        decisions: list[Decision] = []
+        for transaction, _, version, user, proof in run:
+            if proof is None:
+                decisions.append(Challenged(transaction, version is not None))
+                continue
+            username, source, arrived, transport, _, wanted, contact = proof
+            lease = find(user)
+            if (
+                lease is not None
+                and lease.online
+                and username == user
+                and (lease.host, lease.port) == source
+                and lease.transport == transport
+                and contact
+                and wanted
+                and wanted >= (terms := lease.peer.terms).min_expires
+                and not (terms.redirect or terms.certificate)
+            ):  # the common way: who is there registers again from where it is
+                expires = wanted if wanted <= terms.max_expires else terms.max_expires
+                refresh(lease, source, arrived, expires, arrived + offset)
+                decisions.append(Accepted(transaction, expires, contact, version is not None))
+            else:
+                decisions.append(self._decide(transaction, version, user, proof, offset))
+        return decisions
 
     def keepalives(self, run: Iterable[Alive]) -> tuple[list[Reply], list[Event]]:
         """Answer a run of keepalives; those that are nobody's of ours (`claims`) are given back."""
@@ -87,8 +105,10 @@ class Registrar:
                 and (lease.host, lease.port) == source
             ):  # the common way: it is there, where it registered, and not late
                 lease.heard = arrived
-                if lease.peer.revival == "revive" and lease.port == lease.proven:
-                    lease.ends = max(lease.ends, arrived + lease.granted)
+                if lease.peer.terms.revival == "revive" and lease.port == lease.proven:
+                    ends = arrived + lease.granted
+                    if ends > lease.ends:
+                        lease.ends = ends
                 replies.append((transaction, 200))
             elif self._hear(user, source, arrived):
                 replies.append((transaction, 200))
@@ -182,25 +202,6 @@ class Registrar:
     def bindings(self, now: float, wall: float) -> tuple[list[Binding], list[PlatformId]]:
         """Drain what has to be stored, and whose binding has to go."""
         return self._leases.bindings(now, wall)
-
-    def _refresh(
-        self, transaction: int, version: str | None, user: str, proof: Proof, offset: float
-    ) -> Accepted | None:
-        """The common way: who is there registers again from where it is. None: look closer."""
-        username, source, arrived, transport, _, wanted, contact = proof
-        lease = self._leases.of(user)
-        if lease is None or not lease.online or username != user or not wanted or not contact:
-            return None
-        peer = lease.peer
-        if (lease.host, lease.port) != source or lease.transport != transport:
-            return None
-        if peer.redirect or peer.certificate or wanted < peer.min_expires:
-            return None
-        expires = wanted if wanted <= peer.max_expires else peer.max_expires
-        self._leases.refresh(lease, source, arrived, arrived + expires)
-        self._leases.grant(lease, expires)
-        lease.registered_at = arrived + offset
-        return Accepted(transaction, expires, contact, version is not None)
 
     def _decide(
         self, transaction: int, version: str | None, user: str, proof: Proof, offset: float
