@@ -98,6 +98,7 @@ class Endpoint:
         self._then: dict[int, Then] = {}
         self._methods: dict[str, None] = {"OPTIONS": None}
         self.accept = ""  # media types that somebody here reads, for OPTIONS
+        self.review: Callable[[list[Event], Sequence[Reply]], None] = _nobody_looks
         self.unwelcome: Callable[[Event], int | None] = _welcome  # of other methods: a status for strangers
         self.on_stray: Then | None = None  # told of 2xx to an INVITE that this process did not send
 
@@ -140,7 +141,10 @@ class Endpoint:
                 for event in run:
                     self._tell_sender(event)
             else:
-                replies += self._decide_run(kind, list(run))
+                events_of_kind = list(run)
+                decided = self._decide_run(kind, events_of_kind)
+                self.review(events_of_kind, decided)
+                replies += decided
         if replies:
             self._reply_each_or_all(replies)
 
@@ -294,6 +298,10 @@ class Endpoint:
             then(event)
         except Exception:
             log.exception("sip.callback_failed", extra={"method": event.method, "status": event.status})
+
+
+def _nobody_looks(_events: list[Event], _replies: Sequence[Reply]) -> None:
+    """At what was answered."""
 
 
 def _welcome(_event: Event) -> None:

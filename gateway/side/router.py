@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from cascade.accepting import SDP
 from cascade.manscdp import COMMAND_TYPES, CONTENT_TYPE, Alive, Head, heads, keepalives
 from gateway.side.firsts import Firsts
+from gateway.side.refusing import Refusing
 from gateway.words.limits import LIMITS
 from sip.endpoint import Endpoint, Reply
 from sip.events import Event, Kind
@@ -71,6 +72,7 @@ class Router:
         self.strangers = 0
         self.headless = 0
         self._firsts = Firsts()
+        self._refusing = Refusing(name)
         self._endpoint: Endpoint | None = None
 
     def attach(self, endpoint: Endpoint) -> None:
@@ -81,6 +83,7 @@ class Router:
         self._endpoint = endpoint
         endpoint.handle(Kind.LIMITED, self._limited)
         endpoint.unwelcome = self._stranger
+        endpoint.review = self._refusing.review
         endpoint.accept = ACCEPT
 
     def unwelcome(self, event: Event) -> int | None:
@@ -96,6 +99,10 @@ class Router:
             return None
         self.strangers += 1
         return FORBIDDEN
+
+    def counters(self) -> dict[str, int]:
+        """What was turned away here, and by any decider of this side."""
+        return {"strangers": self.strangers, "headless": self.headless, **self._refusing.counters()}
 
     def calls_for_voice(self, event: Event) -> bool:
         """Is this INVITE of a lower that was told of a voice? One box may be an upper too (Q98)."""

@@ -215,7 +215,7 @@ class Side:
             **self.endpoint.stack.counters(),
             **self.bounds.counters(),
             **{name: below[name] for name in REGISTRAR_TROUBLES},
-            "strangers": self.router.strangers,
+            **self.router.counters(),
         }
 
     def _invited(self, incoming: Incoming) -> None:

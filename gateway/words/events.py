@@ -107,6 +107,10 @@ EXPLAINED: Final[dict[str, dict[str, Saying]]] = {
         "what": saying("events.sip_malformed.what"),
         "remedy": saying("events.sip_malformed.remedy"),
     },
+    "request.refused": {
+        "what": saying("events.request_refused.what"),
+        "remedy": saying("events.request_refused.remedy"),
+    },
     "tls.refused": {
         "what": saying("events.tls_refused.what"),
         "remedy": saying("events.tls_refused.remedy"),
