@@ -410,7 +410,7 @@ class AsLower:
         self.controls.clear()
         for peer in self.index.peers():
             self.index.set_online(peer, up)
-        self._rows_changed()
+        self._rows_turned()
 
     def deliver(self, crossing: Crossing) -> None:
         """Take what the gate let through."""
@@ -422,7 +422,7 @@ class AsLower:
             case Notice(payload=Presence(states=states)):
                 for state in states:
                     self.index.set_online(state.peer, state.online)
-                self._rows_changed()
+                self._rows_turned()
             case Answer():
                 self._asking.answered(crossing)
             case NoAnswer():
@@ -433,6 +433,11 @@ class AsLower:
     def _rows_changed(self) -> None:
         for upper in self._uppers:
             upper.share.changed()
+        self._rows_turned()
+
+    def _rows_turned(self) -> None:
+        """They are on or off now; nobody looks for another id because of that."""
+        for upper in self._uppers:
             upper.subscriptions.changed()
 
     def _deadline(self) -> float | None:

@@ -4,24 +4,30 @@ The shell around `CatalogSync`: it sends the queries that are due, and makes of 
 each notice of changes, a difference in the index, which the store and the herald follow.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from cascade.as_upper.herald import Herald
 from cascade.as_upper.questions import catalog_query
+from cascade.as_upper.renewals import Renewals
 from cascade.as_upper.sync import CatalogSync, Finished, Odd, Query
 from cascade.as_upper.synced import tell
 from cascade.deviations import Deviations
 from cascade.limits import Bounds
 from cascade.manscdp import CatalogNotice, Head, catalog
 from cascade.model.ids import PlatformId
-from cascade.model.index import Index, Rows
+from cascade.model.index import Delta, Index, Rows
 from cascade.model.serials import Serials
 from cascade.peers import LowerPeer
 from cascade.ports import Store
 from cascade.provenance import LoopGuard
 from sip.endpoint import Endpoint, Outgoing, Then
 from sip.events import Address, Event, Kind
+
+CAUGHT_UP: Final = 16
+"""Notices that waited of which so many are followed in one turn of the loop."""
 
 
 class Catalogs:
@@ -40,6 +46,7 @@ class Catalogs:
         serials: Serials,
         at: Callable[[PlatformId], Address | None],
         time: Callable[[], float],
+        soon: Callable[[Callable[[], None]], object],
         plan: Callable[[], None],
         gap: Callable[[LowerPeer], None],
         bounds: Bounds,
@@ -54,7 +61,9 @@ class Catalogs:
         self._time = time
         self._plan = plan
         self._gap = gap
-        self._waiting: dict[PlatformId, list[tuple[LowerPeer, CatalogNotice]]] = {}
+        self._soon = soon
+        self._renewals = Renewals(index, soon)
+        self._waiting: dict[PlatformId, deque[tuple[LowerPeer, CatalogNotice]]] = {}
         self._again: dict[PlatformId, LowerPeer] = {}  # to be asked once more after the query under way
         self._bounds = bounds
         self._sync = CatalogSync(serials, bounds)
@@ -71,6 +80,10 @@ class Catalogs:
     def progress(self, peer: PlatformId) -> tuple[int, int | None] | None:
         """(distinct ids so far, SumNum) of the query in flight, or None when there is none."""
         return self._sync.progress(peer)
+
+    def telling(self, peer: PlatformId) -> bool:
+        """Are rows of that peer on their way to the other side?"""
+        return self._renewals.under_way(peer) or self._herald.telling(peer)
 
     def start(self, peer: LowerPeer) -> None:
         """Ask as soon as possible: it registered, or came back."""
@@ -89,6 +102,8 @@ class Catalogs:
     def forget(self, peer: PlatformId) -> None:
         """It is no peer any more."""
         self._sync.stop(peer)
+        self._renewals.forget(peer)
+        self._waiting.pop(peer, None)
         self._outcomes.pop(peer, None)
 
     def take(self, peer: PlatformId, head: Head, body: bytes) -> None:
@@ -104,7 +119,8 @@ class Catalogs:
             self._finish(finished)
 
     def notified(self, peer: LowerPeer, body: bytes) -> None:
-        """A notice of changes. While a query is under way it waits, since the answer may be older (Q40).
+        """A notice of changes. While a query is under way, or what came of it is taken, it waits, since the
+        answer may be older (Q40).
 
         Raises:
             PeerError: it can't be read.
@@ -113,14 +129,29 @@ class Catalogs:
         odd = Odd(repaired=notice.repaired, replaced=notice.replaced, dropped=notice.dropped)
         for kind, times in odd.counts().items():
             self._deviations.note(peer.id, kind, times)
-        if self._sync.progress(peer.id) is None:
+        if not self._must_wait(peer.id) and peer.id not in self._waiting:
             self._follow(peer, notice)
-        elif len(waiting := self._waiting.setdefault(peer.id, [])) < self._most_waiting:
+        elif len(waiting := self._waiting.setdefault(peer.id, deque())) < self._most_waiting:
             waiting.append((peer, notice))
         else:  # what is in it is asked for
             self._bounds.meet("catalog_notices_waiting")
             self.counts["notices_waiting_too_many"] += 1
             self._again[peer.id] = peer
+
+    def _must_wait(self, peer: PlatformId) -> bool:
+        return self._sync.progress(peer) is not None or self._renewals.under_way(peer)
+
+    def _catch_up(self, peer: PlatformId) -> None:
+        """Follow the notices that waited, some a turn; those that come meanwhile come after them."""
+        waiting = self._waiting.get(peer)
+        if waiting is None or self._must_wait(peer):
+            return
+        for _ in range(min(CAUGHT_UP, len(waiting))):
+            self._follow(*waiting.popleft())
+        if waiting:
+            self._soon(partial(self._catch_up, peer))
+        else:
+            del self._waiting[peer]
 
     @property
     def _most_waiting(self) -> int:
@@ -144,8 +175,10 @@ class Catalogs:
         if len(said):
             rows = self._guard.listed(peer, said, self._index, complete=False)
             self._deviations.note(peer, "echoes", len(said) - len(rows))
-            delta = self._index.apply(peer, rows, complete=False)
-            self._changed(peer, delta.present(), delta.gone(), delta.former())
+            self._follow_delta(peer, self._index.apply(peer, rows, complete=False))
+
+    def _follow_delta(self, peer: PlatformId, delta: Delta) -> None:
+        self._changed(peer, delta.present(), delta.gone(), delta.former())
 
     def _changed(self, peer: PlatformId, present: Rows, gone: Rows, former: Rows | None = None) -> None:
         if len(present) or len(gone):
@@ -186,12 +219,20 @@ class Catalogs:
         peer = finished.peer
         self._outcomes[peer] = finished.outcome
         complete = finished.complete
-        rows = self._guard.listed(peer, finished.rows, self._index, complete=complete)
-        delta = self._index.apply(peer, rows, complete=complete)
-        tell(finished, delta, len(finished.rows) - len(rows), self._deviations)
-        self._changed(peer, delta.present(), delta.gone(), delta.former())
-        for described, notice in self._waiting.pop(peer, ()):
-            self._follow(described, notice)
+        self._renewals.take(
+            peer,
+            len(finished.rows),
+            partial(self._guard.listed, peer, finished.rows, self._index, complete=complete),
+            complete=complete,
+            changed=partial(self._follow_delta, peer),
+            done=partial(self._renewed, finished),
+        )
+
+    def _renewed(self, finished: Finished, taken: int, deltas: list[Delta]) -> None:
+        """What was answered is in the index; `taken` rows of it are no echoes."""
+        peer = finished.peer
+        tell(finished, deltas, len(finished.rows) - taken, self._deviations)
+        self._catch_up(peer)
         if (again := self._again.pop(peer, None)) is not None:
             self.start(again)
         self._plan()

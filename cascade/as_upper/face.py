@@ -107,7 +107,9 @@ class AsUpper:
         )
         self._serials = Serials(lambda: chance.getrandbits(31))
         self._registrar = Registrar(self.peers)
-        self._following = Following(self._registrar, endpoint.stack, store, loop, wall, self._follow_one)
+        self._following = Following(
+            self._registrar, endpoint.stack, store, loop, wall, self._follow_one, lambda: self._timer.plan()
+        )
         self._asker = Asker(endpoint, gate, self._serials, self._origin, bounds)
         self._legs = Legs()
         self._media_networks = media_networks(listeners)
@@ -146,6 +148,7 @@ class AsUpper:
             serials=self._serials,
             at=self._registrar.address,
             time=loop.time,
+            soon=loop.call_soon,
             plan=lambda: self._timer.plan(),
             gap=lambda peer: self._subscriptions.gap(peer),
             bounds=bounds,
@@ -179,7 +182,7 @@ class AsUpper:
             wall=wall,
             letter=lambda: chance.getrandbits(62) + 1,
             correlation=count(ASKS_FROM + chance.getrandbits(31)).__next__,
-            telling=self._herald.telling,
+            telling=self._catalogs.telling,
             deviations=self._deviations,
             counts=self.counts,
             bounds=bounds,

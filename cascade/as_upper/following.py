@@ -24,7 +24,7 @@ TOLD: Final = 10
 
 
 class Following:
-    """Of one face. `carry_out` is called with each change, once."""
+    """Of one face. `carry_out` is called with each change, once; `plan` after those that `follow` left."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Following:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
         carry_out: Callable[[Change], None],
+        plan: Callable[[], None],
     ) -> None:
         self._registrar = registrar
         self._stack = stack
@@ -41,6 +42,7 @@ class Following:
         self._loop = loop
         self._wall = wall
         self._carry_out = carry_out
+        self._plan = plan
         self._planned = False
         self._count = 0
         self._first: list[tuple[str, str]] = []
@@ -69,12 +71,16 @@ class Following:
         if kept or gone:
             self._store.save_bindings(kept, gone)
 
-    def _part(self) -> None:
+    def _next_part(self) -> None:
         self._planned = False
+        self._part()
+        self._plan()
+
+    def _part(self) -> None:
         self._carry_out_part()
         if self._registrar.changing:
             self._planned = True
-            self._loop.call_soon(self._part)
+            self._loop.call_soon(self._next_part)
         else:
             self._tell()
 

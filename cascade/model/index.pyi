@@ -10,6 +10,7 @@ __all__ = [
     "Delta",
     "Index",
     "Mapping",
+    "Renewal",
     "RowSet",
     "Rows",
     "Selector",
@@ -151,6 +152,10 @@ class Delta:
         """
 
 @final
+class Renewal:
+    """A long answer on its way into an index, from `Index.renew`."""
+
+@final
 class Index:
     """All rows of all peers. The key of a row is (peer, id), since factory-set ids repeat (Q11)."""
 
@@ -163,6 +168,18 @@ class Index:
         A row whose status is empty keeps the one it had (Q29). The branch of the given rows is not
         read but computed, and so is that of the rows below them, unless the index is one of what is told.
         """
+
+    def renew(self, peer: str, rows: Rows, complete: bool) -> Renewal:
+        """As `apply`, for a long answer, in steps: every reader has the old rows until `renewed`.
+
+        Nothing else of this peer is applied, removed or told anew meanwhile; whether it is there may turn.
+        """
+
+    def step(self, renewal: Renewal, most: int) -> bool:
+        """Go on by so many rows; whether there is more to do."""
+
+    def renewed(self, renewal: Renewal) -> list[Delta]:
+        """From now on these are the rows: what that changes, a part for each step. Once."""
 
     def merge(self, peer: str, rows: Rows, *, known: bool = ...) -> tuple[Rows, int]:
         """Rows of which only what they say is another, ready for `apply`: what is empty in them is as it was.

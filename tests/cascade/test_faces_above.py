@@ -2,8 +2,13 @@
 
 import asyncio
 
-from cascade.crossing import Ask, CatalogBatch, NoAnswer
+import pytest
+
+from cascade.as_lower.sharing import Share
+from cascade.crossing import Ask, CatalogBatch, NoAnswer, Notice
 from cascade.manscdp import catalog
+from cascade.model.commands.presence import PeerState, Presence
+from cascade.model.index import Rows, Snapshot
 from tests.cascade.ground import (
     AT_INNER,
     NVR,
@@ -284,5 +289,34 @@ def test_an_announcement_is_served_by_its_head_whatever_follows() -> None:
         await on.stock(ids)
         assert await on.ask(announced(ids[0])[:-9] + "<Info><") == 200
         assert len(on.nvr.of("Broadcast", "Notify")) == 1
+
+    play(scenario)
+
+
+def test_an_id_that_is_not_known_is_looked_for_when_rows_came_and_not_when_somebody_went(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """110,000 peers that come back must not have each such INVITE gather the rows of all (70 ms a time)."""
+    nobody = "44010600001320009999"
+    looks: list[Share] = []
+    assign = Share.assign
+
+    def noted(share: Share) -> tuple[Snapshot, bool]:
+        looks.append(share)
+        return assign(share)
+
+    async def scenario(on: Stage) -> None:
+        await on.stock(cameras(3))
+        share = next(iter(on.inner.lower._uppers)).share
+        monkeypatch.setattr(Share, "assign", noted)
+        for online in (True, False, True):
+            there = Presence(states=(PeerState(NVR, online),))
+            on.inner.deliver(Notice(correlation=1, origin=NVR, payload=there))
+            assert share.resolve(nobody) is None
+        assert len(looks) == 1  # for what had come before
+        new = Rows.build([{"id": nobody, "name": "New"}])
+        on.inner.deliver(CatalogBatch(correlation=2, origin=NVR, change="present", rows=new))
+        assert share.resolve(nobody) is not None
+        assert len(looks) == 2
 
     play(scenario)

@@ -87,6 +87,7 @@ def notices_waiting(bounds: Bounds) -> None:
         serials=Serials(lambda: 1),
         at=lambda _: None,
         time=lambda: 1.0,
+        soon=NOTHING,
         plan=lambda: None,
         gap=lambda _: None,
         bounds=bounds,

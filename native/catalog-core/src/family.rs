@@ -137,6 +137,30 @@ impl Family {
         self.rows(self.slots())
     }
 
+    /// So many rows will come: nothing has to be moved meanwhile.
+    pub(crate) fn expect(&mut self, count: usize) {
+        self.places.reserve(count);
+        let Self {
+            table,
+            places,
+            chunks,
+            hasher,
+            ..
+        } = self;
+        table.reserve(count, |slot| {
+            let Place { chunk, row } = places[*slot as usize];
+            let chunk = chunks[chunk as usize]
+                .as_ref()
+                .expect("a live slot keeps its chunk");
+            hasher.hash_one(chunk.rows.id(row as usize))
+        });
+    }
+
+    /// A batch that is kept.
+    pub(crate) fn batch(&self, chunk: u32) -> &Rows {
+        &self.chunk(chunk).rows
+    }
+
     /// Keep a batch whose rows stand nowhere yet.
     pub(crate) fn hold(&mut self, rows: Rows) -> u32 {
         let chunk = Chunk {

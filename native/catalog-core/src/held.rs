@@ -84,6 +84,15 @@ impl Held {
             .flat_map(|(rows, live)| live.map(move |row| (rows, row as usize)))
     }
 
+    /// It has these instead; few rest.
+    pub(crate) fn renew(&mut self, peer: Peer) {
+        self.kin = if peer.family.len() <= packed::MOST {
+            Kin::Few(peer.family.gathered())
+        } else {
+            Kin::Many(Box::new(peer))
+        };
+    }
+
     /// Do something to them; few rest again afterwards.
     pub(crate) fn stir<T>(
         &mut self,

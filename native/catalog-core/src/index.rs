@@ -9,6 +9,7 @@ use crate::fields::{BRANCH, FIELD_COUNT, ID, OWNER, STATUS};
 use crate::held::Held;
 use crate::peer::Peer;
 use crate::provenance::came_through;
+use crate::renewal::Renewal;
 use crate::rows::Rows;
 use crate::snapshot::{OFF, Part, Snapshot};
 
@@ -129,6 +130,30 @@ impl Index {
         let delta = self.stir(peer, |peer| peer.apply(rows, complete));
         self.forget_snapshot(&delta);
         delta
+    }
+
+    /// As `apply`, in steps, for a long answer: nobody sees any of it before `renewed`. Nothing else of this peer
+    /// is applied, removed or told anew meanwhile.
+    pub fn renew(&self, peer: &str, rows: &Rows, complete: bool) -> Renewal {
+        Renewal::new(peer, self.told, self.peers.get(peer), rows, complete)
+    }
+
+    /// Go on by so many rows; whether there is more to do.
+    pub fn step(&self, renewal: &mut Renewal, most: usize) -> bool {
+        renewal.step(self.peers.get(&*renewal.name), most)
+    }
+
+    /// From now on these are the rows: what that changes, a part for each step.
+    pub fn renewed(&mut self, mut renewal: Renewal) -> Vec<Delta> {
+        while self.step(&mut renewal, usize::MAX) {}
+        let (name, mut held) = self.taken(&renewal.name.clone());
+        let (peer, deltas) = renewal.finish();
+        held.renew(peer);
+        self.put(name, held);
+        for delta in &deltas {
+            self.forget_snapshot(delta);
+        }
+        deltas
     }
 
     /// Rows of a peer of which only what they say is another: what is empty in them is as it was. How many

@@ -270,6 +270,12 @@ impl Peer {
         (builder.finish(), slots)
     }
 
+    /// The branch of a row, and whether it is above itself by way of others (0 or 1).
+    pub(crate) fn judged(&mut self, slot: Slot) -> (String, usize) {
+        self.ancestry.loops = 0;
+        (self.branch(slot), self.ancestry.loops)
+    }
+
     fn branch(&mut self, slot: Slot) -> String {
         if self.told {
             return self.family.get(slot, BRANCH).to_owned();
@@ -302,7 +308,7 @@ impl Peer {
         below
     }
 
-    fn mention(&mut self, slot: Slot) {
+    pub(crate) fn mention(&mut self, slot: Slot) {
         if self.told {
             return;
         }
@@ -321,6 +327,11 @@ impl Peer {
         }
     }
 
+    /// Each names those that it names, and no other.
+    pub(crate) fn mentions_are_tidy(&mut self) {
+        self.mention_limit = 2 * self.mention_count + 1024;
+    }
+
     /// Forget who no longer names whom, once that may be most of it.
     fn tidy_mentions(&mut self) {
         if self.mention_count <= self.mention_limit {
@@ -331,12 +342,12 @@ impl Peer {
         for slot in self.family.slots().collect::<Vec<_>>() {
             self.mention(slot);
         }
-        self.mention_limit = 2 * self.mention_count + 1024;
+        self.mentions_are_tidy();
     }
 }
 
 /// A row that says no more than what rules know it by.
-fn named<'a>(id: &'a str, branch: &'a str, owner: &'a str) -> [&'a str; FIELD_COUNT] {
+pub(crate) fn named<'a>(id: &'a str, branch: &'a str, owner: &'a str) -> [&'a str; FIELD_COUNT] {
     let mut row = [""; FIELD_COUNT];
     row[ID] = id;
     row[BRANCH] = branch;

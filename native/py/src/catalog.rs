@@ -3,16 +3,19 @@
 //! The index, a row set and a mapping are behind locks, taken only while the GIL is released: a
 //! thread that waits for one never keeps the others from finishing.
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use catalog_core::{
-    Changes, FIELD_COUNT, FIELDS, Index, Mapping, RowSet, Rows, RowsBuilder, RuleText, Selector,
-    Snapshot, View, fields,
+    FIELD_COUNT, FIELDS, Index, Renewal, RowSet, Rows, RowsBuilder, RuleText, Selector, fields,
 };
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyMapping as AnyMapping, PyString};
+
+mod shown;
+
+pub(crate) use shown::{PyChanges, PyMapping, PySnapshot, PyView};
 
 #[pymodule]
 pub(crate) mod catalog {
@@ -21,7 +24,8 @@ pub(crate) mod catalog {
 
     #[pymodule_export]
     use super::{
-        PyChanges, PyDelta, PyIndex, PyMapping, PyRowSet, PyRows, PySelector, PySnapshot, PyView,
+        PyChanges, PyDelta, PyIndex, PyMapping, PyRenewal, PyRowSet, PyRows, PySelector,
+        PySnapshot, PyView,
     };
 
     #[pymodule_init]
@@ -264,6 +268,10 @@ impl PyDelta {
     }
 }
 
+/// A long answer on its way into the index; None once it is there.
+#[pyclass(frozen, name = "Renewal", module = "lockgate_native.catalog")]
+pub struct PyRenewal(Mutex<Option<Renewal>>);
+
 /// All rows of all peers.
 #[pyclass(frozen, name = "Index", module = "lockgate_native.catalog")]
 pub struct PyIndex(Mutex<Index>);
@@ -279,6 +287,29 @@ impl PyIndex {
 
     fn apply(&self, py: Python<'_>, peer: &str, rows: &PyRows, complete: bool) -> PyDelta {
         PyDelta(py.detach(|| held(&self.0).apply(peer, &rows.0, complete)))
+    }
+
+    fn renew(&self, py: Python<'_>, peer: &str, rows: &PyRows, complete: bool) -> PyRenewal {
+        let renewal = py.detach(|| held(&self.0).renew(peer, &rows.0, complete));
+        PyRenewal(Mutex::new(Some(renewal)))
+    }
+
+    fn step(&self, py: Python<'_>, renewal: &PyRenewal, most: usize) -> bool {
+        py.detach(|| {
+            let mut renewal = held(&renewal.0);
+            let index = held(&self.0);
+            renewal
+                .as_mut()
+                .is_some_and(|renewal| index.step(renewal, most))
+        })
+    }
+
+    fn renewed(&self, py: Python<'_>, renewal: &PyRenewal) -> Vec<PyDelta> {
+        let deltas = py.detach(|| {
+            let renewal = held(&renewal.0).take();
+            renewal.map(|renewal| held(&self.0).renewed(renewal))
+        });
+        deltas.into_iter().flatten().map(PyDelta).collect()
     }
 
     #[pyo3(signature = (peer, rows, *, known=false))]
@@ -368,124 +399,5 @@ impl PyIndex {
                 held(&self.0).snapshot_without(&without)
             }
         }))
-    }
-}
-
-/// What a reader is shown at one moment.
-#[pyclass(frozen, name = "View", module = "lockgate_native.catalog")]
-pub struct PyView(View);
-
-#[pymethods]
-impl PyView {
-    fn __len__(&self) -> usize {
-        self.0.len()
-    }
-
-    fn faults(&self, py: Python<'_>) -> PyChanges {
-        PyChanges(py.detach(|| self.0.faults()))
-    }
-
-    fn changes_since(&self, py: Python<'_>, former: &Self) -> PyChanges {
-        PyChanges(py.detach(|| self.0.changes_since(&former.0)))
-    }
-}
-
-/// What has to be told to somebody who was told of an earlier view.
-#[pyclass(frozen, name = "Changes", module = "lockgate_native.catalog")]
-pub struct PyChanges(pub Changes);
-
-#[pymethods]
-impl PyChanges {
-    fn __len__(&self) -> usize {
-        self.0.len()
-    }
-
-    fn present(&self) -> PySnapshot {
-        PySnapshot(self.0.present().clone())
-    }
-}
-
-/// A frozen view of all rows.
-#[pyclass(frozen, name = "Snapshot", module = "lockgate_native.catalog")]
-pub struct PySnapshot(pub Snapshot);
-
-#[pymethods]
-impl PySnapshot {
-    fn __len__(&self) -> usize {
-        self.0.len()
-    }
-
-    fn key(&self, number: usize) -> PyResult<(&str, &str)> {
-        in_range(number, self.0.len())?;
-        Ok((self.0.peer(number), self.0.id(number)))
-    }
-
-    fn get<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyDict>> {
-        in_range(number, self.0.len())?;
-        dict(py, &self.0.row(number))
-    }
-}
-
-/// What each thing is called towards one upper platform.
-#[pyclass(frozen, name = "Mapping", module = "lockgate_native.catalog")]
-pub struct PyMapping(pub RwLock<Mapping>);
-
-impl PyMapping {
-    /// Read it with the GIL released.
-    pub(crate) fn read<T: Send>(
-        &self,
-        py: Python<'_>,
-        read: impl FnOnce(&Mapping) -> T + Send,
-    ) -> T {
-        py.detach(|| read(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
-    }
-}
-
-#[pymethods]
-impl PyMapping {
-    #[new]
-    fn new(py: Python<'_>, own_id: &str, pairs: Vec<(String, String, String)>) -> PyResult<Self> {
-        let mapping = py.detach(move || {
-            Mapping::new(
-                own_id,
-                pairs
-                    .iter()
-                    .map(|(peer, id, shown)| (&**peer, &**id, &**shown)),
-            )
-        });
-        let mapping = mapping.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self(RwLock::new(mapping)))
-    }
-
-    fn assign(&self, py: Python<'_>, snapshot: &PySnapshot) -> Vec<(String, String, String)> {
-        let pairs = py.detach(|| {
-            let mut mapping = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            mapping.assign(&snapshot.0)
-        });
-        pairs
-            .into_iter()
-            .map(|pair| (pair.peer, pair.id, pair.shown))
-            .collect()
-    }
-
-    fn shown(&self, py: Python<'_>, peer: &str, id: &str) -> Option<String> {
-        self.read(py, |mapping| mapping.shown(peer, id).map(str::to_owned))
-    }
-
-    fn key(&self, py: Python<'_>, shown: &str) -> Option<(String, String)> {
-        self.read(py, |mapping| {
-            mapping
-                .key(shown)
-                .map(|(peer, id)| (peer.to_owned(), id.to_owned()))
-        })
-    }
-
-    #[getter]
-    fn own_id(&self, py: Python<'_>) -> String {
-        self.read(py, |mapping| mapping.own_id().to_owned())
-    }
-
-    fn __len__(&self, py: Python<'_>) -> usize {
-        self.read(py, Mapping::len)
     }
 }
