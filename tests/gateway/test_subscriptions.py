@@ -357,3 +357,31 @@ def test_an_upper_that_is_told_no_alarms_may_not_subscribe_to_them() -> None:
             assert (await refused(here, "Alarm")).status == 403
 
     run(scenario())
+
+
+def test_thousands_of_subscriptions_of_one_upper_are_sixteen_and_the_others_are_told_when_to_come() -> None:
+    async def scenario() -> None:
+        async with world(cameras=80) as here:
+            await ready(here)
+            targets, refusals = here.shared(), list[SubscribeRefused]()
+
+            async def one(number: int) -> None:
+                try:
+                    await here.upper.subscriptions.subscribe(target=targets[number % len(targets)])
+                except SubscribeRefused as error:
+                    refusals.append(error)
+
+            for start in range(0, 2_000, 100):
+                await asyncio.gather(*(one(number) for number in range(start, start + 100)))
+                assert here.gateway.inner.side.as_lower.subscriptions <= 16
+            assert len(refusals) > 1_000
+            assert {error.status for error in refusals} == {503}
+            assert all(0 < int(error.headers["Retry-After"]) <= 60 for error in refusals)
+            counts = counted(here)
+            assert counts["subscriptions"] == here.gateway.inner.side.as_lower.subscriptions == 16
+            assert counts["subscriptions_full"] == len(refusals)
+            await asyncio.sleep(40.0)
+            assert here.gateway.inner.side.endpoint.stack.counters()["now_open"] == 0
+            assert (await here.upper.catalog()).complete
+
+    run(scenario())
