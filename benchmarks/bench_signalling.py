@@ -5,26 +5,21 @@ are in this process, native, on one socket: 1,000 of them, 64 requests under way
 the pair reached on this machine; the CPU time of one says what a core of the gateway could carry.
 """
 
-import asyncio
 import contextlib
 import multiprocessing
 import os
-import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
-from msgspec import Struct
-
 from benchmarks.results import Result, save
-from benchmarks.turns import Longest, Timed
-from gateway import config
-from gateway.app import open_gateway, real_surroundings
-from gateway.collecting import calm, paused
-from gateway.credentials.holders import load_secrets
+from benchmarks.served import Memory, Used
+from benchmarks.turns import Longest
 from interop.demo.cast import free_port
 from interop.demo.sealing import seal
 from interop.sim._native import Fleet
@@ -33,7 +28,6 @@ from sip.events import Address
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
 OUTER: Final = "127.0.1.1"
 INNER: Final = "127.0.2.1"
@@ -61,6 +55,7 @@ media_ports = [30000, 30398]
 networks = {networks}
 [[outer.listen]]
 transport = "tcp"
+port = {outer_port}
 {peers}
 [inner]
 id = "44010000002000000002"
@@ -78,27 +73,17 @@ verdict = "allow"
 """
 
 
-class Used(Struct, frozen=True):
-    """CPU seconds of a process so far."""
-
-    user: float
-    system: float
-
-    @classmethod
-    def now(cls) -> "Used":
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return cls(usage.ru_utime, usage.ru_stime)
-
-    def since(self, before: "Used") -> "Used":
-        return Used(self.user - before.user, self.system - before.system)
-
-    @property
-    def seconds(self) -> float:
-        return self.user + self.system
-
-
 def ids(count: int = DEVICES) -> list[str]:
     return [f"44010700001180{number:06d}" for number in range(count)]
+
+
+ADMIT: Final = """\
+[[outer.admit]]
+name = "fleet"
+region = "44010700"
+kinds = ["118"]
+most = 200_000
+"""
 
 
 class Ports(NamedTuple):
@@ -111,61 +96,32 @@ class Ports(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a gateway is to serve: `more` is an upper UPPER_ID in its configuration, or nothing."""
+    """What a gateway is to serve: `more` is an upper UPPER_ID in its configuration, or nothing. `admitted`:
+    its devices have no table each, as nobody writes a hundred thousand."""
 
     ports: Ports
     devices: int = DEVICES
     more: str = ""
     networks: str = "127.0.1.0/24"
+    admitted: bool = False
 
 
-def serve(folder: str, setup: Setup, ask: "Connection[Any, Any]") -> None:
-    """The gateway's process: answers what it is asked by `ask`, until the pipe closes."""
-    with asyncio.Runner(loop_factory=Timed) as runner:
-        runner.run(_serve(Path(folder), setup, ask))
-
-
-async def _serve(folder: Path, setup: Setup, ask: "Connection[Any, Any]") -> None:
-    os.chdir(folder)
-    ports, count, more, networks = setup
-    peers = "".join(f'[[outer.lower]]\nid = "{device}"\n' for device in ids(count)) + more
+def prepare(folder: Path, setup: Setup) -> None:
+    """Its configuration, and the secret of each peer."""
+    if (folder / "gateway.toml").exists():
+        return
+    known = ids(setup.devices)
     written = TOML.format(
         gateway=GATEWAY_ID,
         outer=OUTER,
-        outer_port=ports.outer,
+        outer_port=setup.ports.outer,
         inner=INNER,
-        inner_port=ports.inner,
-        networks=f'["{networks}"]',
-        peers=peers,
+        inner_port=setup.ports.inner,
+        networks=f'["{setup.networks}"]',
+        peers=ADMIT if setup.admitted else "".join(f'[[outer.lower]]\nid = "{device}"\n' for device in known),
     )
-    (folder / "gateway.toml").write_text(written)
-    known_to_us = ids(count) + ([UPPER_ID] if more else [])
-    seal(folder / "gateway.toml", dict.fromkeys(known_to_us, PASSWORD))
-    done = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, Timed)
-    answers: dict[str, Callable[[], object]] = {
-        "ready": lambda: None,
-        "used": Used.now,
-        "turns": loop.longest,
-    }
-
-    def answer() -> None:
-        try:
-            asked = ask.recv()
-        except EOFError:
-            loop.remove_reader(ask.fileno())
-            done.set()
-            return
-        ask.send(answers[asked]())
-
-    with paused():
-        loaded = config.load(folder / "gateway.toml")
-        known = load_secrets(loaded)
-        async with real_surroundings(loaded) as around, open_gateway(loaded, known, around):
-            with calm():
-                loop.add_reader(ask.fileno(), answer)
-                await done.wait()
+    (folder / "gateway.toml").write_text(written + setup.more)
+    seal(folder / "gateway.toml", dict.fromkeys(known + ([UPPER_ID] if setup.more else []), PASSWORD))
 
 
 def devices(gateway: Address) -> Fleet:
@@ -234,9 +190,8 @@ def measure(fleet: Fleet, gateway: "Gateway", name: str, what: Work) -> list[Res
 class Gateway:
     """The gateway's process as the devices' side sees it."""
 
-    def __init__(self, process: "SpawnProcess", ask: "Connection[Any, Any]") -> None:
-        assert process.pid is not None
-        self.pid: Final = process.pid
+    def __init__(self, pid: int, ask: "Connection[Any, Any]") -> None:
+        self.pid: Final = pid
         self._ask = ask
 
     def used(self) -> Used:
@@ -245,6 +200,9 @@ class Gateway:
     def longest_turn(self) -> Longest:
         """Of its loop, since that was asked last."""
         return self._answer("turns", Longest)
+
+    def memory(self) -> Memory:
+        return self._answer("memory", Memory)
 
     def _answer(self, question: str, kind: type[T]) -> T:
         self._ask.send(question)
@@ -267,22 +225,26 @@ class Gateway:
 @contextlib.contextmanager
 def running_gateway(setup: Setup, folder: Path | None = None) -> Iterator[Gateway]:
     """The gateway in a process of its own; what it keeps is in `folder`, if given."""
-    spawning = multiprocessing.get_context("spawn")
-    ask, answers = spawning.Pipe()
-    with tempfile.TemporaryDirectory() as passing:
-        arguments = (str(folder or passing), setup, answers)
-        process = spawning.Process(target=serve, args=arguments, daemon=True)
-        process.start()
+    ask, answers = multiprocessing.Pipe()
+    with tempfile.TemporaryDirectory() as passing, ask:
+        place = folder or Path(passing)
+        prepare(place, setup)
+        command = [sys.executable, "-m", "benchmarks.served", str(place), str(answers.fileno())]
+        process = subprocess.Popen(command, pass_fds=[answers.fileno()])
         answers.close()
         try:
             ask.send("ready")
             if not ask.poll(20.0 + setup.devices / 500):
                 raise SystemExit("the gateway did not start")
             ask.recv()
-            yield Gateway(process, ask)
+            yield Gateway(process.pid, ask)
         finally:
             ask.close()
-            process.join(20.0)
+            try:
+                process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SOL_SOCKET, socket
 from typing import Any, Final, Literal
 
+from msgspec import to_builtins
+
 from benchmarks import peers
 from benchmarks.bench_kamailio import KAMAILIO
 from benchmarks.bench_signalling import (
@@ -41,6 +43,7 @@ from benchmarks.bench_signalling import (
 )
 from benchmarks.peers.kamailio import registrar
 from benchmarks.results import Result, save
+from benchmarks.served import Memory
 from interop.demo.cast import free_port
 from interop.sim._native import Fleet
 from sip.events import Address
@@ -238,7 +241,7 @@ def registered_all(fleet: Fleet, count: int) -> float:
 def gateway_of(ports: Ports, probe: int, folder: Path, measured: set[int], count: int) -> Iterator[Gateway]:
     more = MORE.format(id=UPPER_ID, host=UPPER, port=probe)
     with peers.on(measured):
-        running = running_gateway(Setup(ports, count, more), folder)
+        running = running_gateway(Setup(ports, count, more, admitted=True), folder)
         gateway = running.__enter__()
     try:
         yield gateway
@@ -271,9 +274,12 @@ def measure(
         started = time.monotonic() - begun
         stack.enter_context(peers.on(load))
         theirs = kamailio(folder / "kamailio", measured) if compared else contextlib.nullcontext(None)
+        stages = {"started": gateway.memory()}
         results = storm(devices, gateway, probe, started, theirs)
+        stages["registered"] = gateway.memory()
         settle(devices, count, look)
-        results += steady_state(devices, gateway, steady, count)
+        stages["catalogs"] = gateway.memory()
+        results += steady_state(devices, gateway, steady, count, stages)
         results += flooded(devices, (OUTER, ports.outer), gateway, flood, count, forged)
     return results
 
@@ -359,8 +365,10 @@ def settle(devices: Fleet, count: int, look: float) -> None:
     devices.rest("keepalive")
 
 
-def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -> list[Result]:
-    """Everybody sends a keepalive a minute, evenly."""
+def steady_state(
+    devices: Fleet, gateway: Gateway, seconds: float, count: int, stages: dict[str, Memory]
+) -> list[Result]:
+    """Everybody sends a keepalive a minute, evenly. `stages`: what the gateway held until now."""
     rate = count / KEEPALIVE_SECONDS
     devices.aim("keepalive", rate=rate)
     devices.run(2.0)
@@ -370,7 +378,7 @@ def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -
     finished = devices.counters()["keepalive_finished"] - done
     devices.rest("keepalive")
     devices.run(1.0)
-    raw = {
+    raw: dict[str, Any] = {
         "keepalives": finished,
         "wanted": round(rate * taken),
         "seconds": round(taken, 2),
@@ -379,11 +387,22 @@ def steady_state(devices: Fleet, gateway: Gateway, seconds: float, count: int) -
         "p99_ms": round(devices.latency("keepalive")[2] * 1e3, 2),
     }
     load = round(spent.seconds / taken * 100, 1)
-    memory = round(gateway.resident_megabytes)
+    stages["steady"] = gateway.memory()
+    for name, held in stages.items():
+        print(f"memory, {name}: {told(held)}")
+    raw["memory"] = {name: to_builtins(held) for name, held in stages.items()}
+    memory = round(stages["steady"].resident)
     return [
         of(f"steady, {rate:,.0f} keepalives a second", load, "% of a core", raw, bar=12.0, aim=8.0),
         of("steady, resident", memory, "MB", raw, bar=350.0, aim=250.0),
     ]
+
+
+def told(held: Memory) -> str:
+    return (
+        f"{held.resident:.0f} MiB resident, {held.resident - held.anonymous:.0f} of them files; "
+        f"{held.held:.0f} native, {held.given_back:.0f} given back, {held.objects:,} objects"
+    )
 
 
 def flooded(
