@@ -28,9 +28,9 @@ ADMITTED_BOUND: Final = 320.0
 place in three tables, its peer and its secret, of which 80 are hashes."""
 
 REGISTERED_BOUND: Final = 960.0
-"""Bytes more for one that is registered and was asked for its catalog. Python 3.11 takes 900, of which 80 are a
-row that the test's store keeps, and the real one writes: its lease, where it is and when it is due, and when its
-catalog is."""
+"""Bytes more for one that is registered and was asked for its catalog. Python 3.11 takes 900, of which 80 are
+a row that the test's store keeps, and the real one writes: its lease, where it is and when it is due, and
+when its catalog is."""
 
 FLEET: Final = """
 [[outer.admit]]
