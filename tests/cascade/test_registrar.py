@@ -371,3 +371,27 @@ def test_a_port_of_a_connection_is_no_address_that_moves() -> None:
         host, port = HOME
         [decision] = judged(here, [replace(REGISTER, source=(host, port + 1), transport=transport)], 1.0, 1.0)
         assert type(decision) is expected
+
+
+def test_keepalives_of_nobody_are_given_back_and_the_others_answered() -> None:
+    one = registered(like(PEER, binding="reauth"))
+    nobody = Request(
+        transaction=8, arrived=5.0, source=("198.51.100.7", 5060), from_user="44010600001320000009"
+    )
+    near = Request(transaction=9, arrived=5.0, source=(HOME[0], 9999))  # which may not move by a keepalive
+    run = [Request(transaction=7, arrived=5.0), nobody, near]
+    replies, others = one.keepalives([each.alive for each in run])
+    assert replies == [(7, 200)]
+    assert [event.transaction for event in others] == [8, 9]
+    assert one.counts["refused_binding"] == 1
+
+
+def test_a_run_may_hold_the_same_peer_more_than_once() -> None:
+    one = registered()
+    again, gone = replace(REGISTER, arrived=9.0, expires=600), replace(REGISTER, arrived=9.5, expires=0)
+    decisions = judged(one, [again, gone, replace(again, arrived=10.0)], 10.0, WALL)
+    assert [d.expires for d in decisions if isinstance(d, Accepted)] == [600, 0, 600]
+    assert [change.why for change in one.changes()] == ["removed", "registered"]
+    lease = one.lease(NVR)
+    assert lease is not None
+    assert (lease.ends, lease.heard, lease.granted) == (610.0, 10.0, 600)
