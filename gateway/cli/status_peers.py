@@ -117,6 +117,8 @@ def _below(peer: str, below: LowerPeerState, words: Words) -> Iterator[str]:
     yield say("status.peer_rows", rows=f"{below.rows:,}", outcome=below.outcome or "-")
     for each in below.subscriptions:
         yield say("status.peer_ours", what=_subscription(each, words))
+    if below.unwell and below.why is None:
+        yield say("status.peer_unwell")
     if below.faulty:
         yield say("status.peer_faulty", channels=", ".join(map(printable, below.faulty)))
     yield from _deviations(below.deviations, words)

@@ -140,6 +140,7 @@ class LowerPeerState(Struct, frozen=True, kw_only=True):
     rows: int
     syncing: tuple[int, int | None] | None
     outcome: str  # of its last catalog query
+    unwell: bool  # by its last keepalive
     faulty: tuple[str, ...]  # what it calls broken
     deviations: dict[str, int]  # what is put up with, how often
     subscriptions: tuple[SubscriptionState, ...]  # ours at it

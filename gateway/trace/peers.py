@@ -132,6 +132,7 @@ def _below(seat: "Seat", peer: PlatformId) -> LowerPeerState:
         rows=view.rows,
         syncing=view.syncing,
         outcome=view.outcome,
+        unwell=view.fault,
         faulty=tuple(map(str, view.faulty)),
         deviations={str(kind): count for kind, count in view.deviations.items()},
         subscriptions=_subscriptions(seat, seat.below.subscribed(peer)),

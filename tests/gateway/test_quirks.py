@@ -12,6 +12,7 @@ from cascade.status import FAILURE_STATUS, failure_of
 from interop.attacks import wire
 from interop.attacks.ground import Ground, Line, Target, prepared
 from interop.attacks.wire import Answer
+from interop.sim.sending import Behaviour
 from interop.sim.upper import PlayRefused
 from tests.clock import run
 from tests.gateway.by_hand import below
@@ -104,6 +105,59 @@ def test_q03_hosts_in_from_to_and_request_uri_mean_nothing(host: str) -> None:
     played(scenario)
 
 
+def test_q04_the_200_on_the_wire_is_complete() -> None:
+    async def scenario(here: World, ground: Ground) -> None:
+        wire_ = Wire(here.network)
+        asked = await ground.peer.challenged()
+        register = ground.peer.next(authorization=ground.peer.proof().header(asked))
+        answer = await ground.peer.line.ask(register.written(ground.peer.line))
+        assert answer is not None
+        assert len(wire_.between(OUTER, HOST, "SIP/2.0 200 OK\r\n")) == 1
+        (to,), (expires,), (contact,), (date,) = map(answer.values, ("To", "Expires", "Contact", "Date"))
+        assert ";tag=" in to
+        assert int(expires) > 0
+        assert HOST in contact
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?", date)
+
+    played(scenario)
+
+
+def test_q07_answers_go_to_the_packets_source_whatever_via_says() -> None:
+    async def scenario(here: World, ground: Ground) -> None:
+        line, wire_ = ground.peer.line, Wire(here.network)
+        hidden = message(line).replace(b";rport", b"")
+        assert b"10.9.8.7:5060;branch" in hidden
+        assert status(await line.ask(hidden)) == 200
+        (answer,) = wire_.between(OUTER, HOST, "SIP/2.0 200")
+        assert f"received={HOST}" in header(answer, "Via")
+        assert wire_.between(OUTER, "10.9.8.7", "") == []
+
+    played(scenario)
+
+
+def test_q12_numbers_and_calls_that_never_change_are_requests_of_their_own() -> None:
+    """CSeq 20 and one Call-ID without a host in each keepalive and each REGISTER: branches alone differ."""
+
+    async def scenario(here: World, ground: Ground) -> None:
+        line = ground.peer.line
+        (before,) = here.gateway.outer.side.as_upper.state()
+        lease = here.gateway.outer.side.as_upper.last_lease(before.peer)
+        assert lease is not None
+        for _ in range(4):
+            await asyncio.sleep(50.0)
+            fixed = re.sub(rb"Call-ID: [^\r]+", b"Call-ID: 12345", message(line))
+            heard = lease.heard
+            assert status(await line.ask(fixed)) == 200
+            assert lease.heard > heard
+        for _ in range(3):
+            ground.peer.call_id, ground.peer.number = "12345", 19
+            await ground.peer.register()
+            (after,) = here.gateway.outer.side.as_upper.state()
+            assert after.online
+
+    played(scenario)
+
+
 def test_q08_a_version_header_is_taken_and_ours_given_back() -> None:
     async def scenario(_: World, ground: Ground) -> None:
         asked = await ground.peer.challenged()
@@ -171,10 +225,13 @@ def test_q105_a_body_behind_a_length_of_zero_is_read_of_whom_we_know() -> None:
 
 
 def test_q106_an_empty_line_in_a_body_belongs_to_it() -> None:
-    async def scenario(_: World, ground: Ground) -> None:
+    """What stands behind the empty line is read: here, that the device is not well."""
+
+    async def scenario(here: World, ground: Ground) -> None:
         line = ground.peer.line
-        body = KEEPALIVE.replace("<SN>", "\r\n\r\n<SN>")
+        body = KEEPALIVE.replace("<Status>OK", "\r\n\r\n<Status>ERROR")
         assert status(await line.ask(message(line, body=body))) == 200
+        assert here.gateway.outer.side.as_upper.state()[0].fault
 
     played(scenario)
 
@@ -197,10 +254,15 @@ def test_q107_a_message_without_a_body_is_400(kind: str) -> None:
         'c: Application/MANSCDP+xml ; charset="GB2312"',
     ],
 )
-def test_q108_a_type_is_read_in_any_spelling(kind: str) -> None:
-    async def scenario(_: World, ground: Ground) -> None:
-        line = ground.peer.line
+def test_q108_a_type_is_read_in_any_spelling_and_written_as_the_standard_has_it(kind: str) -> None:
+    async def scenario(here: World, ground: Ground) -> None:
+        line, wire_ = ground.peer.line, Wire(here.network)
         assert status(await line.ask(message(line, kind=kind))) == 200
+        await ground.peer.register(expires=0)
+        await ground.peer.register()
+        await asyncio.sleep(1.0)  # it came back, and is asked for its catalog
+        asked = wire_.between(OUTER, HOST, "MESSAGE")
+        assert {header(one, "Content-Type") for one in asked} == {"Application/MANSCDP+xml"}
 
     played(scenario)
 
@@ -264,6 +326,24 @@ def test_q110_what_a_device_says_of_its_refusal_is_for_our_operator_and_ours_for
     with caplog.at_level(logging.INFO):
         run(scenario())
     assert any(theirs in str(vars(record)) for record in caplog.records)
+
+
+@pytest.mark.parametrize(("below", "above"), [(699, 500), (606, 488), (433, 500), (499, 500), (503, 486)])
+def test_q111_a_number_that_a_device_makes_up_is_a_status_of_ours_above(
+    link: Link, below: int, above: int
+) -> None:
+    async def scenario() -> None:
+        async with world(link) as here:
+            await here.shown()
+            channel = here.shared()[0]
+            here.lower.senders.behaviours[channel] = Behaviour(refuse=below)
+            with pytest.raises(PlayRefused) as refused:
+                async with here.upper.play(channel):
+                    pass
+            assert refused.value.status in FAILURE_STATUS.values()
+            assert refused.value.status == above
+
+    run(scenario())
 
 
 def test_q111_every_failure_is_a_status_of_sip_and_every_status_a_failure() -> None:
