@@ -17,6 +17,8 @@ from interop.sim.upper import PlayRefused
 from tests.clock import run
 from tests.gateway.by_hand import below
 from tests.gateway.test_bad_input import STRANGER, Caller
+from tests.gateway.test_status import drawn, standing
+from tests.gateway.test_transports import LISTENING, TCP_ABOVE, TCP_BELOW
 from tests.gateway.world import (
     INNER,
     LOWER_ID,
@@ -28,8 +30,10 @@ from tests.gateway.world import (
     Wire,
     World,
     header,
+    text,
     world,
 )
+from tests.sip.bytestreams import Talker
 
 HOST = "203.0.113.77"
 TARGET = Target((OUTER, 5060), OUTER_ID, OUTER_ID[:10], LOWER_ID, PASSWORD)
@@ -350,3 +354,26 @@ def test_q111_every_failure_is_a_status_of_sip_and_every_status_a_failure() -> N
     assert all(400 <= status < 700 for status in FAILURE_STATUS.values())
     for number in (-1024, 0, 199, 299, *range(300, 800), 10**9):
         assert 400 <= FAILURE_STATUS[failure_of(number)] < 700
+
+
+def test_q13_of_the_connections_that_one_device_opens_the_newest_stay_and_others_lose_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with world(written=text(**LISTENING), below=TCP_BELOW, above=TCP_ABOVE) as here:
+            await here.shown()
+            opened = [Talker() for _ in range(40)]
+            for number, talker in enumerate(opened):
+                here.network.wires.connect(("203.0.113.120", 20_000 + number), (OUTER, 5060), talker)
+                await asyncio.sleep(0.1)
+            assert [talker.closed for talker in opened] == [True] * 32 + [False] * 8
+            assert here.gateway.outer.side.counters()["streams_of_source"] == 32
+            assert "limit connections_of_source met 32 times" in drawn(
+                standing(here), None, "en", columns=240
+            )
+            assert here.gateway.outer.side.as_upper.state()[0].online
+
+    with caplog.at_level(logging.WARNING, logger="gateway.side.router"):
+        run(scenario())
+    told = [vars(line) for line in caplog.records if line.getMessage() == "limit.reached"]
+    assert [line["limit"] for line in told] == ["connections_of_source"]
