@@ -3,6 +3,7 @@
 mod away;
 mod client;
 mod guard;
+mod routes;
 mod server;
 mod strangers;
 mod stream;
