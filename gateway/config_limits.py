@@ -70,7 +70,8 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What came and was not decided yet. Who comes later is refused with 503; the last eighth is for known
     peers. Default 65,536."""
     nonces: Held = 262_144
-    """Nonces that were used and have not expired. Who comes later is challenged anew. Default 262,144."""
+    """Nonces given last that may be used, two bits each. Who answers an older one is challenged anew. Default
+    262,144."""
     connections: Annotated[int, Meta(ge=64, le=65_536)] = 16_384
     """Connections at once, as far as the process may open files. The oldest stranger goes for a newer one,
     a known peer never. Default 16,384."""

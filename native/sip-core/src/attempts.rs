@@ -35,7 +35,7 @@ pub enum Why {
     Expired,
     /// The nonce was used, or its count.
     Used,
-    /// Too many used nonces are remembered, of all or of this user.
+    /// So many nonces were given since that nobody knows whether it was used; or too many are counted.
     Full,
 }
 

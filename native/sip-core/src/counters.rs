@@ -103,6 +103,6 @@ counters! {
     digest_verified,
     digest_wrong,
     digest_stale,
-    /// Right digests turned away because the memory of used nonces was full.
+    /// Right digests turned away because so many nonces were given since theirs, or too many are counted.
     nonces_full,
 }

@@ -15,7 +15,7 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Events that nobody has taken yet. The last eighth is for known peers; who comes later gets 503.
     pub events: usize,
-    /// Nonces that were used and have not expired; who comes later is challenged anew.
+    /// Nonces given last that may be used; who answers an older one is challenged anew.
     pub nonces: usize,
     /// Connections at once. The oldest stranger goes for a newer one, a known one never.
     pub connections: usize,

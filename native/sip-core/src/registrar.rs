@@ -144,7 +144,7 @@ impl Registrar {
             (Auth::Wrong, Some(why))
         } else {
             let nonce = given.nonce.of(bytes);
-            match self.nonces.spend(user, nonce, count, address, now) {
+            match self.nonces.spend(nonce, count, address, now) {
                 Verdict::Fresh => (Auth::Verified, None),
                 Verdict::Foreign => (Auth::Stale, Some(Why::Foreign)),
                 Verdict::Expired => (Auth::Stale, Some(Why::Expired)),
@@ -169,7 +169,7 @@ impl Registrar {
         self.attempts.of(user).map(|attempt| {
             let nonce = attempt.given().nonce.of(attempt.credentials());
             let issued = self.nonces.ours(nonce, attempt.source);
-            (attempt, issued.map(|(issued, _)| issued))
+            (attempt, issued.map(|given| given.issued))
         })
     }
 

@@ -55,6 +55,8 @@ pub struct Head {
     pub(super) via_headers: usize,
     /// At least one header stands on several lines.
     pub(super) folded: bool,
+    /// At least one header has a name that begins with an X.
+    pub(super) extended: bool,
     pub(super) authorizations: usize,
     /// The first of them.
     pub(super) authorization: Span,
@@ -110,6 +112,9 @@ impl Head {
         // The block was parsed before, so its lines are sound; its end stands for the empty line.
         let window = &bytes[..end];
         let name = names::long_form(name);
+        if !self.extended && matches!(name, [b'X' | b'x', _, ..]) {
+            at = end;
+        }
         std::iter::from_fn(move || {
             while at < end {
                 if !may_be(&window[at..], name) {

@@ -55,6 +55,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<Head, Box<Refused>> {
 struct Tally {
     headers: usize,
     vias: usize,
+    /// In the first Via, or its end.
+    via_comma: usize,
     max_forwards: usize,
     content_length: Span,
     /// Different ones, or such that are no number.
@@ -103,6 +105,7 @@ fn read_head(bytes: &[u8], head: &mut Head) -> Result<(usize, Span), Fault> {
                 break;
             };
             head.folded |= line.folded;
+            head.extended |= bytes[at] | 0x20 == b'x';
             (names::recognise(line.name.of(bytes)), line.value, line.next)
         };
         tally.headers += 1;
@@ -124,7 +127,7 @@ fn read_head(bytes: &[u8], head: &mut Head) -> Result<(usize, Span), Fault> {
         head.start = Start::default();
         return Err(Fault::new("a NUL in the headers", nul));
     }
-    let via = split_via(bytes, head, version.is_err());
+    let via = split_via(bytes, head, tally.via_comma, version.is_err());
     version?;
     taken?;
     if tally.vias > MAX_VIAS {
@@ -155,10 +158,12 @@ fn take(
         other => {
             match other {
                 Name::Via => {
-                    tally.vias += 1 + commas(bytes, value);
+                    let comma = values::find_unquoted(bytes, value, b',');
+                    tally.vias += 1 + commas(bytes, Span::new(comma, value.bounds().1));
                     head.via_headers += 1;
                     if head.via_headers == 1 {
                         head.via.protocol_and_sender = value; // until it is split below
+                        tally.via_comma = comma;
                     }
                 }
                 Name::MaxForwards => {
@@ -371,11 +376,11 @@ pub(super) fn is_uri(text: &[u8]) -> bool {
 }
 
 /// `foreign`: the message is refused already, and its Via may name the version of its start line.
-fn split_via(bytes: &[u8], head: &mut Head, foreign: bool) -> Result<(), Fault> {
+fn split_via(bytes: &[u8], head: &mut Head, comma: usize, foreign: bool) -> Result<(), Fault> {
     let value = head.via.protocol_and_sender;
     head.via = Via::default();
     if head.via_headers > 0 {
-        head.via = values::top_via(bytes, value, foreign)?;
+        head.via = values::split_via(bytes, value, comma, foreign)?;
     }
     Ok(())
 }

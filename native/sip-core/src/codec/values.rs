@@ -271,9 +271,20 @@ pub fn first_contact(bytes: &[u8], value: Span) -> Option<NameAddr> {
 ///
 /// `any_version`: of the protocol; else 2.0.
 pub fn top_via(bytes: &[u8], value: Span, any_version: bool) -> Result<Via, Fault> {
-    let (start, end) = trim(bytes, value).bounds();
+    let value = trim(bytes, value);
+    let comma = find_unquoted(bytes, value, b',');
+    split_via(bytes, value, comma, any_version)
+}
+
+/// The same of a value without white space around it, whose first comma is known; or its end.
+pub(super) fn split_via(
+    bytes: &[u8],
+    value: Span,
+    comma: usize,
+    any_version: bool,
+) -> Result<Via, Fault> {
+    let (start, end) = value.bounds();
     let fault = || Fault::new("Via is not SIP/2.0/transport and a sender", start);
-    let comma = find_unquoted(bytes, Span::new(start, end), b',');
     let semicolon = find_unquoted(bytes, Span::new(start, comma), b';');
     let head = trim(bytes, Span::new(start, semicolon));
     let (_, head_end) = head.bounds();

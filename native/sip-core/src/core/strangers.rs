@@ -54,7 +54,7 @@ pub(super) struct Strangers {
 impl Strangers {
     pub fn new(seed: &Seed) -> Self {
         Strangers {
-            known: HashSet::with_hasher(Quick::new(seed, "addresses of peers")),
+            known: HashSet::with_hasher(Quick::new(seed, "addresses")),
             hosts: HashSet::new(),
             waiting: VecDeque::new(),
             bytes: 0,
