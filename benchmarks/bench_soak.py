@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.results import Result, save
+from gateway.collecting import calm
 from tests.clock import VirtualLoop
 from tests.gateway.soak import Soaked, soak
 
@@ -23,12 +24,11 @@ MESSAGES: Final = 10_000_000
 STALL_MS: Final = 50.0
 FLAT: Final = 1.05
 """Resident memory at the end against that after the first tenth."""
-WARM: Final = 10
 TOLD: Final = 100_000
 
 
 class Timed(VirtualLoop):
-    """Notes its longest turn, by the clock and by CPU, in seconds; `counting` once it is warm."""
+    """Notes its longest turn, by the clock and by CPU, in seconds, while it is `counting`."""
 
     def __init__(self) -> None:
         super().__init__(limit=float("inf"))
@@ -68,7 +68,7 @@ def measure(messages: int = MESSAGES) -> list[Result]:
 
     def noticed(soaked: Soaked) -> None:
         nonlocal told
-        loop.counting = soaked.asked > WARM
+        loop.counting = bool(sizes)  # from then on: to collect all garbage is our doing
         if not sizes and soaked.sent >= messages / 10:
             gc.collect()
             sizes.append(resident())
@@ -82,7 +82,8 @@ def measure(messages: int = MESSAGES) -> list[Result]:
     begun = time.perf_counter()
     asyncio.set_event_loop(loop)
     try:
-        soaked = loop.run_until_complete(soak(messages, noticed=noticed))
+        with calm():
+            soaked = loop.run_until_complete(soak(messages, noticed=noticed))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()

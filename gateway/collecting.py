@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-THRESHOLDS: Final = (2_000, 4, 5)
+THRESHOLDS: Final = (1_000, 4, 4)
 """New objects until the young ones are looked at, and how often until the older ones are."""
 
 LONG_SECONDS: Final = 0.005
