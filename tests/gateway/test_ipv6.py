@@ -8,7 +8,8 @@ import pytest
 from gateway.config import examine
 from tests.clock import run
 from tests.gateway import world as places
-from tests.gateway.world import INNER_ID, Link, Wire, settings_in, text, world
+from tests.gateway.test_transports import everything, sip_of
+from tests.gateway.world import INNER_ID, By, Link, Wire, settings_in, text, world
 
 SIX = {"203.0.113.": "2001:db8:a::", "198.51.100.": "2001:db8:b::"}
 PLACES = {"outer": ("OUTER", "LOWER"), "inner": ("INNER", "UPPER")}
@@ -53,6 +54,29 @@ def test_a_camera_is_seen_through_networks_of_ipv6(
                 ours, theirs = moved["inner"]
                 (answer,) = [each for each in wire.between(ours, theirs, "SIP/2.0 200") if "INVITE" in each]
                 assert f"\r\nc=IN IP6 {ours}\r\n" in answer
+
+    run(scenario())
+
+
+def test_the_whole_job_by_tcp_over_ipv6_on_both_sides(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    (outer, _), (inner, upper) = (move(side, monkeypatch) for side in ("outer", "inner"))
+    written = text(
+        **{
+            f'address = "{at}"': f'address = "{at}"\nlisten = [{{ transport = "tcp" }}]'
+            for at in (outer, inner)
+        },
+        **{f'host = "{upper}"': f'host = "{upper}"\ntransport = "tcp"'},
+    )
+    below, above = (By("tcp", (at, 5060), 5060) for at in (outer, inner))
+
+    async def scenario() -> None:
+        async with world(link, written=written, below=below, above=above) as here:
+            datagrams = sip_of(here)
+            await everything(here)
+            assert datagrams == []
+            (view,) = here.gateway.outer.side.as_upper.state()
+            assert view.address.startswith(f"[{places.LOWER}]:")
+            assert here.gateway.outer.side.endpoint.stack.counters()["now_streams"] == 1
 
     run(scenario())
 

@@ -117,6 +117,8 @@ def test_it_is_refused_with_what_would_help(case: str, transport: str) -> None:
             (answer,) = by.finals()
             assert answer.startswith(f"SIP/2.0 {case[:3]} ")
             assert header(answer, name).startswith(value)
+            via = set(header(answer, "Via").split(";"))
+            assert {f"rport={AT[1]}", f"received={UPPER}"} <= via  # RFC 3581
             by.close()
             await asyncio.sleep(40.0)
             assert here.gateway.inner.side.endpoint.stack.counters()["now_open"] == 0
