@@ -5,7 +5,9 @@ in one table of the configuration. Whoever owns a queue or a table reads its lim
 so that a reload counts at once; what is held beyond a limit that was lowered leaves in its own time.
 """
 
+import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -32,6 +34,8 @@ class Limits:
     tries_a_second: int = 250
     crossings_open: int = 20_000
     crossings_held: int = 20_000
+    retry_after: int = 10  # seconds, of a 503
+    retry_spread: int = 20  # by chance up to so much more, lest those who were refused together come back so
 
 
 LimitName = Literal[
@@ -60,15 +64,22 @@ USUAL: Final = Limits()
 class Bounds:
     """The limits of one side as they are in force, shared by all who keep to them."""
 
-    __slots__ = ("_met", "limits")
+    __slots__ = ("_chance", "_met", "limits")
 
-    def __init__(self, limits: Limits = USUAL) -> None:
+    def __init__(self, limits: Limits = USUAL, chance: Callable[[], float] = random.random) -> None:
+        """`chance` gives a number from 0 to 1, which tells nobody anything."""
         self.limits = limits
+        self._chance = chance
         self._met: Counter[LimitName] = Counter()
 
     def meet(self, name: LimitName) -> None:
         """Something was lost or put off at that limit."""
         self._met[name] += 1
+
+    def later(self) -> tuple[tuple[str, str], ...]:
+        """The header of a 503: when whoever was refused may come back."""
+        seconds = self.limits.retry_after + int(self._chance() * (self.limits.retry_spread + 1))
+        return (("Retry-After", f"{seconds}"),)
 
     def counters(self) -> dict[str, int]:
         """How often each was met; by the name of its counter, `limit_…`."""

@@ -179,7 +179,7 @@ async def open_side(
         trunk = around.trunk
         book = trunk.book if trunk is not None else _book(name, around)
         plane = TracedPlane(around.plane, book, around.loop.time)
-        bounds = Bounds(own.limits.above())
+        bounds = Bounds(own.limits.above(), around.random.random)
         gate = Gate(
             side=name,
             rules=config.rules(),

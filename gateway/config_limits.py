@@ -32,8 +32,11 @@ OF_ENGINE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What the engine counts at each limit; of `connections` the first holds those of `connections_of_source`."""
 
-ABOVE: Final = tuple(field.name for field in fields(Limits))
+ABOVE: Final = tuple(field.name for field in fields(Limits) if not field.name.startswith("retry_"))
 """The limits above the engine (`cascade.limits`)."""
+
+RETRY: Final = ("retry_after", "retry_spread")
+"""Of a 503, in the engine and above it."""
 
 COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     **OF_ENGINE,
@@ -143,11 +146,11 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def engine(self) -> dict[str, int]:
         """Those of the engine, by the names that it has for them."""
-        return {name: getattr(self, name) for name in (*OF_ENGINE, "retry_after", "retry_spread")}
+        return {name: getattr(self, name) for name in (*OF_ENGINE, *RETRY)}
 
     def above(self) -> Limits:
         """Those of the faces and of the door."""
-        return Limits(**{name: getattr(self, name) for name in ABOVE})
+        return Limits(**{name: getattr(self, name) for name in (*ABOVE, *RETRY)})
 
 
 def met(counters: Mapping[str, int]) -> dict[str, int]:

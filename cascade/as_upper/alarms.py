@@ -28,7 +28,7 @@ from cascade.outbox import BEYOND, Letter, Outbox, Quota
 from cascade.ports import Gate, Store
 from cascade.provenance import LoopGuard
 from cascade.sparse import Sparse
-from sip.endpoint import Endpoint
+from sip.endpoint import Endpoint, Reply
 from sip.errors import PeerError
 from sip.events import Event
 
@@ -39,9 +39,6 @@ BATCH: Final = 64
 REMEMBERED_SECONDS: Final = 600.0
 """For so long one that comes twice is known."""
 LINE_SECONDS: Final = 60.0
-
-LATER: Final = (("Retry-After", "5"),)
-"""Beside a 503: it is not kept, and may be told again."""
 
 Same = tuple[PlatformId, str, str, int, int | None, str]
 """What two alarms that are one have in common; a device that heard no answer says it again (6.7)."""
@@ -123,6 +120,10 @@ class Alarms:
             tasks.create_task(self._despatch.run(), name="alarms to the other side")
 
     # From below
+
+    def answer(self, event: Event, head: Head, lease: Lease) -> Reply | None:
+        """The answer to an alarm, None where it comes once it is kept."""
+        return None if self.take(event, head, lease) else (event.transaction, 503, self._bounds.later())
 
     def take(self, event: Event, head: Head, lease: Lease) -> bool:
         """An alarm of a peer that is online: it is answered once it is kept. False: not now, 503."""
@@ -223,7 +224,7 @@ class Alarms:
         self._reply([come], 400)
 
     def _reply(self, batch: list[_Come], status: int) -> None:
-        headers = LATER if status == 503 else ()
+        headers = self._bounds.later() if status == 503 else ()
         self._endpoint.reply([(come.event.transaction, status, headers) for come in batch])
 
     def _confirm(self, come: _Come) -> None:

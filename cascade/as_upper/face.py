@@ -17,7 +17,7 @@ from typing import Final
 from cascade.accepting import Acceptor, Refusal, Wish
 from cascade.addresses import Listener
 from cascade.as_upper.adoption import Adoption
-from cascade.as_upper.alarms import LATER, Alarms
+from cascade.as_upper.alarms import Alarms
 from cascade.as_upper.attempts import Attempts
 from cascade.as_upper.callers import Callers, media_networks
 from cascade.as_upper.catalogs import Catalogs
@@ -353,7 +353,7 @@ class AsUpper:
         if lease is None or not lease.online:
             return (event.transaction, 403)
         if head.root == "Notify" and head.cmd_type == alarm.CMD_TYPE:
-            return None if self.alarms.take(event, head, lease) else (event.transaction, 503, LATER)
+            return self.alarms.answer(event, head, lease)
         return (event.transaction, self._status(event, head, lease))
 
     def _status(self, event: Event, head: Head, lease: Lease) -> int:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from cascade.as_upper.alarms import LATER, Alarms
+from cascade.as_upper.alarms import Alarms
 from cascade.as_upper.catalogs import Catalogs
 from cascade.as_upper.floods import Floods
 from cascade.as_upper.hearing import Hearing
@@ -75,12 +75,12 @@ class Notices:
         if not self._floods.admits(lease.peer.id, most, self._loop.time()):
             self._bounds.meet("notices_a_minute")
             self._counts["notices_flood"] += 1
-            return (event.transaction, 503, LATER)
+            return (event.transaction, 503, self._bounds.later())
         heard = self.subscriptions.notified(event, lease.peer)
         if heard.status != 200 or head is None:
             return (event.transaction, heard.status)
         if head.cmd_type == alarm.CMD_TYPE and heard.topic != "catalog":  # as good as one in a MESSAGE
-            return None if alarms.take(event, head, lease) else (event.transaction, 503, LATER)
+            return alarms.answer(event, head, lease)
         if head.cmd_type == "Catalog" and heard.topic == "catalog":
             self.hearing.take(lease.peer, head, event.body, notice=True)
         else:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
+from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, cast, get_args
 
@@ -280,6 +281,16 @@ def test_a_reload_counts_at_once() -> None:
     assert table.ask(2, 2, due=1.0)
 
 
+def test_those_who_are_refused_together_are_told_to_come_back_apart() -> None:
+    bounds = Bounds(Limits(retry_after=10, retry_spread=20), Random(1).random)
+    told = [int(value) for _ in range(2000) for name, value in bounds.later() if name == "Retry-After"]
+    assert set(told) == {*range(10, 31)}
+    assert Counter(told).most_common(1)[0][1] < 150  # evenly
+    bounds.limits = Limits(retry_after=3, retry_spread=0)
+    assert bounds.later() == (("Retry-After", "3"),)
+
+
 def test_every_limit_has_a_case() -> None:
-    assert set(get_args(LimitName)) == {field.name for field in fields(Limits)} == CASES.keys()
+    names = {field.name for field in fields(Limits)} - {"retry_after", "retry_spread"}
+    assert set(get_args(LimitName)) == names == CASES.keys()
     assert all(getattr(USUAL, name) > 0 for name in CASES)

@@ -137,7 +137,7 @@ def test_a_flood_is_refused_before_anybody_reads_it(caplog: pytest.LogCaptureFix
             assert 10 <= statuses[200] <= 12
             assert statuses[503] == 200 - statuses[200]
             (first, *_) = wire.between(OUTER, here.lower.bell._endpoint.local[0], "SIP/2.0 503")
-            assert header(first, "Retry-After") == "5"
+            assert 10 <= int(header(first, "Retry-After")) <= 30  # each at another time
             assert below(here)["alarms_flood"] == statuses[503]
             await asyncio.sleep(60.0)
             assert set(await ring(here, camera, range(200, 210))) == {200}
