@@ -153,7 +153,7 @@ class Leases:
         self.grant(lease, max(1, round(binding.expires_at - binding.registered_at)))
         lease.registered_at = binding.registered_at
         lease.proven = binding.proven or binding.port
-        lease.transport = binding.transport
+        lease.transport = sys.intern(binding.transport)
         if lease.transport != "udp":
             self._cut.append((lease.address, peer.id, lease.transport))
         lease.online = ends > now

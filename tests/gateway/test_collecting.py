@@ -1,8 +1,10 @@
 """Nobody waits long for the collector: what stays is set apart, what is garbage is still given back."""
 
 import gc
+import os
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,19 @@ def test_nothing_is_collected_until_we_serve_and_all_is_as_before_in_the_end() -
         assert not gc.isenabled()
     assert (gc.get_threshold(), gc.isenabled(), gc.callbacks) == before
     assert gc.get_freeze_count() == 0
+
+
+def resident() -> int:
+    """Bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+def test_what_a_start_needed_for_a_while_is_given_back_before_anybody_is_served() -> None:
+    needed = [b"x" * 2000 + bytes([number % 256]) for number in range(20_000)]
+    last = needed[-1]  # it stays at the end of the heap, so that nothing before it goes by itself
+    del needed
+    before = resident()
+    with calm():
+        assert before - resident() > 20_000_000
+    assert len(last) == 2001
