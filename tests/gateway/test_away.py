@@ -1,13 +1,14 @@
 """A lower whose connection is away: what is asked of it waits for it, or goes where it may be dialled."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from interop.sim.upper import PlayRefused
 from tests.clock import run
 from tests.gateway.test_ipv6 import problems
-from tests.gateway.test_transports import LISTENING, TCP_ABOVE, TCP_BELOW, sip_of
+from tests.gateway.test_transports import LISTENING, TCP_ABOVE, TCP_BELOW, Site, sip_of
 from tests.gateway.world import INNER_ID, LOWER, LOWER_ID, OUTER, Link, World, text, world
 
 WRITTEN = text(**LISTENING)
@@ -98,6 +99,30 @@ def test_who_may_be_dialled_is_asked_by_a_connection_of_ours_at_once(link: Link)
             await asyncio.sleep(200.0)
             assert here.gateway.outer.side.as_upper.state()[0].online
             assert await sees(here) > 20
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("named", "seen"), [(LOWER_ID, True), ("44010600002000000099", False)], ids=["its own", "another"]
+)
+def test_by_tls_it_is_dialled_and_must_show_the_certificate_of_that_peer(
+    tmp_path: Path, named: str, seen: bool
+) -> None:
+    async def scenario() -> None:
+        site = Site(tmp_path)
+        written = site.written.replace("certificate = true", f'certificate = true\ndial = "{LOWER}:5061"')
+        async with world(written=written, below=site.below, above=site.above) as here:
+            await ready(here)
+            here.network.wires.reset(LOWER)
+            streams = here.lower_calls.endpoint.stack.streams  # type: ignore[attr-defined]
+            streams.tls = site.tls(site.us.issue(named, "203.0.113.77"))
+            if seen:
+                assert await sees(here) > 20
+                return
+            with pytest.raises(PlayRefused):
+                await sees(here)
+            assert outer(here)["undelivered"] == 1
 
     run(scenario())
 
