@@ -445,6 +445,8 @@ async def _serve(file: Path, config: Config, secrets: Secrets, side: SideName | 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    named = sum(len(own.lower) + len(own.upper) for own in (config.outer, config.inner))
+    log.info("gateway.starting", extra={"peers": named})
     async with (
         real_surroundings(config) as around,
         _running(config, secrets, side, around) as (desk, sides),

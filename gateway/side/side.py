@@ -135,6 +135,8 @@ class Side:
     async def __aenter__(self) -> "Side":
         await self.as_upper.restore()
         await self.as_lower.restore()
+        tables = self.tables()
+        log.info("side.restored", extra={"side": self.name, "leases": tables.bindings, "rows": tables.rows})
         self.router.attach(self.endpoint)
         self._calls.unwelcome = self.router.unwelcome
         self._calls.on_invite = self._invited

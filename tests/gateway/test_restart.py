@@ -1,6 +1,7 @@
 """The gateway stops or dies in whatever it is doing; what it held is ended, what it knew is there again."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -531,3 +532,22 @@ def test_a_platform_that_dies_in_mid_play_leaves_no_orphan(link: Link, dead: str
             assert here.trails_whole()
 
     run(scenario())
+
+
+def test_a_start_says_what_it_found(caplog: pytest.LogCaptureFixture) -> None:
+    """Of 110,000 peers a start takes seconds: whoever watches it sees that it goes on."""
+
+    async def scenario() -> tuple[int, int]:
+        async with world() as here:
+            await here.shown()
+            before = here.gateway
+            with caplog.at_level(logging.INFO):
+                await here.kill()
+            return len(before.outer.side.below), len(before.inner.side.shared)
+
+    rows, shown = run(scenario())
+    found = {line.__dict__["side"]: line.__dict__ for line in caplog.records if line.msg == "side.restored"}
+    assert {side: (line["leases"], line["rows"]) for side, line in found.items()} == {
+        "outer": (1, rows),
+        "inner": (0, shown),
+    }
