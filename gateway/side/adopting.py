@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import asdict
 
 from cascade.credential import Credential
-from gateway.config_lowers import pairs
+from gateway.config_lowers import ANYBODY, pairs
 from gateway.credentials.holders import Kept, SideSecrets
 from gateway.side.side import Described, Limits, Side
 from gateway.tls import TlsFiles
@@ -68,7 +68,10 @@ def _offered(lower: "Sequence[LowerConfig]", kept: Kept) -> "Iterator[tuple[str,
 
 def described(own: "SideConfig") -> Described:
     """What displays need of it."""
-    return Described(asdict(own.limits), own.admit)
+    tables: frozenset[str] = frozenset()
+    if own.admit:  # else nobody is any rule's
+        tables = frozenset(peer for peer, alike in pairs(own.lower) if alike.id != ANYBODY)
+    return Described(asdict(own.limits), own.admit, tables)
 
 
 class Adopting:

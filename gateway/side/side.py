@@ -85,13 +85,17 @@ class Admitting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What of the configuration is for displays alone: the limits in force, and the rules of admission."""
+    """What of the configuration is for displays alone: the limits in force, the rules of admission, and who
+    has a table of its own."""
 
     limits: dict[str, int] = field(default_factory=dict)
     rules: Sequence[Admitting] = ()
+    own: frozenset[str] = frozenset()
 
     def rule_of(self, peer: str) -> str:
-        """The first rule that an id fits, "" for none."""
+        """The rule that admits a peer, "" for none: its own table counts before any."""
+        if peer in self.own:
+            return ""
         return next((rule.name for rule in self.rules if rule.admits(peer)), "")
 
 

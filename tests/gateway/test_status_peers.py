@@ -13,6 +13,7 @@ from gateway.local.messages import OnePeer, PeerStanding, Status, encode, read_r
 from gateway.trace.peers import MAX_NAMED, STEP
 from gateway.words import LANGUAGES, Words
 from tests.clock import run
+from tests.gateway.by_hand import below
 from tests.gateway.test_explain_registration import Device
 from tests.gateway.test_status import drawn, standing
 from tests.gateway.traced import desk
@@ -78,6 +79,31 @@ def test_a_fleet_is_counted_by_rule_and_by_why_it_is_away_and_a_few_are_named(li
             assert standing(here).sides[0].below.away["silent"] == 1
             for each in (camera, wrong, asking):
                 each.close()
+
+    run(scenario())
+
+
+def test_a_peer_with_a_table_of_its_own_is_no_rules(link: Link) -> None:
+    async def scenario() -> None:
+        own = f'\n[[outer.lower]]\nid = "{FLEET[0]}"\n'
+        passwords = dict.fromkeys([LOWER_ID, *FLEET[:3]], PASSWORD)
+        async with world(link, written=WRITTEN.replace(RULE, RULE + own), passwords=passwords) as here:
+            groups = standing(here).sides[0].below.groups
+            assert {group.rule: group.peers for group in groups} == {"": 2, "cameras of 3402": 2}
+
+    run(scenario())
+
+
+def test_one_that_is_not_well_is_said_to_be(link: Link) -> None:
+    async def scenario() -> None:
+        async with below(link) as (here, lower):
+            body = f"<Notify><CmdType>Keepalive</CmdType><SN>1</SN><DeviceID>{LOWER_ID}</DeviceID>"
+            await lower.say(f"{body}<Status>ERROR</Status></Notify>".encode())
+            english, chinese = told(here, LOWER_ID)
+            assert "its keepalives say that it is not well" in english
+            assert "自报工作不正常" in chinese
+            await lower.say(f"{body}<Status>OK</Status></Notify>".encode())
+            assert "not well" not in told(here, LOWER_ID)[0]
 
     run(scenario())
 
