@@ -169,7 +169,7 @@ class AsLower:
         self._timer = Timer(loop, self._deadline, self._turn)
 
     def _upper(self, peer: UpperPeer, pairs: Pairs) -> Upper:
-        share = Share(peer, self.us, self.index, self._store, pairs)
+        share = Share(peer, self.us, self.index, self._store, pairs, self._loop.time)
         answers = CatalogAnswers(share, self.us, self._endpoint, self._store, self._bounds)
         registrant = self._registrant(peer)
         subscriptions = Subscriptions(

@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cascade.as_lower.sharing import CatalogAnswers, CatalogQuery, Share, own_item
+from cascade.as_lower.sharing import (
+    FEW_ROWS,
+    LOOK_SECONDS_A_ROW,
+    CatalogAnswers,
+    CatalogQuery,
+    Share,
+    own_item,
+)
 from cascade.limits import USUAL
 from cascade.manscdp import Head, catalog
 from cascade.model.ids import ChannelId, PeerName, PlatformId
@@ -212,3 +219,26 @@ def test_an_upper_that_takes_no_page_costs_only_its_own_answer() -> None:
         assert {head.sn for head in on.pages()} == {"2"}
 
     play(scenario)
+
+
+def test_among_very_many_rows_an_unknown_id_is_not_looked_for_all_the_time() -> None:
+    """Each look gathers all rows: an upper that asks for what is not there must not keep us busy with it."""
+    now = 0.0
+    count = 3 * FEW_ROWS
+    index = Index(told=True)
+    index.apply(NVR, rows(*cameras(count)), complete=False)
+    one = Share(UPPER_PEER, US, index, Shelf(), (), lambda: now)
+    first, second = "44010600001320900001", "44010600001320900002"
+    assert one.resolve(first) is None
+    index.apply(NVR, rows(first, second), complete=False)
+    one.changed()
+    assert one.resolve(first) is None  # so soon nobody looks again
+    now = (count + 1) * LOOK_SECONDS_A_ROW
+    assert one.resolve(first) is not None
+    assert one.resolve(second) is not None
+    third = "44010600001320900003"
+    index.apply(NVR, rows(third), complete=False)
+    one.changed()
+    assert one.resolve(third) is None
+    one.assign()  # as an answer to a catalog query does
+    assert one.resolve(third) is not None
