@@ -6,8 +6,9 @@ looking at it takes long. What is set apart is given back as ever when nobody re
 to itself in a ring by then, and dies later, is not: a few sessions, each time that very many objects have
 come to stay.
 
-What a start needed for a while (the sealed secrets, the rows of all peers) is given back to the system before
-anybody is served: later that would hold up the loop for as long as a third of a second.
+What a start needed for a while (the sealed secrets, the rows of all peers) is given back to the system
+before anybody is served: later that would hold up the loop for as long as a third of a second. Large pieces
+go back by themselves, so that what a storm needed is not kept for the next one.
 """
 
 import ctypes
@@ -24,6 +25,9 @@ LONG_SECONDS: Final = 0.005
 """Of its thread's time: a full collection that took longer sets apart what it left."""
 
 OLDEST: Final = 2
+
+LARGE: Final = 256 * 1024
+M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 
 
 class Apart:
@@ -50,6 +54,7 @@ class Apart:
 @contextmanager
 def paused() -> Iterator[None]:
     """Collect nothing: whoever starts makes much that stays, and hardly any garbage."""
+    apart_where_large()
     was = gc.isenabled()
     gc.disable()
     try:
@@ -57,6 +62,14 @@ def paused() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def apart_where_large() -> bool:
+    """From now on each large piece of memory is the system's again as soon as nobody holds it, where the C
+    library can be told to. By itself it raises that bound to the largest piece that ever went back: some
+    megabytes."""
+    tell = getattr(ctypes.CDLL(None), "mallopt", None)
+    return tell is not None and bool(tell(M_MMAP_THRESHOLD, LARGE))
 
 
 def give_back() -> bool:

@@ -93,3 +93,14 @@ def test_what_a_start_needed_for_a_while_is_given_back_before_anybody_is_served(
     with calm():
         assert before - resident() > 20_000_000
     assert len(last) == 2001
+
+
+def test_large_pieces_go_back_by_themselves_whatever_went_back_before() -> None:
+    with paused():
+        bytearray(20_000_000)  # by this the C library would raise its bound
+        pieces = [bytearray(b"x") * 300_000 for _ in range(100)]
+        last = pieces[-1]
+        before = resident()
+        del pieces
+        assert before - resident() > 25_000_000
+    assert len(last) == 300_000
