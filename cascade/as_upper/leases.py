@@ -234,7 +234,9 @@ class Leases:
         self.grant(lease, granted)
         lease.proven, lease.contested = lease.port, False
         peer = lease.peer.id
-        if source not in self._by_address:
+        if source in self._by_address:
+            self._by_address[source] = peer  # behind a proxy there are many: whoever spoke last
+        else:
             self._be_at(source, peer)
         self._unsaved.add(peer)
         silent = heard + lease.silence

@@ -395,3 +395,13 @@ def test_a_run_may_hold_the_same_peer_more_than_once() -> None:
     lease = one.lease(NVR)
     assert lease is not None
     assert (lease.ends, lease.heard, lease.granted) == (610.0, 10.0, 600)
+
+
+def test_an_address_that_two_share_stays_known_while_one_of_them_refreshes() -> None:
+    one = registrar(PEER, like(PEER, OTHER))  # behind a proxy
+    other = replace(REGISTER, from_user=OTHER, username=OTHER)
+    judged(one, [REGISTER, other], 0.0, WALL)
+    assert one.addresses() == ([HOME], [], [])
+    judged(one, [replace(REGISTER, arrived=5.0)], 5.0, WALL)
+    judged(one, [replace(other, arrived=6.0, expires=0)], 6.0, WALL)
+    assert one.addresses() == ([], [], [])
