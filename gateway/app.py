@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -341,6 +342,7 @@ async def open_host(
         loop=around.loop,
         wall=around.wall,
         random=around.random,
+        unheard_bytes=given.unheard_bytes,
     )
 
     def heard(message: bytes) -> None:
@@ -364,7 +366,8 @@ async def open_host(
         link.on_linked = here.linked
 
         def taken(new: Config) -> None:
-            link.adopt(lambda: read_trust(Path(new.link.certs), name), new.link.alive_seconds)
+            read = partial(read_trust, Path(new.link.certs), name)
+            link.adopt(read, new.link.alive_seconds, new.link.unheard_bytes)
             leg.adopt(_terms(new))
 
         here.adopting.on_taken = taken

@@ -240,6 +240,9 @@ class LinkConfig(Document, frozen=True, kw_only=True):
     alive_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
     """A word at least so often, where nothing else is said; three missing, and the link is down.
     Default 5 s."""
+    unheard_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 30)] = 33_554_432
+    """Bytes of crossings that the other host has not confirmed, kept for a link that comes back. The newest
+    is refused beyond, and who sent it told; the door counts it under the rule link-full. Default 32 MiB."""
 
 
 class Config(Document, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ TAKEN: Final = (
     "alarms.",
     "link.certs",
     "link.alive_seconds",
+    "link.unheard_bytes",
     "secrets.",
     *(f"{side}.{key}" for side in ("outer", "inner") for key in ("networks", "tls.", "limits.")),
 )
@@ -104,7 +105,13 @@ def changes_of(
 
 def in_force(before: "Config", after: "Config") -> "Config":
     """What counts once `after` was taken by what ran with `before`: what waits for a start is as it was."""
-    link = replace(before.link, certs=after.link.certs, alive_seconds=after.link.alive_seconds)
+    given = after.link
+    link = replace(
+        before.link,
+        certs=given.certs,
+        alive_seconds=given.alive_seconds,
+        unheard_bytes=given.unheard_bytes,
+    )
     return replace(
         before,
         secrets=after.secrets,

@@ -231,6 +231,25 @@ def test_what_waits_for_the_other_end_is_bounded_and_who_sends_more_is_told(tmp_
     run(scenario())
 
 
+def test_how_much_may_wait_for_the_other_end_is_taken_while_it_runs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as here:
+            await here.up()
+            here.cable.cut = True
+            one = encode(ended())
+            end = here.outer.end
+            end.adopt(end._trust, 5.0, 10 * len(one))
+            for _ in range(10):
+                end.deliver(ended())
+            with pytest.raises(LinkFull, match="too much is waiting"):
+                end.deliver(ended())
+            end.adopt(end._trust, 5.0, 11 * len(one))
+            end.deliver(ended())
+            assert end.unheard == 11
+
+    run(scenario())
+
+
 def test_signals_keep_their_place_among_crossings(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pair(tmp_path) as here:

@@ -27,7 +27,7 @@ from gateway.chamber.link.frames import KEPT, LIFE, MAX_MEDIA_BYTES, BadFrame, K
 from gateway.chamber.link.plug import Listening, Plug
 from gateway.chamber.link.session import NONCE_BYTES, Arrived, Greeted, Greeting, LinkSession, Output, Over
 from gateway.chamber.link.standing import LinkView, certificate
-from gateway.chamber.link.unheard import Unheard
+from gateway.chamber.link.unheard import MAX_BYTES, Unheard
 from gateway.chamber.link.watch import Watch
 from gateway.chamber.link.why import Why, distrusted
 from gateway.words import saying
@@ -95,6 +95,7 @@ class HostsEnd:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
         random: Random,
+        unheard_bytes: int = MAX_BYTES,
     ) -> None:
         self.on_arrival: Callable[[Crossing], None] = nobody
         self.on_signal: Callable[[Signal], None] = unheard
@@ -113,7 +114,7 @@ class HostsEnd:
         self._loop = loop
         self._wall = wall
         self._random = random
-        self._unheard = Unheard()
+        self._unheard = Unheard(unheard_bytes)
         self._era = b""
         self._heard = 0
         self._heard_told = 0
@@ -184,10 +185,11 @@ class HostsEnd:
         if self._current is not None:
             self._current.send(kind, body)
 
-    def adopt(self, trust: Callable[[], Trust], alive_seconds: float) -> None:
+    def adopt(self, trust: Callable[[], Trust], alive_seconds: float, unheard_bytes: int = MAX_BYTES) -> None:
         """Read this host's files so from the next connection on; part soon with who is revoked by them."""
         self._trust = trust
         self._alive_seconds = alive_seconds
+        self._unheard.max_bytes = unheard_bytes
         self._next_look = self._loop.time()
 
     # Life

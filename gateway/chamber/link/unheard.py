@@ -12,13 +12,13 @@ from gateway.chamber.link import LinkFull
 from gateway.chamber.link.frames import Kind
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""Beyond it the newest crossing is refused, and its sender is told."""
+"""As usual. Beyond it the newest crossing is refused, and its sender is told."""
 
 
 class Unheard:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.bytes = 0
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._frames: deque[tuple[Kind, bytes]] = deque()
         self._heard = 0  # all before the first of these frames
 
@@ -32,7 +32,7 @@ class Unheard:
 
     def add(self, kind: Kind, body: bytes) -> None:
         """Raises LinkFull: too much is kept."""
-        if self.bytes + len(body) > self._max_bytes:
+        if self.bytes + len(body) > self.max_bytes:
             raise LinkFull("the other side takes nothing: too much is waiting for it")
         self._frames.append((kind, body))
         self.bytes += len(body)
