@@ -67,7 +67,7 @@ class LimitsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Answers kept for requests that are repeated. The oldest is forgotten; strangers' fill one half at
     most. Default 131,072."""
     answer_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 33_554_432
-    """Bytes of memory that those take: some 80 for a plain one, and what it says of its own. The oldest is
+    """Bytes of memory that those take: some 75 for a plain one, and what it says of its own. The oldest is
     forgotten; strangers' fill one half at most. Default 32 MiB."""
     events: Held = 65_536
     """What came and was not decided yet. Who comes later is refused with 503; the last eighth is for known

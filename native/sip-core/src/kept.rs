@@ -5,20 +5,18 @@
 //! would be another request. So an answer takes some 60 bytes and not 700; they lie one behind the other in
 //! pages, oldest first, and a page whose answers are forgotten is given back.
 
-use std::collections::{HashMap, VecDeque, hash_map};
+use std::collections::VecDeque;
 
 use crate::codec::MAX_DATAGRAM;
-use crate::random::ByHash;
+use crate::index::Index;
 use crate::time::Time;
 
 /// Answers on a page.
 const PAGE: usize = 1024;
 /// Bytes that an answer takes besides its headers and body: its entry here and in the index.
-const ENTRY: usize = 80;
+const ENTRY: usize = 56;
 /// A page's memory is used again unless one long answer made it large.
 const USUAL: usize = 512 * PAGE;
-/// An index with more room than that and eight times what is in it gives back what it does not need.
-const SMALL: usize = 4096;
 
 #[derive(Debug)]
 struct Entry {
@@ -52,12 +50,12 @@ pub struct Kept<'a> {
 #[derive(Debug, Default)]
 pub struct Answers {
     /// By half of the key: where it is, counted from the first answer ever.
-    index: HashMap<u64, usize, ByHash>,
+    index: Index,
     pages: VecDeque<Page>,
     /// The next page, if one came back.
     spare: Option<Page>,
     /// The number of the first place of the first page.
-    base: usize,
+    base: u32,
     /// Forgotten places of the first page.
     gone: usize,
     count: usize,
@@ -67,6 +65,11 @@ pub struct Answers {
 #[allow(clippy::cast_possible_truncation)] // it is cut on purpose
 fn halves(key: u128) -> [u64; 2] {
     [key as u64, (key >> 64) as u64]
+}
+
+/// The number so far behind another; numbers begin anew behind the last.
+fn numbered(base: u32, behind: usize) -> u32 {
+    base.wrapping_add(u32::try_from(behind).unwrap_or(0))
 }
 
 impl Page {
@@ -107,7 +110,7 @@ impl Answers {
         let Ok(start) = u32::try_from(page.bytes.len()) else {
             return; // never: a page holds fewer datagrams than that
         };
-        let number = self.base + before * PAGE + page.entries.len();
+        let number = numbered(self.base, before * PAGE + page.entries.len());
         let key = halves(key);
         page.entries.push(Entry {
             key,
@@ -126,15 +129,24 @@ impl Answers {
     /// The answer to the request with this key.
     pub fn find(&self, key: u128) -> Option<Kept<'_>> {
         let key = halves(key);
-        let number = self.index.get(&key[0])?.checked_sub(self.base)?;
-        let (page, place) = (self.pages.get(number / PAGE)?, number % PAGE);
-        let entry = page.entries.get(place).filter(|entry| entry.key == key)?;
+        let number = self.index.find(key[0], |number| {
+            let entry = self.at(number);
+            entry.is_some_and(|(page, place)| page.entries[place].key == key)
+        })?;
+        let (page, place) = self.at(number)?;
+        let entry = &page.entries[place];
         Some(Kept {
             status: entry.status,
             tag: entry.tag,
             port: entry.port,
             tail: page.tail(place),
         })
+    }
+
+    fn at(&self, number: u32) -> Option<(&Page, usize)> {
+        let number = number.wrapping_sub(self.base) as usize;
+        let page = self.pages.get(number / PAGE)?;
+        Some((page, number % PAGE)).filter(|(page, place)| *place < page.entries.len())
     }
 
     /// Forget those whose time is over.
@@ -153,12 +165,8 @@ impl Answers {
         let Some(page) = self.pages.front() else {
             return;
         };
-        let number = self.base + self.gone;
-        if let hash_map::Entry::Occupied(place) = self.index.entry(page.entries[self.gone].key[0])
-            && *place.get() == number
-        {
-            place.remove();
-        }
+        let number = numbered(self.base, self.gone);
+        self.index.remove(page.entries[self.gone].key[0], number);
         self.bytes -= ENTRY + page.tail(self.gone).len();
         self.count -= 1;
         self.gone += 1;
@@ -171,17 +179,15 @@ impl Answers {
         let Some(mut page) = self.pages.pop_front() else {
             return;
         };
-        self.base += self.gone;
+        self.base = numbered(self.base, self.gone);
         self.gone = 0;
         if page.bytes.capacity() <= USUAL {
             page.entries.clear();
             page.bytes.clear();
             self.spare = Some(page);
         }
-        if self.index.capacity() > SMALL && self.index.len() < self.index.capacity() / 8 {
-            self.index.shrink_to(2 * self.index.len());
-            self.pages.shrink_to(2 * self.pages.len());
-        }
+        self.index.shrink();
+        self.pages.shrink_to(2 * self.pages.len());
     }
 }
 
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_share_half_a_key_the_newer_is_found_and_neither_for_the_other() {
+    fn of_two_that_share_half_a_key_neither_is_taken_for_the_other() {
         let mut answers = Answers::default();
         let kept = |tag| Kept {
             status: 200,
@@ -263,10 +269,28 @@ mod tests {
         };
         answers.keep(7, Time::NEVER, kept(1));
         answers.keep(7 | 1 << 64, Time::NEVER, kept(2));
-        assert_eq!(answers.find(7), None);
+        assert_eq!(answers.find(7), Some(kept(1)));
         assert_eq!(answers.find(7 | 1 << 64), Some(kept(2)));
         answers.forget_oldest();
+        assert_eq!(answers.find(7), None);
         assert_eq!(answers.find(7 | 1 << 64), Some(kept(2)));
+    }
+
+    #[test]
+    fn numbers_begin_anew_behind_the_last() {
+        let mut answers = Answers {
+            base: u32::MAX - 1500,
+            ..Answers::default()
+        };
+        for number in 0..9000 {
+            keep(&mut answers, number, 1.0);
+            if number >= 2000 {
+                answers.forget_oldest();
+            }
+            let oldest = number.saturating_sub(1999);
+            assert!(held(&answers, number) && held(&answers, oldest));
+        }
+        assert!((0..9000).all(|number| held(&answers, number) == (number >= 7000)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod credentials;
 pub mod digest;
 mod event;
 mod hop;
+mod index;
 mod kept;
 mod limits;
 mod mask;
