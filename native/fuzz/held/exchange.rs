@@ -3,9 +3,9 @@
 //! The input is a play of acts parted by 0xfe, readable on purpose. The first byte of an act says what it is:
 //! `<` a datagram of the peer, `!` one of a stranger, `=` bytes on the peer's connection, `+` time (quarter
 //! seconds, one byte), `>` our answer to the oldest request that waits (three digits), `?` a request of ours
-//! (its method), `x` we cancel the last one, `~` it could not leave, `0` the connection ends. In what is fed,
-//! `$A` stands for the right Authorization for the last challenge, `$N` for its nonce, `$B` for the branch of
-//! our last request and `$T` for the tag of our last answer.
+//! (its method), `x` we cancel the last one, `~` it could not leave, `0` the connection ends, `#` the peer makes
+//! one from another port. In what is fed, `$A` stands for the right Authorization for the last challenge, `$N` for
+//! its nonce, `$B` for the branch of our last request and `$T` for the tag of our last answer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
