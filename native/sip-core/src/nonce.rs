@@ -79,7 +79,6 @@ pub struct Nonces {
     used: Bits,
     counted: Bits,
     /// How many bits of `used` are set.
-    remembered: usize,
     counts: HashMap<u64, Use, ByHash>,
     order: VecDeque<(Time, u64)>,
 }
@@ -122,7 +121,6 @@ impl Nonces {
             limit,
             used: Bits::new(limit),
             counted: Bits::new(limit),
-            remembered: 0,
             counts: HashMap::default(),
             order: VecDeque::new(),
         }
@@ -132,7 +130,6 @@ impl Nonces {
         let number = self.next;
         self.next += 1;
         let place = self.place(number);
-        self.remembered -= usize::from(self.used.has(place));
         self.used.set(place, false);
         let mut raw = [0; RAW];
         raw[..8].copy_from_slice(&now.micros().to_be_bytes());
@@ -205,7 +202,6 @@ impl Nonces {
             }
             self.used.set(place, true);
             self.counted.set(place, count.is_some());
-            self.remembered += 1;
             return Verdict::Fresh;
         }
         let Some(count) = count.filter(|_| self.counted.has(place)) else {
@@ -278,7 +274,6 @@ impl Nonces {
         self.limit = limit;
         self.first = self.next;
         (self.used, self.counted) = (Bits::new(limit), Bits::new(limit));
-        self.remembered = 0;
         self.counts.clear();
         self.order.clear();
     }
@@ -289,9 +284,17 @@ impl Nonces {
             .is_some_and(|given| given.issued <= now && now.since(given.issued) <= LIFETIME)
     }
 
+    /// How many take memory besides their two bits: those that are counted beyond 1, until they expire.
+    pub fn counting(&self) -> usize {
+        self.counts.len()
+    }
+
     /// How many of the last ones were used.
-    pub fn remembered(&self) -> usize {
-        self.remembered
+    #[cfg(test)]
+    fn spent(&self) -> usize {
+        (0..self.limit)
+            .filter(|&place| self.used.has(place))
+            .count()
     }
 }
 
@@ -375,7 +378,7 @@ mod tests {
         ] {
             assert_eq!(nonces.spend(nonce, None, HERE, at(2)), Verdict::Foreign);
         }
-        assert_eq!(nonces.remembered(), 0);
+        assert_eq!(nonces.spent(), 0);
     }
 
     #[test]
@@ -387,9 +390,9 @@ mod tests {
         assert_eq!(spend(1), Verdict::Fresh);
         assert_eq!(spend(3), Verdict::Fresh);
         assert_eq!(spend(1), Verdict::Used);
-        assert_eq!(nonces.remembered(), 2);
+        assert_eq!(nonces.spent(), 2);
         let next = nonces.issue(HERE, at(1)); // it has the bits that were those of the second
-        assert_eq!(nonces.remembered(), 1);
+        assert_eq!(nonces.spent(), 1);
         assert_eq!(nonces.spend(&all[1], None, HERE, at(1)), Verdict::Full);
         assert_eq!(nonces.spend(&next, None, HERE, at(1)), Verdict::Fresh);
         assert_eq!(nonces.spend(&all[3], None, HERE, at(1)), Verdict::Used);

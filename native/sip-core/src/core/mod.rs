@@ -264,7 +264,7 @@ impl Core {
             ("now_streams", held(self.streams.len())),
             ("now_strangers", held(self.strangers.waiting())),
             ("now_known", held(self.strangers.known())),
-            ("now_nonces", held(self.registrar.nonces.remembered())),
+            ("now_nonces", held(self.registrar.nonces.counting())),
         ]);
         all
     }
