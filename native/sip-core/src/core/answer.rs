@@ -98,7 +98,7 @@ impl Core {
         }
         self.post(start, is_call(head, bytes), hop, 0);
         let proven = kind == Kind::Register && !username.is_empty();
-        if proven && (200..300).contains(&status) && hop.connection() != 0 {
+        if proven && (200..300).contains(&status) {
             let registered = head.expires(bytes) != Some(0);
             self.know_stream(hop, username.of(bytes), registered, now);
         }
