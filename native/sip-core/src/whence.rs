@@ -31,7 +31,7 @@ impl Whence {
         }
     }
 
-    /// Its REGISTER that came to that one of ours has proved who it is.
+    /// Its REGISTER that came to that one of ours was accepted.
     pub fn registered(&mut self, peer: SocketAddr, listener: u8) {
         if self.several {
             self.at.insert(peer, Some(listener));

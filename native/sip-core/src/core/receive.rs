@@ -10,7 +10,7 @@ use super::{Core, hex};
 use crate::codec::values::MAGIC_COOKIE;
 use crate::codec::{self, Fault, Head, Headers, MAX_DATAGRAM, Refused, Span, Start};
 use crate::event::Kind;
-use crate::hop::{Hop, Way};
+use crate::hop::Hop;
 use crate::limits::{Limits, without_reserve};
 use crate::network::octets;
 use crate::registrar::Auth;
@@ -263,9 +263,6 @@ impl Core {
         server.stale = event.auth == Auth::Stale;
         if event.auth == Auth::Verified {
             server.username = event.username;
-            if let Way::Datagram(listener) = hop.way {
-                self.whence.registered(hop.address, listener); // it is asked before its 200 has left
-            }
         }
         event.transaction = self.insert_server(server);
         self.tell(event);

@@ -292,6 +292,7 @@ impl Core {
                 let terms = registered.then_some(terms);
                 self.streams.know(connection, Arc::from(user), terms, now);
             }
+            Way::Datagram(listener) if registered => self.whence.registered(hop.address, listener),
             Way::Datagram(_) => {}
         }
         if registered {
