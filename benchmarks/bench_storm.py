@@ -128,9 +128,6 @@ class Probe:
         }
         self._gateway = (INNER, inner_port)
         self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=run, name=run.__name__, daemon=True) for run in (self._ask, self._hear)
-        ]
         self._lock = threading.Lock()
         self._asked: dict[int, float] = {}  # those without an answer, by their number
         self._next = 0
@@ -138,27 +135,37 @@ class Probe:
         self.statuses: Counter[str] = Counter()
 
     def __enter__(self) -> "Probe":
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
         self._socket.close()
 
-    def forget(self) -> None:
-        """Count what is asked from here on."""
-        with self._lock:
-            self._asked.clear()
-            self.seconds, self.statuses = [], Counter()
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask meanwhile, and never else: what is measured after it is to cost what it costs alone."""
+        threads = [
+            threading.Thread(target=run, name=run.__name__, daemon=True) for run in (self._ask, self._hear)
+        ]
+        self._stopped.clear()
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            for thread in threads:
+                thread.join()
 
     @property
     def unanswered(self) -> int:
         """Those that wait for longer than they should have to."""
         with self._lock:
             return sum(asked < time.time() - PROBE_PATIENCE for asked in self._asked.values())
+
+    def _waits(self) -> bool:
+        """Some answer may still come."""
+        with self._lock:
+            return any(asked >= time.time() - PROBE_PATIENCE for asked in self._asked.values())
 
     def within(self, part: float) -> float:
         """Milliseconds within which that part of them had an answer; who had none has waited until now."""
@@ -180,7 +187,7 @@ class Probe:
 
     def _hear(self) -> None:
         """Note the final answers; the gateway's own REGISTERs have none."""
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() or self._waits():
             try:
                 data, stamps, _, _ = self._socket.recvmsg(65_535, 64)
             except TimeoutError:
@@ -308,10 +315,10 @@ def storm(
     """All register at once: after our start, which took so long, and after Kamailio's."""
     count = devices.counters()["registered"]
     devices.forget_latency()
-    probe.forget()
     before, used = failed(devices), gateway.used()
     gateway.longest_turn()
-    seconds = registered_all(devices, count)
+    with probe.asking():
+        seconds = registered_all(devices, count)
     longest = gateway.longest_turn()
     spent = gateway.used().since(used).seconds
     raw: dict[str, Any] = {

@@ -23,7 +23,8 @@ class Pollable(Protocol):
 class Driver:
     """Wake, take a batch, let the endpoint decide, hand all answers back. Use `with`, or the loop holds it.
 
-    `streams` holds its connections, if it has any.
+    `streams` holds its connections, if it has any. One batch a turn of the loop: the descriptor stays
+    readable while more waits.
     The engine's clock is that of the loop (CLOCK_MONOTONIC), so `arrived` compares with `loop.time()`.
     """
 
@@ -33,25 +34,18 @@ class Driver:
         self._streams = streams
         self._loop = asyncio.get_running_loop()
         self._gathering = Gathering(self._loop.time())
-        self._open = False
 
     def __enter__(self) -> "Driver":
-        self._open = True
         self._loop.add_reader(self._engine.fileno(), self._poll)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open = False
         self._loop.remove_reader(self._engine.fileno())
 
     def _poll(self) -> None:
-        if not self._open:
-            return
         events = self._engine.poll(MAX_EVENTS)
         self._endpoint.dispatch(events)
         if self._streams is not None:
             self._streams.carry_out()
         if self._gathering.turned(len(events), self._loop.time()):
             self._engine.gather(self._gathering.every)
-        if len(events) == MAX_EVENTS:
-            self._loop.call_soon(self._poll)

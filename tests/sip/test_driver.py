@@ -1,7 +1,10 @@
 """The driver over real sockets on the loopback: the only tests here with the clock on the wall."""
 
 import asyncio
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import cast
 
 import pytest
 
@@ -40,6 +43,51 @@ async def test_requests_are_answered_over_real_sockets(ends: Ends) -> None:
     assert sum(runs) == 1000
     assert max(runs) <= MAX_EVENTS
     assert here.pending == 0
+
+
+class Busy:
+    """An engine that has a full batch for each of so many polls, and is readable until then."""
+
+    def __init__(self, polls: int) -> None:
+        self._left = polls
+        self._there, self._here = socket.socketpair()
+        self._here.send(b".")
+
+    def fileno(self) -> int:
+        return self._there.fileno()
+
+    def poll(self, limit: int) -> list[Event]:
+        self._left -= 1
+        if not self._left:
+            self._there.recv(1)
+        return [cast("Event", None)] * limit
+
+    def gather(self, seconds: float) -> None:
+        """Senders like these make large batches by themselves."""
+
+    def close(self) -> None:
+        self._there.close()
+        self._here.close()
+
+
+class Turns(Endpoint):
+    """Counts batches instead of deciding them."""
+
+    batches = 0
+
+    def dispatch(self, events: Sequence[Event]) -> None:
+        self.batches += 1
+
+
+async def test_a_turn_of_the_loop_takes_one_batch_however_many_wait(ends: Ends) -> None:
+    busy, endpoint = Busy(40), Turns(ends[0], Party("here", "r"))
+    seen = [0]
+    with Driver(busy, endpoint):
+        while endpoint.batches < 40:
+            await asyncio.sleep(0)
+            seen.append(endpoint.batches)
+    busy.close()
+    assert max(after - before for before, after in pairwise(seen)) == 1
 
 
 async def test_what_can_not_leave_fails_at_once(ends: Ends) -> None:
